@@ -1,0 +1,49 @@
+# The front door; CMakeLists.txt is the definition.
+#   make          build into build/: the command is build/omma
+#   make demo     read a page with a pretrained model, from nothing
+#   make test     all tests; needs no network beyond the first time
+#   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make bench    benchmarks
+#   make style    the style and the one-way rule of the house
+#   make install  PREFIX=/usr/local
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+CMAKE_FLAGS ?=
+
+.PHONY: all build demo test asan bench style install clean setup-build setup-test setup-demo
+all: build
+
+setup-build:
+	@scripts/setup.sh build
+setup-test:
+	@scripts/setup.sh test
+setup-demo:
+	@scripts/setup.sh demo
+
+build: setup-build
+	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS) >$(BUILD)-cmake.log 2>&1 || { cat $(BUILD)-cmake.log; exit 1; }
+	@rm -f $(BUILD)-cmake.log
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: setup-demo build
+	@scripts/demo.sh
+
+test: setup-test build
+	@scripts/test-setup.sh $(BUILD)
+	@tests/run.sh $(BUILD)
+
+asan:
+	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS="$(CMAKE_FLAGS) -DOMMA_ASAN=ON"
+
+bench: build
+	@for b in $(BUILD)/bench/*; do [ -x "$$b" ] && [ -f "$$b" ] && echo "== $$b" && "$$b" || exit 1; done
+
+style:
+	@scripts/check-style.sh
+
+install: build
+	@cmake --install $(BUILD)
+
+clean:
+	rm -rf build build-asan

@@ -1,0 +1,209 @@
+/* omma.h - the public interface of libomma.
+ *
+ * Vision models made of convolutions and attention: load one, make a session,
+ * run it, watch any value inside it.
+ *
+ *     omma_error err;
+ *     omma_model *m;
+ *     omma_session *s;
+ *     if (omma_model_open(&m, "model.onnx", NULL, &err)) ...err.message...
+ *     if (omma_session_new(&s, m, NULL, &err)) ...
+ *     if (omma_session_run(s, inputs, n_inputs, &err)) ...
+ *     const omma_tensor *y = omma_session_output(s, 0);
+ *     omma_session_free(s);
+ *     omma_model_free(m);
+ *
+ * Conventions
+ *   - Zero is success. Every call that can fail returns an omma_status and, when
+ *     its err argument is not NULL, leaves the detail there.
+ *   - The library never prints, never exits and never aborts.
+ *   - Files are treated as hostile: sizes are checked before memory is taken.
+ *   - A model may be shared by any number of sessions and threads. A session is
+ *     used by one thread at a time.
+ *   - Tensors are row-major and dense; dims[0] varies slowest.
+ */
+#ifndef OMMA_OMMA_H
+#define OMMA_OMMA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define OMMA_API __attribute__((visibility("default")))
+#else
+#define OMMA_API
+#endif
+
+#define OMMA_VERSION_MAJOR 0
+#define OMMA_VERSION_MINOR 1
+#define OMMA_VERSION_PATCH 0
+
+enum { OMMA_MAX_RANK = 8 };
+
+/* Every status: name, value, message. */
+#define OMMA_STATUS_LIST(X)                                              \
+    X(OMMA_OK, 0, "no error")                                            \
+    X(OMMA_E_USAGE, 1, "wrong argument")                                 \
+    X(OMMA_E_IO, 2, "input or output failed")                            \
+    X(OMMA_E_FORMAT, 3, "the file is not sound")                         \
+    X(OMMA_E_RANGE, 4, "a size or a number is out of range")             \
+    X(OMMA_E_NOMEM, 5, "out of memory, or over the memory budget")       \
+    X(OMMA_E_UNSUPPORTED, 6, "something omma does not do")               \
+    X(OMMA_E_SHAPE, 7, "shapes or types do not fit together")            \
+    X(OMMA_E_NOTFOUND, 8, "no such name")                                \
+    X(OMMA_E_INTERNAL, 9, "a fault in omma itself")
+
+typedef enum omma_status {
+#define OMMA_X(name, value, text) name = value,
+    OMMA_STATUS_LIST(OMMA_X)
+#undef OMMA_X
+} omma_status;
+
+/* What went wrong, filled by the call that failed.
+ *   status   as returned.
+ *   offset   byte offset in file [bytes], -1 when there is none.
+ *   file     the file concerned, "" when there is none.
+ *   node     the node or tensor concerned, "" when there is none.
+ *   message  one line for people, without a final newline; names file, node and
+ *            offset where they are known and says what to do where that helps. */
+typedef struct omma_error {
+    omma_status status;
+    int64_t offset;
+    char file[256];
+    char node[128];
+    char message[2048];
+} omma_error;
+
+/* The text of a status, a static string; never NULL. */
+OMMA_API const char *omma_status_text(omma_status status);
+
+/* The library's version, "major.minor.patch", a static string. */
+OMMA_API const char *omma_version(void);
+
+/* Element types; the values are ONNX's. */
+typedef enum omma_dtype {
+    OMMA_NONE = 0,
+    OMMA_F32 = 1,
+    OMMA_U8 = 2,
+    OMMA_I8 = 3,
+    OMMA_U16 = 4,
+    OMMA_I16 = 5,
+    OMMA_I32 = 6,
+    OMMA_I64 = 7,
+    OMMA_STRING = 8,
+    OMMA_BOOL = 9,
+    OMMA_F16 = 10,
+    OMMA_F64 = 11,
+    OMMA_U32 = 12,
+    OMMA_U64 = 13,
+    OMMA_BF16 = 16
+} omma_dtype;
+
+/* Size of one element [bytes]; 0 for OMMA_NONE, OMMA_STRING and unknown values. */
+OMMA_API size_t omma_dtype_size(omma_dtype t);
+
+/* "float32", "int64", ...; "unknown" for values not listed. */
+OMMA_API const char *omma_dtype_name(omma_dtype t);
+
+/* A dense row-major array.
+ *   data  the caller's or the session's memory; aligned to the element size. */
+typedef struct omma_tensor {
+    omma_dtype dtype;
+    int rank;                    /* 0..OMMA_MAX_RANK; 0 is a scalar */
+    int64_t dims[OMMA_MAX_RANK]; /* >= 0 */
+    void *data;
+} omma_tensor;
+
+/* Number of elements; 1 for a scalar. Returns -1 if a dimension is negative or the
+ * product overflows. */
+OMMA_API int64_t omma_tensor_count(const omma_tensor *t);
+
+/* --- models ------------------------------------------------------------------ */
+
+typedef struct omma_model omma_model;
+typedef struct omma_session omma_session;
+
+/* Options for models and sessions; zero means the default everywhere.
+ *   max_memory   bytes a model or session may hold; default three quarters of the
+ *                machine's memory.
+ *   threads      threads a run may use, 1..256; default OMMA_THREADS from the
+ *                environment, else the cores this process may run on. Results do
+ *                not depend on it. */
+typedef struct omma_options {
+    size_t max_memory;
+    int threads;
+} omma_options;
+
+/* An input or output as the file declares it. dims[i] is -1 where the file leaves
+ * the size open; symbol[i] is then its name or NULL. */
+typedef struct omma_port {
+    const char *name;
+    omma_dtype dtype;
+    int rank; /* -1: not declared */
+    int64_t dims[OMMA_MAX_RANK];
+    const char *symbol[OMMA_MAX_RANK];
+} omma_port;
+
+/* Load a model from an ONNX file. The file is mapped and its weights are not copied,
+ * so it must stay unchanged while the model lives.
+ *   out   receives the model; free it with omma_model_free, after its sessions.
+ *   path  the file.
+ *   opt   may be NULL.
+ *   err   may be NULL.
+ * Returns OMMA_OK, OMMA_E_IO, OMMA_E_FORMAT (a fault in the file, with its byte
+ * offset), OMMA_E_UNSUPPORTED (operators omma lacks: the message lists them all),
+ * OMMA_E_RANGE or OMMA_E_NOMEM. Thread-safe. */
+OMMA_API omma_status omma_model_open(omma_model **out, const char *path, const omma_options *opt,
+                                     omma_error *err);
+
+/* Free a model; NULL is allowed. No session of it may be alive. */
+OMMA_API void omma_model_free(omma_model *m);
+
+/* The declared inputs and outputs; owned by the model. The index must be below the
+ * count. */
+OMMA_API int omma_model_input_count(const omma_model *m);
+OMMA_API int omma_model_output_count(const omma_model *m);
+OMMA_API const omma_port *omma_model_input(const omma_model *m, int i);
+OMMA_API const omma_port *omma_model_output(const omma_model *m, int i);
+
+/* --- sessions ---------------------------------------------------------------- */
+
+/* Make a session: the model made ready to run. Plans for given input shapes are made
+ * on the first run with them and kept, so later runs allocate nothing.
+ *   opt   may be NULL.
+ * Returns OMMA_OK, OMMA_E_SHAPE, OMMA_E_UNSUPPORTED or OMMA_E_NOMEM. Thread-safe. */
+OMMA_API omma_status omma_session_new(omma_session **out, const omma_model *m,
+                                      const omma_options *opt, omma_error *err);
+
+/* Free a session and every tensor it handed out; NULL is allowed. */
+OMMA_API void omma_session_free(omma_session *s);
+
+/* Ask for a value inside the graph to be kept, by its name in the model. Takes effect
+ * at the next run; the numbers of all other values stay the same, to the bit.
+ * Returns OMMA_OK, OMMA_E_NOTFOUND or OMMA_E_NOMEM. */
+OMMA_API omma_status omma_session_watch(omma_session *s, const char *value, omma_error *err);
+
+/* Run the model.
+ *   inputs  n tensors in the model's input order, of the declared type and of shapes
+ *           that fit it; read during the call only.
+ * Returns OMMA_OK, OMMA_E_USAGE (count), OMMA_E_SHAPE, OMMA_E_UNSUPPORTED (the graph
+ * cannot be specialised to these shapes), OMMA_E_RANGE (an index in the data is out of
+ * range) or OMMA_E_NOMEM. One thread at a time per session. */
+OMMA_API omma_status omma_session_run(omma_session *s, const omma_tensor *inputs, int n,
+                                      omma_error *err);
+
+/* Output i of the last successful run, or NULL; valid until the session's next run. */
+OMMA_API const omma_tensor *omma_session_output(const omma_session *s, int i);
+
+/* The watched value of that name as the last successful run left it, or NULL when it
+ * is not watched; valid until the session's next run. */
+OMMA_API const omma_tensor *omma_session_watched(const omma_session *s, const char *value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Install the Debian packages that are missing, or print the line that would.
+#   setup.sh build    what building the library and the command needs
+#   setup.sh test     that, and what the tests need
+#   setup.sh demo     that, and what fetching the demo's model and picture needs
+# Quick and silent when nothing is missing.
+set -eu
+packages="gcc libc6-dev make cmake pkg-config libjpeg62-turbo-dev libspng-dev libwebp-dev libjansson-dev nettle-dev"
+case "${1:-build}" in
+build) ;;
+test) packages="$packages libcmocka-dev curl ca-certificates tar" ;;
+demo) packages="$packages curl ca-certificates tar" ;;
+*) echo "usage: setup.sh build|test|demo" >&2; exit 2 ;;
+esac
+
+missing=
+for p in $packages; do
+    dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
+done
+# npm may come from Debian or from Node's own packages
+if [ "${1:-build}" != build ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
+[ -n "$missing" ] || exit 0
+
+line="apt-get update && apt-get install -y --no-install-recommends$missing"
+echo "omma needs these Debian packages:$missing"
+if [ "$(id -u)" = 0 ]; then
+    run=
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    run=sudo
+else
+    echo "install them with:  sudo sh -c '$line'" >&2
+    exit 1
+fi
+echo "installing them: $line"
+export DEBIAN_FRONTEND=noninteractive
+$run apt-get update -q
+$run apt-get install -y -q --no-install-recommends $missing

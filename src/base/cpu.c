@@ -1,0 +1,37 @@
+/* cpu.c - CPU features by cpuid and xgetbv; see cpu.h. Bits as in the Intel and AMD
+ * manuals (CPUID leaves 1, 7 and 0x80000001; XCR0). A processor may have AVX while the
+ * system does not save its registers: without the XCR0 test the first use is a SIGILL. */
+#include "base/cpu.h"
+
+#ifdef __x86_64__
+#include <cpuid.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+static uint64_t xcr0(void) {
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t)hi << 32 | lo;
+}
+
+static bool has(uint64_t set, uint64_t bits) { return (set & bits) == bits; }
+
+unsigned omma_cpu_features(void) {
+    enum { FMA = 1 << 12, MOVBE = 1 << 22, OSXSAVE = 1 << 27, AVX = 1 << 28, F16C = 1 << 29 };
+    enum { BMI1 = 1 << 3, AVX2 = 1 << 5, BMI2 = 1 << 8, F = 1 << 16, DQ = 1 << 17, CD = 1 << 28, BW = 1 << 30 };
+    enum { LZCNT = 1 << 5 };
+    const unsigned vl = 1u << 31;
+    unsigned a, b, c, d, c1, b7, cx;
+    if (!__get_cpuid(1, &a, &b, &c1, &d) || !has(c1, OSXSAVE | AVX | FMA | F16C)) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c, &d) || !has(b7, AVX2)) return 0;
+    const uint64_t saved = xcr0();
+    if (!has(saved, 0x6)) return 0; /* XMM and YMM */
+    unsigned set = OMMA_CPU_AVX2;
+    if (__get_cpuid(0x80000001, &a, &b, &cx, &d) && has(cx, LZCNT) && has(c1, MOVBE) &&
+        has(b7, BMI1 | BMI2 | F | DQ | CD | BW | vl) && has(saved, 0xe6)) /* and opmask, ZMM */
+        set |= OMMA_CPU_AVX512;
+    return set;
+}
+#else
+unsigned omma_cpu_features(void) { return 0; }
+#endif

@@ -1,0 +1,15 @@
+/* cpu.h - what this processor and its operating system can run. */
+#ifndef OMMA_BASE_CPU_H
+#define OMMA_BASE_CPU_H
+
+/* Levels as the kernels are compiled for; a level is reported only when every instruction
+ * set it needs is there and the system saves its registers. */
+enum {
+    OMMA_CPU_AVX2 = 1,  /* AVX2, FMA, F16C */
+    OMMA_CPU_AVX512 = 2 /* x86-64-v4: AVX-512 F, BW, CD, DQ, VL */
+};
+
+/* A set of OMMA_CPU_*; 0 on processors this file does not know. Thread-safe. */
+unsigned omma_cpu_features(void);
+
+#endif

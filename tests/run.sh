@@ -1,0 +1,39 @@
+#!/bin/sh
+# Run every test program and script and add up what they say (TAP).
+#   run.sh BUILD_DIR
+# Prints the failures, what was skipped and why, and at the end: N passed, N failed, N skipped
+# Exit status 1 when anything failed. OMMA_TEST_ONLY=PART runs those whose name contains PART.
+set -u
+build=$(cd "${1:?usage: run.sh BUILD_DIR}" && pwd)
+tree=$(cd "$(dirname "$0")/.." && pwd)
+cd "$tree" || exit 1
+export OMMA="$build/omma" OMMA_BUILD="$build"
+export OMMA_SHARED="${OMMA_SHARED:-$tree/../shared}"
+export CMOCKA_MESSAGE_OUTPUT=TAP
+export OMMA_MODELS="${OMMA_MODELS:-$build/models}"
+log="$build/tests/log"
+mkdir -p "$log"
+[ -d "$OMMA_SHARED" ] || echo "no shared data at $OMMA_SHARED: tests that need it are skipped"
+
+passed=0 failed=0 skipped=0
+for test in "$build"/tests/test_* tests/test_*.sh; do
+    name=$(basename "$test" .sh)
+    case "$name" in *"${OMMA_TEST_ONLY:-}"*) ;; *) continue ;; esac
+    [ -x "$test" ] && [ -f "$test" ] || continue
+    "$test" >"$log/$name.txt" 2>&1
+    status=$?
+    # cmocka 1.1.5 marks a skipped test "not ok ... # SKIP"
+    s=$(grep -cE '^(not )?ok.*# SKIP' "$log/$name.txt")
+    f=$(grep -E '^not ok' "$log/$name.txt" | grep -vc '# SKIP')
+    p=$(grep -E '^ok' "$log/$name.txt" | grep -vc '# SKIP')
+    if [ $((s + f + p)) = 0 ] || { [ "$status" != 0 ] && [ "$f" = 0 ]; }; then
+        f=$((f + 1))
+        echo "FAILED $name: ended with status $status"
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    printf '%-24s %3d passed %3d failed %3d skipped\n' "$name" "$p" "$f" "$s"
+    grep -iE 'SKIPPED:|# SKIP ' "$log/$name.txt" | sed 's/^/    /' | head -5
+    [ "$f" = 0 ] || sed 's/^/    /' "$log/$name.txt" | tail -40
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
