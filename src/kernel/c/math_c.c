@@ -1,0 +1,86 @@
+/* math_c.c - the reference element-wise functions: computed in double by libm and rounded
+ * once, so they are right to half an ulp or nearly; see kernel.h. Comparisons are written
+ * so that NaN fails them and stays. */
+#include <math.h>
+
+#include "kernel/table.h"
+
+#define UNARY(name, expr)                                         \
+    static void name##_f32(int64_t n, const float *x, float *y) { \
+        for (int64_t i = 0; i < n; i++) {                         \
+            const float v = x[i];                                 \
+            y[i] = (float)(expr);                                 \
+        }                                                         \
+    }
+
+/* x times the normal distribution function; erfc keeps its small values on the left exact. */
+static double gelu(double v) {
+    if (isinf(v)) return v < 0 ? -0.0 : v;
+    return 0.5 * v * erfc(-v * 0.70710678118654752440);
+}
+
+static float act(omma_act a, float v) { return omma_act_apply(&(omma_epilogue){.act = a}, v); }
+
+UNARY(exp, exp((double)v))
+UNARY(log, log((double)v))
+UNARY(sqrt, sqrtf(v))
+UNARY(tanh, tanh((double)v))
+UNARY(sigmoid, 1 / (1 + exp(-(double)v)))
+UNARY(erf, erf((double)v))
+UNARY(relu, act(OMMA_ACT_RELU, v))
+UNARY(neg, -v)
+UNARY(abs, fabsf(v))
+UNARY(reciprocal, 1 / v)
+UNARY(silu, act(OMMA_ACT_SILU, v))
+UNARY(gelu, gelu((double)v))
+UNARY(hswish, act(OMMA_ACT_HSWISH, v))
+
+#define BINARY(name, expr)                                                                               \
+    static void name##_f32(int64_t n, const float *a, int sa, const float *b, int sb, float *y) {       \
+        const float a0 = n ? *a : 0, b0 = n ? *b : 0; /* y may be the other one */                       \
+        for (int64_t i = 0; i < n; i++) {                                                                \
+            const float u = sa ? a[i] : a0, v = sb ? b[i] : b0;                                          \
+            y[i] = (expr);                                                                               \
+        }                                                                                                \
+    }
+
+BINARY(add, u + v)
+BINARY(sub, u - v)
+BINARY(mul, u * v)
+BINARY(div, u / v)
+BINARY(max, isnan(u) || u > v ? u : v)
+BINARY(min, isnan(u) || u < v ? u : v)
+
+static void clip_f32(int64_t n, const float *x, float lo, float hi, float *y) {
+    const omma_epilogue e = {.act = OMMA_ACT_CLIP, .lo = lo, .hi = hi};
+    for (int64_t i = 0; i < n; i++) y[i] = omma_act_apply(&e, x[i]);
+}
+
+static void affine_f32(int64_t n, const float *x, const float *scale, const float *shift, int stride,
+                       float *y) {
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i * stride] + shift[i * stride];
+}
+
+void omma_fill_math_c(omma_kernels *k) {
+    k->unary[OMMA_UN_EXP] = exp_f32;
+    k->unary[OMMA_UN_LOG] = log_f32;
+    k->unary[OMMA_UN_SQRT] = sqrt_f32;
+    k->unary[OMMA_UN_TANH] = tanh_f32;
+    k->unary[OMMA_UN_SIGMOID] = sigmoid_f32;
+    k->unary[OMMA_UN_ERF] = erf_f32;
+    k->unary[OMMA_UN_RELU] = relu_f32;
+    k->unary[OMMA_UN_NEG] = neg_f32;
+    k->unary[OMMA_UN_ABS] = abs_f32;
+    k->unary[OMMA_UN_RECIPROCAL] = reciprocal_f32;
+    k->unary[OMMA_UN_SILU] = silu_f32;
+    k->unary[OMMA_UN_GELU] = gelu_f32;
+    k->unary[OMMA_UN_HSWISH] = hswish_f32;
+    k->binary[OMMA_BIN_ADD] = add_f32;
+    k->binary[OMMA_BIN_SUB] = sub_f32;
+    k->binary[OMMA_BIN_MUL] = mul_f32;
+    k->binary[OMMA_BIN_DIV] = div_f32;
+    k->binary[OMMA_BIN_MAX] = max_f32;
+    k->binary[OMMA_BIN_MIN] = min_f32;
+    k->clip = clip_f32;
+    k->affine = affine_f32;
+}

@@ -1,0 +1,177 @@
+/* gemm.c - matrix products on top of the tile of the table: packing, cutting into blocks
+ * that fit the caches, threads. See kernel.h for what goes in and out.
+ *
+ *         n ->                       one chunk of work: rows x panels
+ *      +----+----+----+----+           for each part of k (K_BLOCK long)
+ *    m | chunk   |         |             for each tile of rows (mr)   A: mr x K_BLOCK in L1
+ *    | +----+----+----+----+               for each panel (nr)        B: panels in L2
+ *    v | panel ..|         |                 gemm_tile
+ *      +----+----+----+----+
+ *
+ * Each number of C is one chain of additions in the order of k, begun with 0 and carried
+ * through C from part to part of k: so neither the cuts nor the threads change its bits. */
+#include <string.h>
+
+#include "base/pool.h"
+#include "kernel/table.h"
+
+enum {
+    K_BLOCK = 384,        /* longest part of k */
+    MAX_MR = 16,          /* of any table */
+    PANEL_BYTES = 384 << 10, /* of B in one chunk: less than half of a common L2 */
+    ROWS = 224,           /* of A and C in one chunk */
+    SMALL = 100000        /* multiplications not worth waking a thread for */
+};
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Rows that lie a multiple of half a page apart share a few sets of the L1 cache and push
+ * each other out of it: those are copied first. */
+static bool rows_collide(int64_t lda) { return lda % 512 == 0; }
+
+void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                     const float *b, int64_t panel, float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
+    enum { LD = K_BLOCK + 16 };
+    float copy[MAX_MR * LD];
+    const bool copied = rows_collide(lda) && k <= K_BLOCK && n > kern->nr && m > 1;
+    const int64_t tiles = ceil_div(m, kern->mr);
+    for (int64_t i = 0; i < tiles; i++) {
+        const int64_t r0 = m * i / tiles, r1 = m * (i + 1) / tiles;
+        const omma_f32u *rows = (const omma_f32u *)a + r0 * lda;
+        if (copied)
+            for (int64_t r = r0; r < r1; r++) memcpy(copy + (r - r0) * LD, rows + (r - r0) * lda, (size_t)k * 4);
+        for (int64_t j = 0; j < n; j += kern->nr) {
+            omma_epilogue part;
+            if (e) {
+                part = *e;
+                if (e->row_bias) part.row_bias += r0;
+                if (e->col_bias) part.col_bias += j;
+            }
+            kern->gemm_tile((int)(r1 - r0), (int)min64(n - j, kern->nr), k, copied ? copy : (const float *)rows,
+                            copied ? LD : lda, b + j / kern->nr * panel, c + r0 * ldc + j, ldc, acc,
+                            e ? &part : NULL);
+        }
+    }
+}
+
+/* --- packing --------------------------------------------------------------------- */
+
+size_t omma_gemm_packed_size(const omma_kernels *kern, int64_t k, int64_t n) {
+    return (size_t)ceil_div(n, kern->nr) * (size_t)kern->nr * (size_t)k;
+}
+
+typedef struct pack_job {
+    const omma_kernels *kern;
+    float *dst;
+    const omma_f32u *b;
+    int64_t row, col, k, n;
+} pack_job;
+
+static void pack_panels(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const pack_job *job = arg;
+    const int nr = job->kern->nr;
+    for (int64_t p = begin; p < end; p++) {
+        const omma_f32u *src = job->b + p * nr * job->col;
+        float *dst = job->dst + p * nr * job->k;
+        const int n = (int)min64(job->n - p * nr, nr);
+        if (job->row == 1) {
+            job->kern->pack_cols(job->k, n, (const float *)src, job->col, dst);
+            continue;
+        }
+        for (int64_t i = 0; i < job->k; i++, src += job->row, dst += nr) {
+            if (job->col == 1)
+                memcpy(dst, src, (size_t)n * 4);
+            else
+                for (int j = 0; j < n; j++) dst[j] = src[j * job->col];
+            for (int j = n; j < nr; j++) dst[j] = 0;
+        }
+    }
+}
+
+void omma_gemm_pack(const omma_kernels *kern, float *dst, const void *b, int64_t row, int64_t col,
+                    int64_t k, int64_t n, int threads) {
+    pack_job job = {kern, dst, b, row, col, k, n};
+    const int64_t panels = ceil_div(n, kern->nr);
+    if ((double)k * (double)n < SMALL) threads = 1;
+    omma_parallel(threads, panels, ceil_div(panels, 8 * (int64_t)threads), pack_panels, &job);
+}
+
+/* --- product --------------------------------------------------------------------- */
+
+typedef struct gemm_job {
+    const omma_kernels *kern;
+    int64_t m, n, k;
+    const float *a;
+    int64_t lda;
+    const float *b;
+    float *c;
+    int64_t ldc;
+    const omma_epilogue *e;
+    int64_t m_chunks, n_chunks, panels;
+    bool rows_inside; /* neighbouring chunks share columns, not rows */
+} gemm_job;
+
+static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
+    const int nr = job->kern->nr;
+    const int64_t m0 = job->m * mi / job->m_chunks, m1 = job->m * (mi + 1) / job->m_chunks;
+    const int64_t p0 = job->panels * ni / job->n_chunks, p1 = job->panels * (ni + 1) / job->n_chunks;
+    const int64_t n0 = p0 * nr, n1 = min64(p1 * nr, job->n);
+    const int64_t parts = job->k ? ceil_div(job->k, K_BLOCK) : 1;
+    omma_epilogue e = {0};
+    if (job->e) {
+        e = *job->e;
+        if (e.row_bias) e.row_bias += m0;
+        if (e.col_bias) e.col_bias += n0;
+    }
+    for (int64_t i = 0; i < parts; i++) {
+        const int64_t k0 = job->k * i / parts, k1 = job->k * (i + 1) / parts;
+        const omma_f32u *a = (const omma_f32u *)job->a + m0 * job->lda + k0;
+        omma_gemm_block(job->kern, m1 - m0, n1 - n0, k1 - k0, (const float *)a, job->lda,
+                        job->b + (p0 * job->k + k0) * nr, job->k * nr, job->c + m0 * job->ldc + n0, job->ldc,
+                        i > 0, job->e && i == parts - 1 ? &e : NULL);
+    }
+}
+
+static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const gemm_job *job = arg;
+    for (int64_t i = begin; i < end; i++) {
+        if (job->rows_inside)
+            multiply_chunk(job, i % job->m_chunks, i / job->m_chunks);
+        else
+            multiply_chunk(job, i / job->n_chunks, i % job->n_chunks);
+    }
+}
+
+/* How many rows and panels make a chunk: as many as the caches hold, fewer when that would
+ * leave a thread without work near the end. */
+static void cut(gemm_job *job, int threads) {
+    const int64_t tiles = ceil_div(job->m, job->kern->mr);
+    const int64_t k = min64(job->k, K_BLOCK) + 1;
+    int64_t rows = min64(tiles, ROWS / job->kern->mr);
+    int64_t panels = min64(job->panels, PANEL_BYTES / (k * job->kern->nr * 4));
+    if (panels < 1) panels = 1;
+    while (threads > 1 && ceil_div(tiles, rows) * ceil_div(job->panels, panels) < 4 * (int64_t)threads) {
+        if (rows > 4 || (panels == 1 && rows > 1))
+            rows = (rows + 1) / 2;
+        else if (panels > 1)
+            panels = (panels + 1) / 2;
+        else
+            break;
+    }
+    job->m_chunks = ceil_div(tiles, rows);
+    job->n_chunks = ceil_div(job->panels, panels);
+    job->rows_inside = job->n + job->m * job->n_chunks < job->m + job->n * job->m_chunks;
+}
+
+void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k, const float *a,
+               int64_t lda, const float *b_packed, float *c, int64_t ldc, const omma_epilogue *e) {
+    if (m <= 0 || n <= 0) return;
+    gemm_job job = {.kern = kern, .m = m, .n = n, .k = k, .a = a, .lda = lda, .b = b_packed, .c = c,
+                    .ldc = ldc, .e = e, .panels = ceil_div(n, kern->nr)};
+    if ((double)m * (double)n * (double)k < SMALL) threads = 1;
+    cut(&job, threads);
+    omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
+}

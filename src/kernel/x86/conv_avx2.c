@@ -1,0 +1,7 @@
+/* conv_avx2.c - pieces of convolution; see conv_body.h. */
+#include "kernel/x86/vec_avx2.h"
+
+#define TILE_NV 2
+#include "kernel/x86/conv_body.h"
+
+void omma_fill_conv_avx2(omma_kernels *k) { fill_conv(k); }

@@ -1,0 +1,98 @@
+/* vec_math.h - exp, log, tanh and their kin on one vector of vec_*.h, about 2 ulp each.
+ *
+ * Ranges are reduced as in any textbook (Cody and Waite); the polynomials are least-maximum
+ * fits made for these files, with their error relative to the function beside them. All of
+ * them take any float: infinities, NaN (stays) and denormals, results included. v_max and
+ * v_min give their second argument when one is NaN: so the variable always comes second. */
+#ifndef OMMA_KERNEL_X86_VEC_MATH_H
+#define OMMA_KERNEL_X86_VEC_MATH_H
+
+/* c[0] + c[1] x + ... + c[n-1] x^(n-1) */
+#define V_POLY(x, ...) v_poly(x, (const float[]){__VA_ARGS__}, (int)(sizeof((const float[]){__VA_ARGS__}) / 4))
+static inline __attribute__((always_inline)) vf v_poly(vf x, const float *c, int n) {
+    vf y = v_set(c[n - 1]);
+    UNROLL for (int i = n - 2; i >= 0; i--) y = v_fma(y, x, v_set(c[i]));
+    return y;
+}
+
+static inline vf v_abs(vf x) { return v_andnot(v_set(-0.0f), x); }
+static inline vf v_sign_of(vf s, vf x) { return v_or(v_and(v_set(-0.0f), s), x); } /* x >= 0 */
+
+/* e^x = 2^n e^r, |r| <= ln2/2; e^r = 1 + r + r^2 q(r), error 3e-9. */
+static inline vf v_exp(vf x) {
+    x = v_min(v_set(89), v_max(v_set(-104), x)); /* beyond: inf and 0 all the same */
+    const vf n = v_round(v_mul(x, v_set(1.44269504f)));
+    const vf r = v_fnma(n, v_set(-2.12194440e-4f), v_fnma(n, v_set(0.693359375f), x));
+    const vf q = V_POLY(r, 4.999999404e-01f, 1.666651964e-01f, 4.166839644e-02f, 8.368796669e-03f, 1.381443348e-03f);
+    return v_scale(v_add(v_set(1), v_fma(v_mul(r, r), q, r)), n);
+}
+
+/* log(2^e (1 + f)), f in [-1/4, 1/2); log(1 + f) = f - f^2/2 + f^3 p(f), error 9e-10. */
+static inline vf v_log(vf x) {
+    vf e;
+    const vf f = v_sub(v_split(x, &e), v_set(1)), ff = v_mul(f, f);
+    const vf p = V_POLY(f, 3.333334029e-01f, -2.500016391e-01f, 1.999960542e-01f, -1.665529609e-01f, 1.427623928e-01f,
+                        -1.272777915e-01f, 1.170066148e-01f, -9.116190672e-02f, 3.767291829e-02f);
+    vf y = v_fma(e, v_set(-2.12194440e-4f), v_mul(v_mul(f, ff), p));
+    y = v_add(f, v_fnma(v_set(0.5f), ff, y));
+    y = v_fma(e, v_set(0.693359375f), y);
+    const vf inf = v_set(__builtin_inff());
+    y = v_select(v_less(x, inf), y, x); /* inf and NaN */
+    y = v_select(v_equal(x, v_set(0)), v_sub(v_set(0), inf), y);
+    return v_select(v_less(x, v_set(0)), v_set(__builtin_nanf("")), y);
+}
+
+/* x + x^3 p(x^2), error 5e-9, below 5/8; 1 - 2/(e^2|x| + 1) above. */
+static inline vf v_tanh(vf x) {
+    const vf a = v_abs(x), z = v_mul(x, x);
+    const vf p = V_POLY(z, -3.333327770e-01f, 1.333133131e-01f, -5.373000726e-02f, 2.060617693e-02f, -5.666977260e-03f);
+    const vf near = v_fma(v_mul(x, z), p, x);
+    const vf far = v_sub(v_set(1), v_div(v_set(2), v_add(v_exp(v_add(a, a)), v_set(1))));
+    return v_select(v_less(a, v_set(0.625f)), near, v_sign_of(x, far));
+}
+
+/* 1/(1 + e^-x), with e^-|x| so that nothing overflows and small results stay exact. */
+static inline vf v_sigmoid(vf x) {
+    const vf one = v_set(1), z = v_exp(v_or(v_set(-0.0f), x));
+    return v_div(v_select(v_less(x, v_set(0)), z, one), v_add(one, z));
+}
+
+/* x sigmoid(x); the factor 0 wins at -inf. */
+static inline vf v_silu(vf x) { return v_mul(v_max(v_set(-200), x), v_sigmoid(x)); }
+
+/* x clip(x + 3, 0, 6)/6: x + 3 is exact near -3, where x/6 + 1/2 is not. */
+static inline vf v_hswish(vf x) {
+    const vf part = v_min(v_set(6), v_max(v_set(0), v_add(x, v_set(3))));
+    return v_mul(v_max(v_set(-3), x), v_mul(part, v_set(1 / 6.0f)));
+}
+
+/* e^(t^2) erfc(t) for t in [0, 10.3]: p(u)/(t + 2), u = (t - 2)/(t + 2), error 4e-9. */
+static inline vf v_erfcx(vf t) {
+    const vf s = v_div(v_set(1), v_add(t, v_set(2))), u = v_mul(v_sub(t, v_set(2)), s);
+    const vf p = V_POLY(u, 1.021582723e+00f, -6.871606708e-01f, 2.794717550e-01f, -3.644182906e-02f,
+                        -2.150561102e-02f, 6.476259790e-03f, 3.062285716e-03f, -8.333206642e-04f,
+                        -5.926138256e-04f, 4.833329876e-05f, 7.022509089e-05f);
+    return v_mul(p, s);
+}
+
+/* x + x p(x^2), error 1e-9, below 1; 1 - erfc above. */
+static inline vf v_erf(vf x) {
+    const vf a = v_min(v_set(5), v_abs(x)), z = v_mul(a, a);
+    const vf p = V_POLY(z, 1.283791661e-01f, -3.761262596e-01f, 1.128358543e-01f, -2.685381286e-02f, 5.188328680e-03f,
+                        -8.010200690e-04f, 7.853883289e-05f);
+    const vf near = v_fma(x, p, x);
+    const vf far = v_fnma(v_exp(v_sub(v_set(0), z)), v_erfcx(a), v_set(1));
+    return v_select(v_less(a, v_set(1)), near, v_sign_of(x, far));
+}
+
+/* x Phi(x) = max(x, 0) - |x| Phi(-|x|), Phi(-a) = erfc(a/sqrt 2)/2 = e^(-a^2/2) erfcx/2.
+ * a^2/2 is taken in two parts, else its rounding would be magnified a^2/2 times; the small
+ * factor comes last, else it would lose bits as a denormal. */
+static inline vf v_gelu(vf x) {
+    const vf a = v_min(v_set(14.5f), v_abs(x)), h = v_mul(a, v_set(0.5f)), top = v_mul(h, a);
+    const vf low = v_sub(v_set(0), v_fma(h, a, v_sub(v_set(0), top)));
+    const vf g = v_exp(v_sub(v_set(0), top)), part = v_mul(h, v_erfcx(v_mul(a, v_set(0.70710678f))));
+    return v_fnma(v_fma(part, low, part), g, v_max(v_set(0), x));
+}
+
+#endif
