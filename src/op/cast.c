@@ -1,0 +1,136 @@
+/* cast.c - Cast: numbers of one type as numbers of another.
+ *
+ * Every source type is widened without loss to one of three carriers, int64_t, uint64_t or
+ * double, and narrowed from there: to integers by wrapping around (integers) or by cutting
+ * toward zero and saturating (floating point; NaN gives 0), to floating point by rounding
+ * once to nearest even, to bool by "is not zero" (NaN is true). No strings. */
+#include <string.h>
+
+#include "base/pool.h"
+#include "op/element.h"
+
+/* d as a float with its last bit set when d lies between two floats: rounding that again to
+ * 16 bits equals rounding d directly (round to odd). */
+static float odd_float(double d) {
+    const float f = (float)d;
+    const double back = f;
+    if (back == d || d != d) return f;
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    if (!(u & 1)) u = (back > d) == (d > 0) ? u - 1 : u + 1;
+    float r;
+    memcpy(&r, &u, 4);
+    return r;
+}
+
+/* --- narrowing: from carrier i (int64_t), u (uint64_t) or d (double) to a type ----------- */
+
+#define FROM_INTEGERS(to, T, iexpr, uexpr)                   \
+    static inline T i_##to(int64_t v) { return (T)(iexpr); } \
+    static inline T u_##to(uint64_t v) { return (T)(uexpr); }
+
+#define NARROW_INT(tag, T, min)                                                              \
+    FROM_INTEGERS(tag, T, v, v)                                                              \
+    static inline T d_##tag(double v) {                                                      \
+        const double end = (min) < 0 ? -(double)(min) : 2.0 * (double)((T)-1 / 2 + 1);       \
+        const T max = (T)((min) < 0 ? -((min) + 1) : -1);                                    \
+        return v != v ? 0 : v >= end ? max : v <= (double)(min) ? (T)(min) : (T)v;           \
+    }
+OMMA_SIGNED_LIST(NARROW_INT)
+OMMA_UNSIGNED_LIST(NARROW_INT)
+
+FROM_INTEGERS(BOOL, uint8_t, v != 0, v != 0)
+FROM_INTEGERS(F32, float, v, v)
+FROM_INTEGERS(F64, double, v, v)
+FROM_INTEGERS(F16, uint16_t, omma_f32_to_f16((float)v), omma_f32_to_f16((float)v))
+FROM_INTEGERS(BF16, uint16_t, omma_f32_to_bf16((float)v), omma_f32_to_bf16((float)v))
+static inline uint8_t d_BOOL(double v) { return v != 0; }
+static inline float d_F32(double v) { return (float)v; }
+static inline double d_F64(double v) { return v; }
+static inline uint16_t d_F16(double v) { return omma_f32_to_f16(odd_float(v)); }
+static inline uint16_t d_BF16(double v) { return omma_f32_to_bf16(odd_float(v)); }
+
+/* --- loops: one function per source type, a case per destination ------------------------- */
+
+#define TO(c, tag, T, widen)                                              \
+    case OMMA_##tag:                                                      \
+        for (int64_t i = 0; i < n; i++) ((T *)y)[i] = c##_##tag(widen);   \
+        return;
+#define FROM(name, S, c, widen)                                                       \
+    static void from_##name(omma_dtype to, int64_t n, const void *px, void *y) {      \
+        const S *x = px;                                                              \
+        switch (to) {                                                                 \
+            TO(c, F32, float, widen)                                                  \
+            TO(c, F64, double, widen)                                                 \
+            TO(c, F16, uint16_t, widen)                                               \
+            TO(c, BF16, uint16_t, widen)                                              \
+            TO(c, BOOL, uint8_t, widen)                                               \
+            TO(c, I8, int8_t, widen)                                                  \
+            TO(c, I16, int16_t, widen)                                                \
+            TO(c, I32, int32_t, widen)                                                \
+            TO(c, I64, int64_t, widen)                                                \
+            TO(c, U8, uint8_t, widen)                                                 \
+            TO(c, U16, uint16_t, widen)                                               \
+            TO(c, U32, uint32_t, widen)                                               \
+            TO(c, U64, uint64_t, widen)                                               \
+        case OMMA_NONE:                                                               \
+        case OMMA_STRING: return;                                                     \
+        }                                                                             \
+    }
+FROM(F32, float, d, (double)x[i])
+FROM(F64, double, d, x[i])
+FROM(F16, uint16_t, d, (double)omma_f16_to_f32(x[i]))
+FROM(BF16, uint16_t, d, (double)omma_bf16_to_f32(x[i]))
+FROM(BOOL, uint8_t, i, x[i] != 0)
+FROM(I8, int8_t, i, x[i])
+FROM(I16, int16_t, i, x[i])
+FROM(I32, int32_t, i, x[i])
+FROM(I64, int64_t, i, x[i])
+FROM(U8, uint8_t, i, x[i])
+FROM(U16, uint16_t, i, x[i])
+FROM(U32, uint32_t, i, x[i])
+FROM(U64, uint64_t, u, x[i])
+
+typedef void (*cast_fn)(omma_dtype to, int64_t n, const void *x, void *y);
+static const cast_fn from[] = {
+#define X(tag) [OMMA_##tag] = from_##tag,
+    X(F32) X(F64) X(F16) X(BF16) X(BOOL) X(I8) X(I16) X(I32) X(I64) X(U8) X(U16) X(U32) X(U64)
+#undef X
+};
+
+/* --- the operator ------------------------------------------------------------------------- */
+
+static omma_status Cast_infer(omma_build *b, omma_node *n) {
+    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
+    const int64_t to = omma_node_int(n, "to", OMMA_NONE);
+    if (to <= 0 || to >= 32 || !omma_type_in((omma_dtype)to, OMMA_IN_ANY))
+        return omma_unsupported(b, n, "a cast to type %lld (%s)", (long long)to,
+                                to == OMMA_STRING ? "string" : "not one of omma's");
+    return omma_out(b, n, 0, (omma_dtype)to, n->in[0]->rank, n->in[0]->dims);
+}
+
+typedef struct job {
+    omma_dtype from, to;
+    const void *x;
+    void *y;
+} job;
+
+static void part(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const void *x = omma_at(j->x, j->from, begin);
+    void *y = (char *)j->y + (size_t)begin * omma_dtype_size(j->to);
+    if (j->from != j->to) from[j->from](j->to, end - begin, x, y);
+    else if (x != y) memcpy(y, x, (size_t)(end - begin) * omma_dtype_size(j->to));
+}
+
+static omma_status Cast_run(const omma_exec *x, const omma_node *n) {
+    if (!omma_wanted(n, 0)) return OMMA_OK;
+    job j = {n->in[0]->dtype, n->out[0]->dtype, n->in[0]->mem, n->out[0]->mem};
+    omma_parallel(x->threads, omma_value_count(n->in[0]), OMMA_GRAIN, part, &j);
+    return OMMA_OK;
+}
+
+const omma_op omma_op_Cast = {.name = "Cast", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
+    .flags = OMMA_OP_ELEMENTWISE, .infer = Cast_infer, .run = Cast_run, .no_grad = OMMA_NOT_YET,
+    .no_field = OMMA_NOT_YET};

@@ -1,0 +1,286 @@
+/* conv_transpose.c - ConvTranspose: every input spreads its kernel over the output,
+ * y[n,m,s*i - pad + d*t] += x[n,c,i] * w[c,m,t], within groups, plus bias[m].
+ *
+ *   x: [N, G*C, spatial...]   w: [G*C, M, kernel...]   bias: [G*M]   y: [N, G*M, out...]
+ *   out = s*(in - 1) + output_padding + d*(kernel - 1) + 1 - pad - pad_end
+ *
+ * f32 with one or two spatial axes: for each image and group one matrix product
+ * columns[M*taps, in] = w^T x, then every output plane gathers its numbers from the
+ * columns, in the order of the taps, so threads never add into the same place. The plain
+ * loop does the rest. Source: ONNX ConvTranspose, versions 1, 11, 22. Traps: with
+ * output_shape the odd half of the padding goes in front unless auto_pad is SAME_UPPER;
+ * outputs that no input reaches hold the bias alone. */
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/pool.h"
+#include "op/fused.h"
+#include "op/window.h"
+
+typedef struct transpose_param {
+    omma_window win;
+    int64_t n, groups, c, m; /* c, m: input and output channels of a group */
+    bool fast;
+    size_t pack_at, w_at;    /* floats into the working memory: packed x, transposed w */
+} transpose_param;
+
+static omma_status check_channels(omma_build *b, const omma_node *n, transpose_param *p) {
+    const omma_value *x = n->in[0], *w = n->in[1], *bias = omma_in(n, 2);
+    if (!omma_is_float(x->dtype)) return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
+    if (w->dtype != x->dtype || (bias && bias->dtype != x->dtype))
+        return omma_bad(b, n, "input, weights and bias must be of one type");
+    if (x->rank < 3 || w->rank != x->rank)
+        return omma_bad(b, n, "input of rank %d, weights of rank %d", x->rank, w->rank);
+    p->groups = omma_node_int(n, "group", 1);
+    p->n = x->dims[0], p->m = w->dims[1];
+    if (p->groups < 1 || x->dims[1] % p->groups || w->dims[0] != x->dims[1])
+        return omma_bad(b, n, "%lld input channels, weights for %lld, group %lld do not fit together",
+                        (long long)x->dims[1], (long long)w->dims[0], (long long)p->groups);
+    p->c = x->dims[1] / p->groups;
+    int64_t all;
+    if (__builtin_mul_overflow(p->m, p->groups, &all)) return omma_bad(b, n, "too many output channels");
+    if (bias && (bias->rank != 1 || bias->dims[0] != all))
+        return omma_bad(b, n, "the bias '%s' must hold one number for each of the %lld output channels",
+                        bias->name, (long long)all);
+    return OMMA_OK;
+}
+
+/* One axis' output size, and its pads when output_shape or auto_pad decides them. */
+static omma_status settle(omma_build *b, const omma_node *n, omma_window *w, int d, int64_t extra, int64_t wanted) {
+    int64_t reach = (w->kernel[d] - 1) * w->dilation[d] + 1;
+    if (reach > INT32_MAX) return omma_bad(b, n, "the dilated kernel is too long along spatial axis %d", d);
+    int64_t full = w->in[d] ? w->stride[d] * (w->in[d] - 1) + reach + extra : 0;
+    if (wanted < 0 && (w->auto_pad == OMMA_PAD_UPPER || w->auto_pad == OMMA_PAD_LOWER))
+        wanted = w->in[d] * w->stride[d];
+    if (wanted >= 0) {
+        int64_t total = full > wanted ? full - wanted : 0;
+        w->pad[d] = w->auto_pad == OMMA_PAD_UPPER ? total / 2 : total - total / 2;
+        w->pad_end[d] = total - w->pad[d];
+        w->out[d] = wanted;
+        return OMMA_OK;
+    }
+    w->out[d] = full - w->pad[d] - w->pad_end[d];
+    if (w->in[d] && w->out[d] < 0)
+        return omma_bad(b, n, "the pads %lld and %lld cut more than the %lld outputs along spatial axis %d",
+                        (long long)w->pad[d], (long long)w->pad_end[d], (long long)full, d);
+    if (w->out[d] < 0) w->out[d] = 0;
+    return OMMA_OK;
+}
+
+static omma_status settle_all(omma_build *b, const omma_node *n, omma_window *w) {
+    int64_t extra[OMMA_MAX_SPATIAL], shape[OMMA_MAX_RANK];
+    int n_extra, n_shape, k = w->k;
+    OMMA_TRY(omma_ints_attr(b, n, "output_padding", extra, OMMA_MAX_SPATIAL, &n_extra));
+    OMMA_TRY(omma_ints_attr(b, n, "output_shape", shape, OMMA_MAX_RANK, &n_shape));
+    if (n_extra >= 0 && n_extra != k) return omma_bad(b, n, "output_padding has %d numbers; %d are needed", n_extra, k);
+    if (n_shape >= 0 && n_shape != k && n_shape != k + 2)
+        return omma_bad(b, n, "output_shape has %d numbers; %d are needed", n_shape, k);
+    for (int d = 0; d < k; d++) {
+        int64_t e = n_extra >= 0 ? extra[d] : 0, s = n_shape >= 0 ? shape[d + n_shape - k] : -1;
+        if (e < 0 || e > INT32_MAX) return omma_bad(b, n, "output_padding holds %lld", (long long)e);
+        if (n_shape >= 0 && (s < 0 || s > INT32_MAX)) return omma_bad(b, n, "output_shape holds %lld", (long long)s);
+        OMMA_TRY(settle(b, n, w, d, e, s));
+    }
+    return OMMA_OK;
+}
+
+static omma_status transpose_infer(omma_build *b, omma_node *n) {
+    const omma_value *x = n->in[0], *w = n->in[1];
+    transpose_param *p = omma_param(b, n, sizeof *p);
+    int64_t kernel[OMMA_MAX_SPATIAL], dims[OMMA_MAX_RANK];
+    bool found;
+    if (!p) return omma_nomem(b, n);
+    OMMA_TRY(check_channels(b, n, p));
+    OMMA_TRY(omma_window_kernel(b, n, x->rank - 2, kernel, &found));
+    if (found && memcmp(kernel, w->dims + 2, (size_t)(x->rank - 2) * sizeof *kernel))
+        return omma_bad(b, n, "kernel_shape is not the shape of the weights '%s'", w->name);
+    OMMA_TRY(omma_window_read(b, n, x, w->dims + 2, &p->win));
+    OMMA_TRY(settle_all(b, n, &p->win));
+    dims[0] = p->n, dims[1] = p->m * p->groups;
+    memcpy(dims + 2, p->win.out, (size_t)p->win.k * sizeof *dims);
+    p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && p->n > 0 && p->c > 0 && p->m > 0 && p->win.in_count > 0;
+    return omma_out(b, n, 0, x->dtype, x->rank, dims);
+}
+
+/* --- f32 by matrix product --------------------------------------------------------- */
+
+/* dst[g][m*taps][c] from w[g*c][m*taps]. */
+static void transpose_weights(const transpose_param *p, const void *w, float *dst) {
+    const int64_t rows = p->m * p->win.kernel_count;
+    const char *src = w;
+    for (int64_t g = 0; g < p->groups; g++)
+        for (int64_t c = 0; c < p->c; c++)
+            for (int64_t r = 0; r < rows; r++)
+                memcpy(&dst[(g * rows + r) * p->c + c], src + ((g * p->c + c) * rows + r) * 4, 4);
+}
+
+static omma_status transpose_prepare(omma_build *b, omma_node *n) {
+    transpose_param *p = (transpose_param *)n->param;
+    size_t columns, panel, total;
+    int64_t w_count = omma_value_count(n->in[1]);
+    if (!p->fast) return OMMA_OK;
+    bool constant = n->in[1]->data != NULL;
+    if (!omma_dims_bytes((int64_t[]){p->m, p->win.kernel_count, p->win.in_count}, 3, sizeof(float), &columns) ||
+        !omma_align_up(columns, 64, &columns) ||
+        !omma_packed_bytes(b->kern, p->c, p->win.in_count, &panel) || !omma_add(columns, panel, &total) ||
+        !omma_align_up(total, 64, &total))
+        return omma_bad(b, n, "its working memory overflows");
+    p->pack_at = columns / sizeof(float);
+    p->w_at = total / sizeof(float);
+    if (!constant && !omma_add(total, (size_t)w_count * sizeof(float), &total))
+        return omma_bad(b, n, "its working memory overflows");
+    n->scratch = total;
+    if (!constant) return OMMA_OK;
+    bool fresh;
+    omma_arena *keep = b->packs ? b->packs->arena : b->arena;
+    const char *form = omma_arena_printf(keep, "conv_transpose %lld %lld", (long long)p->groups, (long long)p->c);
+    float *packed = form ? omma_pack(b, n->in[1], form, (size_t)w_count * sizeof(float), &fresh) : NULL;
+    if (!packed) return omma_nomem(b, n);
+    if (fresh) transpose_weights(p, n->in[1]->data, packed);
+    n->packed = packed;
+    n->packed_in |= 1u << 1;
+    return OMMA_OK;
+}
+
+typedef struct gather_job {
+    const float *columns, *bias; /* bias by the plane, or NULL */
+    float *y;
+    int64_t plane, h, w, oh, ow, kh, kw;
+    int64_t stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
+} gather_job;
+
+/* Add one row of columns (one tap) to an output row: y[i*stride + at] += src[i]. */
+static void spread(const float *src, int64_t n, int64_t stride, int64_t at, float *y, int64_t ow) {
+    int64_t first = at < 0 ? (-at + stride - 1) / stride : 0;
+    int64_t last = ow - at <= 0 ? 0 : (ow - at - 1) / stride + 1;
+    if (last > n) last = n;
+    for (int64_t i = first; i < last; i++) y[i * stride + at] += src[i];
+}
+
+/* Items are the output planes of one image and group. */
+static void gather_planes(void *arg, int64_t begin, int64_t end, int worker) {
+    const gather_job *j = arg;
+    (void)worker;
+    for (int64_t m = begin; m < end; m++) {
+        float *y = j->y + m * j->plane, b = j->bias ? j->bias[m] : 0;
+        for (int64_t i = 0; i < j->plane; i++) y[i] = b;
+        for (int64_t t = 0; t < j->kh * j->kw; t++) {
+            const float *src = j->columns + (m * j->kh * j->kw + t) * j->h * j->w;
+            int64_t at_w = t % j->kw * j->dilation_w - j->pad_w;
+            for (int64_t i = 0; i < j->h; i++) {
+                int64_t row = i * j->stride_h + t / j->kw * j->dilation_h - j->pad_h;
+                if (row < 0 || row >= j->oh) continue;
+                spread(src + i * j->w, j->w, j->stride_w, at_w, y + row * j->ow, j->ow);
+            }
+        }
+    }
+}
+
+static gather_job as_2d(const omma_window *w) {
+    int l = w->k - 1;
+    gather_job j = {.h = 1, .oh = 1, .kh = 1, .stride_h = 1, .dilation_h = 1,
+                    .w = w->in[l], .ow = w->out[l], .kw = w->kernel[l], .stride_w = w->stride[l],
+                    .dilation_w = w->dilation[l], .pad_w = w->pad[l]};
+    if (w->k == 2) {
+        j.h = w->in[0], j.oh = w->out[0], j.kh = w->kernel[0];
+        j.stride_h = w->stride[0], j.dilation_h = w->dilation[0], j.pad_h = w->pad[0];
+    }
+    j.plane = j.oh * j.ow;
+    return j;
+}
+
+static void run_fast(const omma_exec *x, const omma_node *n, const float *bias) {
+    const transpose_param *p = n->param;
+    const int64_t rows = p->m * p->win.kernel_count, in = p->win.in_count;
+    float *columns = n->work, *panel = columns + p->pack_at;
+    const float *w = n->packed;
+    if (!w) {
+        transpose_weights(p, n->in[1]->mem, columns + p->w_at);
+        w = columns + p->w_at;
+    }
+    gather_job j = as_2d(&p->win);
+    j.columns = columns;
+    for (int64_t i = 0; i < p->n * p->groups; i++) {
+        int64_t g = i % p->groups;
+        const float *src = (const float *)n->in[0]->mem + i * p->c * in;
+        omma_gemm_pack(x->kern, panel, src, in, 1, p->c, in, x->threads);
+        omma_gemm(x->kern, x->threads, rows, in, p->c, w + g * rows * p->c, p->c, panel, columns, in, NULL);
+        j.bias = bias ? bias + g * p->m : NULL;
+        j.y = (float *)n->out[0]->mem + i * p->m * j.plane;
+        omma_parallel(x->threads, p->m, 1, gather_planes, &j);
+    }
+}
+
+/* --- the plain loop ------------------------------------------------------------------ */
+
+typedef struct plain_job {
+    const transpose_param *p;
+    omma_dtype t;
+    const void *x, *w, *bias;
+    void *y;
+    int64_t out_count;
+} plain_job;
+
+/* Offset of the input that reaches output `at` through a tap, or -1 when none does. */
+static int64_t source(const omma_window *w, const int64_t *at, int64_t tap) {
+    int64_t t[OMMA_MAX_SPATIAL], offset = 0;
+    omma_unravel(tap, w->kernel, w->k, t);
+    for (int d = 0; d < w->k; d++) {
+        int64_t i = at[d] + w->pad[d] - t[d] * w->dilation[d];
+        if (i < 0 || i % w->stride[d] || i / w->stride[d] >= w->in[d]) return -1;
+        offset = offset * w->in[d] + i / w->stride[d];
+    }
+    return offset;
+}
+
+static double plain_one(const plain_job *j, int64_t n, int64_t m, const int64_t *at) {
+    const transpose_param *p = j->p;
+    const int64_t g = m / p->m, taps = p->win.kernel_count;
+    double sum = j->bias ? omma_number(j->t, j->bias, m) : 0;
+    for (int64_t tap = 0; tap < taps; tap++) {
+        int64_t offset = source(&p->win, at, tap);
+        if (offset < 0) continue;
+        for (int64_t c = g * p->c; c < (g + 1) * p->c; c++)
+            sum += omma_number(j->t, j->x, (n * p->groups * p->c + c) * p->win.in_count + offset) *
+                   omma_number(j->t, j->w, (c * p->m + m % p->m) * taps + tap);
+    }
+    return sum;
+}
+
+static void plain_planes(void *arg, int64_t begin, int64_t end, int worker) {
+    const plain_job *j = arg;
+    const int64_t all = j->p->m * j->p->groups;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++)
+        for (int64_t o = 0; o < j->out_count; o++) {
+            int64_t at[OMMA_MAX_SPATIAL];
+            omma_unravel(o, j->p->win.out, j->p->win.k, at);
+            omma_set_number(j->t, j->y, i * j->out_count + o, plain_one(j, i / all, i % all, at));
+        }
+}
+
+static omma_status transpose_run(const omma_exec *x, const omma_node *n) {
+    const transpose_param *p = n->param;
+    const omma_value *bias = omma_in(n, 2);
+    omma_value *y = n->out[0];
+    if (!y || !omma_value_count(y)) return OMMA_OK;
+    if (p->fast) {
+        run_fast(x, n, bias ? bias->mem : NULL);
+        return OMMA_OK;
+    }
+    const int64_t planes = p->n * p->m * p->groups;
+    plain_job j = {p, y->dtype, n->in[0]->mem, n->in[1]->mem, bias ? bias->mem : NULL, y->mem,
+                   omma_value_count(y) / planes};
+    omma_parallel(x->threads, planes, 1, plain_planes, &j);
+    return OMMA_OK;
+}
+
+static double transpose_flops(const omma_node *n) {
+    const transpose_param *p = n->param;
+    return 2.0 * (double)omma_value_count(n->in[0]) * (double)p->m * (double)p->win.kernel_count;
+}
+
+const omma_op omma_op_ConvTranspose = {
+    .name = "ConvTranspose", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,
+    .infer = transpose_infer, .prepare = transpose_prepare, .run = transpose_run, .flops = transpose_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};

@@ -1,0 +1,78 @@
+/* expand.c - operators that repeat: Expand (broadcast to a shape) and Tile.
+ *
+ * Both are one strided move. Expand reads repeated dims with stride 0; Tile sees output dim d
+ * as [repeats, dim], the first with stride 0, hence a box of twice the rank.
+ * Source: the ONNX operator specification. Trap: Expand broadcasts both ways, so a 1 in the
+ * shape keeps the input's dimension. */
+#include "op/move.h"
+
+static omma_status move_run(const omma_exec *x, const omma_node *n) {
+    if (n->out[0]) omma_move_run(n->param, x->threads, n->in[0]->mem, n->out[0]->mem);
+    return OMMA_OK;
+}
+
+static omma_status expand_infer(omma_build *b, omma_node *n) {
+    const omma_value *x = n->in[0];
+    omma_value want = {.name = "shape"};
+    omma_value *both[2] = {n->in[0], &want};
+    int64_t dims[OMMA_MAX_RANK], strides[OMMA_MAX_RANK];
+    int rank;
+    OMMA_TRY(omma_ints_in(b, n, 1, want.dims, OMMA_MAX_RANK, &want.rank));
+    for (int d = 0; d < want.rank; d++)
+        if (want.dims[d] < 0) return omma_bad(b, n, "the shape holds %lld", (long long)want.dims[d]);
+    OMMA_TRY(omma_broadcast(b, n, both, 2, &rank, dims));
+    OMMA_TRY(omma_out(b, n, 0, x->dtype, rank, dims));
+    if (!n->out[0]) return OMMA_OK; /* unwanted: its size was not checked */
+    omma_move *m = omma_param(b, n, sizeof *m);
+    if (!m) return omma_nomem(b, n);
+    m->size = omma_dtype_size(x->dtype);
+    m->rank = rank;
+    omma_strides(x->dims, x->rank, strides);
+    omma_strides(dims, rank, m->dst);
+    for (int d = 0; d < rank; d++) {
+        const int from = d - (rank - x->rank);
+        m->dims[d] = dims[d];
+        m->src[d] = from < 0 || x->dims[from] == 1 ? 0 : strides[from];
+    }
+    omma_move_ready(m);
+    return OMMA_OK;
+}
+
+static omma_status tile_infer(omma_build *b, omma_node *n) {
+    const omma_value *x = n->in[0];
+    int64_t repeats[OMMA_MAX_RANK], dims[OMMA_MAX_RANK], in[OMMA_MAX_RANK], out[OMMA_MAX_RANK];
+    int count;
+    OMMA_TRY(omma_ints_in(b, n, 1, repeats, OMMA_MAX_RANK, &count));
+    if (count != x->rank) return omma_bad(b, n, "%d repeats for a tensor of rank %d", count, x->rank);
+    for (int d = 0; d < count; d++)
+        if (repeats[d] < 0 || __builtin_mul_overflow(x->dims[d], repeats[d], &dims[d]))
+            return omma_bad(b, n, "%lld repeats along axis %d", (long long)repeats[d], d);
+    OMMA_TRY(omma_out(b, n, 0, x->dtype, count, dims));
+    if (!n->out[0]) return OMMA_OK; /* unwanted: its size was not checked */
+    omma_move *m = omma_param(b, n, sizeof *m);
+    if (!m) return omma_nomem(b, n);
+    m->size = omma_dtype_size(x->dtype);
+    m->rank = 2 * count;
+    omma_strides(x->dims, count, in);
+    omma_strides(dims, count, out);
+    for (int d = 0; d < count; d++) {
+        m->dims[2 * d] = repeats[d];
+        m->dims[2 * d + 1] = x->dims[d];
+        m->src[2 * d] = 0;
+        m->src[2 * d + 1] = in[d];
+        m->dst[2 * d] = dims[d] ? out[d] * x->dims[d] : 0;
+        m->dst[2 * d + 1] = out[d];
+    }
+    omma_move_ready(m);
+    return OMMA_OK;
+}
+
+const omma_op omma_op_Expand = {
+    .name = "Expand", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .infer = expand_infer, .run = move_run, .flops = omma_move_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_Tile = {
+    .name = "Tile", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .infer = tile_infer, .run = move_run, .flops = omma_move_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};

@@ -1,0 +1,375 @@
+/* matmul.c - MatMul and Gemm.
+ *
+ *   MatMul: a [..., M, K] x b [..., K, N] = y [..., M, N], leading axes broadcast; a vector
+ *           on the left is a row, on the right a column, and its axis vanishes.
+ *   Gemm:   y [M, N] = alpha * op(a) x op(b) + beta * c, op may transpose, c broadcasts.
+ *
+ * f32 goes to omma_gemm, which wants b packed: a constant b is packed once per session, any
+ * other at run into working memory. Many small products (the heads of an attention) are
+ * shared out whole, each with its own working memory; the bits are the same either way.
+ * Other types take a plain loop, integers modulo 2^32 or 2^64. Sources: ONNX MatMul 1, 9,
+ * 13; Gemm 7, 9, 11, 13; numpy.matmul. */
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/pool.h"
+#include "op/fused.h"
+#include "op/window.h"
+
+/* What both operators come to: `batch` products. */
+typedef struct product {
+    int64_t m, n, k;
+    int64_t batch;                       /* products, after a's rows were merged */
+    int rank;                            /* of the batch shape */
+    int64_t dims[OMMA_MAX_RANK];         /* the batch shape */
+    int64_t a_step[OMMA_MAX_RANK];       /* strides over the batch [elements], 0 where broadcast */
+    int64_t b_step[OMMA_MAX_RANK];
+    int64_t b_batches;                   /* different b */
+    bool trans_a, trans_b;               /* Gemm */
+    float alpha, beta;                   /* Gemm */
+    int64_t c_row, c_col;                /* Gemm: strides of c, 0 where broadcast */
+    omma_epilogue act;
+    bool apart;                          /* one whole product for a chunk */
+    int workers;                         /* threads the working memory is for */
+    size_t panel, a_at;                  /* bytes of one packed b; where the transposed a is */
+} product;
+
+static bool multiplies(omma_dtype t) {
+    return omma_is_float(t) || t == OMMA_I32 || t == OMMA_I64 || t == OMMA_U32 || t == OMMA_U64;
+}
+
+static omma_status check_types(omma_build *b, const omma_node *n) {
+    const omma_value *c = omma_in(n, 2);
+    omma_dtype t = n->in[0]->dtype;
+    if (!multiplies(t)) return omma_unsupported(b, n, "type %s", omma_dtype_name(t));
+    if (n->in[1]->dtype != t || (c && c->dtype != t)) return omma_bad(b, n, "its inputs must be of one type");
+    return OMMA_OK;
+}
+
+/* --- shapes of MatMul ----------------------------------------------------------------- */
+
+/* Strides of v over the batch shape; v's last two axes are a matrix of `size` numbers. */
+static void batch_steps(const omma_value *v, int64_t size, const product *p, int64_t *step) {
+    int own = v->rank > 2 ? v->rank - 2 : 0;
+    int64_t s = size;
+    for (int d = p->rank - 1, o = own - 1; d >= 0; d--, o--) {
+        int64_t len = o >= 0 ? v->dims[o] : 1;
+        step[d] = len == 1 ? 0 : s;
+        s *= len;
+    }
+}
+
+static omma_status broadcast_batch(omma_build *b, const omma_node *n, product *p) {
+    const omma_value *v[2] = {n->in[0], n->in[1]};
+    for (int i = 0; i < 2; i++)
+        if (v[i]->rank - 2 > p->rank) p->rank = v[i]->rank - 2;
+    for (int d = 0; d < p->rank; d++) {
+        p->dims[d] = 1;
+        for (int i = 0; i < 2; i++) {
+            int own = d - (p->rank - (v[i]->rank - 2));
+            int64_t len = own >= 0 && v[i]->rank > 2 ? v[i]->dims[own] : 1;
+            if (len == 1) continue;
+            if (p->dims[d] != 1 && p->dims[d] != len)
+                return omma_bad(b, n, "the leading axes do not broadcast: %lld against %lld",
+                                (long long)p->dims[d], (long long)len);
+            p->dims[d] = len;
+        }
+    }
+    return OMMA_OK;
+}
+
+/* Does a's memory hold its batches one after the other, all against the same b? */
+static bool rows_merge(const product *p) {
+    int64_t expect = p->m * p->k;
+    for (int d = p->rank - 1; d >= 0; d--) {
+        if (p->dims[d] == 1) continue;
+        if (p->b_step[d] || p->a_step[d] != expect) return false;
+        expect *= p->dims[d];
+    }
+    return true;
+}
+
+static omma_status matmul_shape(omma_build *b, const omma_node *n, product *p) {
+    const omma_value *l = n->in[0], *r = n->in[1];
+    if (l->rank < 1 || r->rank < 1) return omma_bad(b, n, "a scalar cannot be multiplied as a matrix");
+    p->m = l->rank > 1 ? l->dims[l->rank - 2] : 1;
+    p->k = l->dims[l->rank - 1];
+    p->n = r->rank > 1 ? r->dims[r->rank - 1] : 1;
+    int64_t k = r->rank > 1 ? r->dims[r->rank - 2] : r->dims[0];
+    if (k != p->k)
+        return omma_bad(b, n, "the inner sizes differ: %lld in '%s', %lld in '%s'", (long long)p->k, l->name,
+                        (long long)k, r->name);
+    OMMA_TRY(broadcast_batch(b, n, p));
+    int64_t dims[OMMA_MAX_RANK + 2];
+    int rank = p->rank;
+    memcpy(dims, p->dims, (size_t)rank * sizeof *dims);
+    if (l->rank > 1) dims[rank++] = p->m;
+    if (r->rank > 1) dims[rank++] = p->n;
+    int64_t all;
+    if (!omma_dims_count(p->dims, p->rank, &p->batch) || !omma_dims_count(dims, rank, &all))
+        return omma_bad(b, n, "the output's size overflows");
+    return omma_out(b, n, 0, l->dtype, rank, dims);
+}
+
+static omma_status matmul_infer(omma_build *b, omma_node *n) {
+    product *p = omma_param(b, n, sizeof *p);
+    if (!p) return omma_nomem(b, n);
+    OMMA_TRY(check_types(b, n));
+    OMMA_TRY(matmul_shape(b, n, p));
+    batch_steps(n->in[0], p->m * p->k, p, p->a_step);
+    batch_steps(n->in[1], p->k * p->n, p, p->b_step);
+    p->b_batches = 1;
+    for (int d = 0; d < p->rank; d++)
+        if (p->b_step[d]) p->b_batches *= p->dims[d];
+    if (p->batch > 1 && rows_merge(p)) {
+        p->m *= p->batch;
+        p->batch = 1, p->rank = 0;
+    }
+    p->alpha = 1;
+    return omma_fused_read(b, n, n->in[0]->dtype, &p->act);
+}
+
+/* --- shapes of Gemm -------------------------------------------------------------------- */
+
+static omma_status gemm_infer(omma_build *b, omma_node *n) {
+    const omma_value *l = n->in[0], *r = n->in[1], *c = omma_in(n, 2);
+    product *p = omma_param(b, n, sizeof *p);
+    if (!p) return omma_nomem(b, n);
+    OMMA_TRY(check_types(b, n));
+    if (l->rank != 2 || r->rank != 2) return omma_bad(b, n, "matrices are needed, not ranks %d and %d", l->rank, r->rank);
+    p->trans_a = omma_node_int(n, "transA", 0) != 0;
+    p->trans_b = omma_node_int(n, "transB", 0) != 0;
+    p->alpha = omma_node_float(n, "alpha", 1), p->beta = omma_node_float(n, "beta", 1);
+    p->m = l->dims[p->trans_a], p->k = l->dims[!p->trans_a], p->n = r->dims[!p->trans_b];
+    p->batch = p->b_batches = 1;
+    if (r->dims[p->trans_b] != p->k)
+        return omma_bad(b, n, "the inner sizes differ: %lld in '%s', %lld in '%s'", (long long)p->k, l->name,
+                        (long long)r->dims[p->trans_b], r->name);
+    if (c) {
+        int64_t row = c->rank == 2 ? c->dims[0] : 1, col = c->rank ? c->dims[c->rank - 1] : 1;
+        if (c->rank > 2 || (row != 1 && row != p->m) || (col != 1 && col != p->n))
+            return omma_bad(b, n, "'%s' does not broadcast to [%lld, %lld]", c->name, (long long)p->m, (long long)p->n);
+        p->c_row = row == 1 ? 0 : col, p->c_col = col == 1 ? 0 : 1;
+    }
+    OMMA_TRY(omma_fused_read(b, n, l->dtype, &p->act));
+    return omma_out(b, n, 0, l->dtype, 2, (int64_t[]){p->m, p->n});
+}
+
+/* --- f32 --------------------------------------------------------------------------------- */
+
+/* Fewer multiplications than this are not worth sharing out one product. */
+enum { SMALL_PRODUCT = 1 << 21 };
+
+static void pack_b(const omma_kernels *kern, const product *p, float *dst, const void *b, int threads) {
+    int64_t row = p->trans_b ? 1 : p->n, col = p->trans_b ? p->k : 1;
+    omma_gemm_pack(kern, dst, b, row, col, p->k, p->n, threads);
+}
+
+static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) {
+    omma_arena *keep = b->packs ? b->packs->arena : b->arena;
+    const char *form = omma_arena_printf(keep, "matmul%s %lld %lld", p->trans_b ? " transposed" : "",
+                                         (long long)p->k, (long long)p->n);
+    size_t bytes;
+    bool fresh;
+    if (!omma_mul(p->panel, (size_t)p->b_batches, &bytes)) return omma_bad(b, n, "its packed weights overflow");
+    char *packed = form ? omma_pack(b, n->in[1], form, bytes, &fresh) : NULL;
+    if (!packed) return omma_nomem(b, n);
+    for (int64_t i = 0; fresh && i < p->b_batches; i++)
+        pack_b(b->kern, p, (float *)(void *)(packed + (size_t)i * p->panel),
+               (const char *)n->in[1]->data + (size_t)(i * p->k * p->n) * sizeof(float), 1);
+    n->packed = packed;
+    n->packed_in |= 1u << 1;
+    return OMMA_OK;
+}
+
+static omma_status product_prepare(omma_build *b, omma_node *n) {
+    product *p = (product *)n->param;
+    size_t a_bytes = 0;
+    if (n->in[0]->dtype != OMMA_F32 || !p->batch || !p->m || !p->n || !p->k) return OMMA_OK;
+    if (!omma_packed_bytes(b->kern, p->k, p->n, &p->panel)) return omma_bad(b, n, "its working memory overflows");
+    p->workers = omma_threads_default();
+    p->apart = p->batch >= 4 * (int64_t)p->workers ||
+               (p->batch > 1 && (double)p->m * (double)p->n * (double)p->k < SMALL_PRODUCT);
+    size_t own = p->apart ? (size_t)p->workers : 1, bytes = 0;
+    if (n->in[1]->data) OMMA_TRY(pack_constant(b, n, p));
+    else if (!omma_mul(p->panel, own, &bytes)) return omma_bad(b, n, "its working memory overflows");
+    p->a_at = bytes;
+    if (p->trans_a && !omma_dims_bytes((int64_t[]){p->m, p->k}, 2, sizeof(float), &a_bytes))
+        return omma_bad(b, n, "its working memory overflows");
+    if (!omma_add(bytes, a_bytes, &n->scratch)) return omma_bad(b, n, "its working memory overflows");
+    return OMMA_OK;
+}
+
+typedef struct product_job {
+    const omma_exec *x;
+    const product *p;
+    const float *a, *b;
+    const char *packed; /* all b packed, or NULL */
+    char *work;
+    float *y;
+    omma_epilogue e;
+} product_job;
+
+static void one_product(const product_job *j, int64_t i, int threads, int worker) {
+    const product *p = j->p;
+    int64_t at[OMMA_MAX_RANK], a = 0, b = 0;
+    omma_unravel(i, p->dims, p->rank, at);
+    for (int d = 0; d < p->rank; d++) a += at[d] * p->a_step[d], b += at[d] * p->b_step[d];
+    const float *panel;
+    if (j->packed) {
+        panel = (const float *)(const void *)(j->packed + (size_t)(b / (p->k * p->n)) * p->panel);
+    } else {
+        float *own = (float *)(void *)(j->work + (size_t)worker * p->panel);
+        pack_b(j->x->kern, p, own, j->b + b, threads);
+        panel = own;
+    }
+    omma_gemm(j->x->kern, threads, p->m, p->n, p->k, j->a + a, p->k, panel, j->y + i * p->m * p->n, p->n, &j->e);
+}
+
+/* Items are whole products. */
+static void whole_products(void *arg, int64_t begin, int64_t end, int worker) {
+    for (int64_t i = begin; i < end; i++) one_product(arg, i, 1, worker);
+}
+
+static void run_products(product_job *j) {
+    const product *p = j->p;
+    if (p->apart) {
+        int threads = j->x->threads < p->workers ? j->x->threads : p->workers;
+        omma_parallel(threads, p->batch, 1, whole_products, j);
+        return;
+    }
+    for (int64_t i = 0; i < p->batch; i++) one_product(j, i, j->x->threads, 0);
+}
+
+/* y = act(alpha*y + beta*c) by rows, for what the epilogue of the product cannot do. */
+typedef struct finish_job {
+    const product *p;
+    const float *c;
+    float *y;
+} finish_job;
+
+static void finish_rows(void *arg, int64_t begin, int64_t end, int worker) {
+    const finish_job *j = arg;
+    const product *p = j->p;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++)
+        for (int64_t k = 0; k < p->n; k++) {
+            float v = p->alpha * j->y[i * p->n + k];
+            if (j->c) v += p->beta * j->c[i * p->c_row + k * p->c_col];
+            j->y[i * p->n + k] = omma_act_apply(&p->act, v);
+        }
+}
+
+/* --- the plain loop ------------------------------------------------------------------------ */
+
+typedef struct plain_job {
+    const product *p;
+    omma_dtype t;
+    const void *a, *b, *c; /* c or NULL */
+    void *y;
+} plain_job;
+
+static uint64_t get_whole(omma_dtype t, const void *p, int64_t i) {
+    if (t == OMMA_I32 || t == OMMA_U32) return ((const uint32_t *)p)[i];
+    return ((const uint64_t *)p)[i];
+}
+
+static void set_whole(omma_dtype t, void *p, int64_t i, uint64_t v) {
+    if (t == OMMA_I32 || t == OMMA_U32) ((uint32_t *)p)[i] = (uint32_t)v;
+    else ((uint64_t *)p)[i] = v;
+}
+
+/* Result at `out` from the dot product of a's and b's runs. */
+static void plain_whole(const plain_job *j, int64_t out, int64_t a, int64_t sa, int64_t b, int64_t sb, int64_t c) {
+    const product *p = j->p;
+    uint64_t sum = 0;
+    for (int64_t i = 0; i < p->k; i++) sum += get_whole(j->t, j->a, a + i * sa) * get_whole(j->t, j->b, b + i * sb);
+    set_whole(j->t, j->y, out, sum);
+    if (p->alpha == 1 && (!j->c || p->beta == 1)) {
+        if (j->c) set_whole(j->t, j->y, out, sum + get_whole(j->t, j->c, c));
+        return;
+    }
+    double v = (double)p->alpha * omma_get_number(j->t, j->y, out);
+    if (j->c) v += (double)p->beta * omma_get_number(j->t, j->c, c);
+    omma_set_number(j->t, j->y, out, v);
+}
+
+static void plain_float(const plain_job *j, int64_t out, int64_t a, int64_t sa, int64_t b, int64_t sb, int64_t c) {
+    const product *p = j->p;
+    double sum = 0;
+    for (int64_t i = 0; i < p->k; i++) sum += omma_number(j->t, j->a, a + i * sa) * omma_number(j->t, j->b, b + i * sb);
+    if (p->alpha != 1) sum *= (double)p->alpha;
+    if (j->c) sum += (double)p->beta * omma_number(j->t, j->c, c);
+    if (p->act.act) sum = (double)omma_act_apply(&p->act, (float)sum);
+    omma_set_number(j->t, j->y, out, sum);
+}
+
+/* Items are rows of all products. */
+static void plain_rows(void *arg, int64_t begin, int64_t end, int worker) {
+    const plain_job *j = arg;
+    const product *p = j->p;
+    (void)worker;
+    for (int64_t r = begin; r < end; r++) {
+        int64_t at[OMMA_MAX_RANK], i = r % p->m, a = 0, b = 0;
+        omma_unravel(r / p->m, p->dims, p->rank, at);
+        for (int d = 0; d < p->rank; d++) a += at[d] * p->a_step[d], b += at[d] * p->b_step[d];
+        a += p->trans_a ? i : i * p->k;
+        for (int64_t k = 0; k < p->n; k++) {
+            int64_t bk = b + (p->trans_b ? k * p->k : k), c = i * p->c_row + k * p->c_col;
+            int64_t sa = p->trans_a ? p->m : 1, sb = p->trans_b ? 1 : p->n;
+            if (omma_is_float(j->t)) plain_float(j, r * p->n + k, a, sa, bk, sb, c);
+            else plain_whole(j, r * p->n + k, a, sa, bk, sb, c);
+        }
+    }
+}
+
+/* --- running --------------------------------------------------------------------------------- */
+
+static const float *transposed_a(const product *p, const float *a, float *dst) {
+    for (int64_t k = 0; k < p->k; k++)
+        for (int64_t m = 0; m < p->m; m++) dst[m * p->k + k] = a[k * p->m + m];
+    return dst;
+}
+
+static void run_f32(const omma_exec *x, const omma_node *n, const float *c) {
+    const product *p = n->param;
+    product_job j = {x, p, n->in[0]->mem, n->in[1]->mem, n->packed_in & 1u << 1 ? n->packed : NULL,
+                     n->work, n->out[0]->mem, p->act};
+    bool in_place = p->alpha == 1 && (!c || (p->beta == 1 && (!p->c_row || !p->c_col)));
+    if (p->trans_a) j.a = transposed_a(p, j.a, (float *)(void *)(j.work + p->a_at));
+    if (in_place && c && p->c_col) j.e.col_bias = c;
+    else if (in_place && c && p->c_row) j.e.row_bias = c;
+    else if (c || !in_place) in_place = false, j.e = (omma_epilogue){.act = OMMA_ACT_NONE};
+    run_products(&j);
+    finish_job f = {p, c, j.y};
+    if (!in_place) omma_parallel(x->threads, p->m, 1 + 16384 / p->n, finish_rows, &f);
+}
+
+static omma_status product_run(const omma_exec *x, const omma_node *n) {
+    const product *p = n->param;
+    const omma_value *c = omma_in(n, 2);
+    omma_value *y = n->out[0];
+    if (!y || !omma_value_count(y)) return OMMA_OK;
+    if (y->dtype == OMMA_F32 && p->k) {
+        run_f32(x, n, c ? c->mem : NULL);
+        return OMMA_OK;
+    }
+    plain_job j = {p, y->dtype, n->in[0]->mem, n->in[1]->mem, c ? c->mem : NULL, y->mem};
+    omma_parallel(x->threads, p->batch * p->m, 1, plain_rows, &j);
+    return OMMA_OK;
+}
+
+static double product_flops(const omma_node *n) {
+    const product *p = n->param;
+    return 2.0 * (double)p->batch * (double)p->m * (double)p->n * (double)p->k;
+}
+
+const omma_op omma_op_MatMul = {
+    .name = "MatMul", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .infer = matmul_infer, .prepare = product_prepare, .run = product_run, .flops = product_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_Gemm = {
+    .name = "Gemm", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,
+    .infer = gemm_infer, .prepare = product_prepare, .run = product_run, .flops = product_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};

@@ -1,0 +1,280 @@
+/* norm.c - normalisations: BatchNormalization (inference), InstanceNormalization,
+ * GroupNormalization and LayerNormalization.
+ *
+ *     y = (x - mean) / sqrt(var + epsilon) * scale + bias
+ *
+ * They differ in what mean and variance are taken over and in what scale and bias belong to:
+ *
+ *     Batch     given, per channel                     per channel
+ *     Instance  each [D1, D2, ...] of a channel        per channel
+ *     Group     a group of channels                    per group (opset 18), channel (since 21)
+ *     Layer     the axes from `axis` on                any shape that broadcasts to x
+ *
+ * x is [N, C, D1, D2, ...] for all but Layer. The variance is of the mean (biased), taken in a
+ * second pass about the mean. Sums are taken by blocks and added up in double, so a row's
+ * numbers depend on its length only. float32 runs on kernels, other floats in double.
+ * Traps: scale and bias may be of another float type than x (Batch, since opset 15). */
+#include <math.h>
+
+#include "base/pool.h"
+#include "op/element.h"
+
+enum { BLOCK = 1024 };
+
+static double norm_flops(const omma_node *n) { return 8 * (double)omma_value_count(n->in[0]); }
+
+static double at(const omma_value *v, int64_t i) { return omma_get_number(v->dtype, v->mem, i); }
+
+/* Mean and 1 / sqrt(var + eps) of n contiguous numbers from number i of v. */
+typedef struct stats {
+    double mean, inv;
+} stats;
+
+static stats stats_of(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n, double eps) {
+    double sum = 0, square = 0;
+    const float *x = (const float *)v->mem + (v->dtype == OMMA_F32 ? i : 0);
+    if (v->dtype == OMMA_F32)
+        for (int64_t j = 0; j < n; j += BLOCK) sum += (double)k->sum(n - j < BLOCK ? n - j : BLOCK, x + j);
+    else
+        for (int64_t j = 0; j < n; j++) sum += at(v, i + j);
+    const double mean = sum / (double)n;
+    if (v->dtype == OMMA_F32)
+        for (int64_t j = 0; j < n; j += BLOCK)
+            square += (double)k->sum_sq(n - j < BLOCK ? n - j : BLOCK, x + j, (float)mean);
+    else
+        for (int64_t j = 0; j < n; j++) square += (at(v, i + j) - mean) * (at(v, i + j) - mean);
+    return (stats){mean, 1 / sqrt(square / (double)n + eps)};
+}
+
+/* y = (x - mean) * inv * scale + bias for n contiguous numbers from number i. The mean goes
+ * first: x * mul + (bias - mean * mul) would lose digits where the variance is small. */
+static void apply(const omma_kernels *k, const omma_value *x, omma_value *y, int64_t i, int64_t n, stats s,
+                  double scale, double bias) {
+    const float mean = (float)s.mean, mul = (float)(s.inv * scale), add = (float)bias;
+    if (x->dtype != OMMA_F32) {
+        for (int64_t j = i; j < i + n; j++)
+            omma_set_number(y->dtype, y->mem, j, (at(x, j) - s.mean) * s.inv * scale + bias);
+        return;
+    }
+    for (int64_t j = i; j < i + n; j += BLOCK) {
+        const int64_t m = i + n - j < BLOCK ? i + n - j : BLOCK;
+        float *to = (float *)y->mem + j;
+        k->binary[OMMA_BIN_SUB](m, (const float *)x->mem + j, 1, &mean, 0, to);
+        k->affine(m, to, &mul, &add, 0, to);
+    }
+}
+
+/* --- Batch, Instance, Group: per channel ---------------------------------------------------------- */
+
+typedef struct channels {
+    int64_t n, c, plane; /* x as [n, c, plane] */
+    int64_t groups;      /* of channels that share mean and variance */
+    double eps;
+    bool per_group;      /* scale and bias */
+} channels;
+
+/* The float vectors from input first to last must hold count numbers. */
+static omma_status want_vectors(omma_build *b, const omma_node *n, int first, int last, int64_t count) {
+    for (int i = first; i <= last; i++) {
+        OMMA_TRY(omma_want(b, n, i, OMMA_IN_FLOAT));
+        const omma_value *v = n->in[i];
+        if (v->rank != 1 || v->dims[0] != count)
+            return omma_bad(b, n, "input %d ('%s') must hold %lld numbers", i, v->name, (long long)count);
+    }
+    return OMMA_OK;
+}
+
+static omma_status channels_of(omma_build *b, omma_node *n, int min_rank, channels **out) {
+    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
+    const omma_value *x = n->in[0];
+    if (x->rank < min_rank) return omma_bad(b, n, "'%s' is of rank %d, at least %d is needed", x->name, x->rank, min_rank);
+    channels *c = *out = omma_param(b, n, sizeof *c);
+    if (!c) return omma_nomem(b, n);
+    *c = (channels){.n = x->dims[0], .c = x->rank > 1 ? x->dims[1] : 1, .plane = 1};
+    c->groups = c->c;
+    c->eps = (double)omma_node_float(n, "epsilon", 1e-5f);
+    for (int d = 2; d < x->rank; d++) c->plane *= x->dims[d];
+    return omma_out_like(b, n, 0, x);
+}
+
+static omma_status BatchNormalization_infer(omma_build *b, omma_node *n) {
+    channels *c;
+    OMMA_TRY(channels_of(b, n, 1, &c));
+    OMMA_TRY(want_vectors(b, n, 1, 4, c->c));
+    if (omma_node_int(n, "training_mode", 0)) return omma_unsupported(b, n, "training_mode = 1");
+    if (n->opset < 9 && !omma_node_int(n, "spatial", 1)) return omma_unsupported(b, n, "spatial = 0");
+    for (int i = 1; i < n->n_out; i++)
+        if (n->out[i]) return omma_unsupported(b, n, "output %d exists in training only", i);
+    return OMMA_OK;
+}
+
+static omma_status InstanceNormalization_infer(omma_build *b, omma_node *n) {
+    channels *c;
+    OMMA_TRY(channels_of(b, n, 2, &c));
+    return want_vectors(b, n, 1, 2, c->c);
+}
+
+static omma_status GroupNormalization_infer(omma_build *b, omma_node *n) {
+    channels *c;
+    OMMA_TRY(channels_of(b, n, 2, &c));
+    c->groups = omma_node_int(n, "num_groups", 0);
+    if (c->groups < 1 || c->c % c->groups)
+        return omma_bad(b, n, "num_groups %lld does not divide %lld channels", (long long)c->groups, (long long)c->c);
+    c->per_group = n->opset < 21;
+    return want_vectors(b, n, 1, 2, c->per_group ? c->groups : c->c);
+}
+
+typedef struct job {
+    const omma_kernels *kern;
+    const omma_node *n;
+} job;
+
+/* Item: a channel of an image. */
+static void batch(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const channels *c = j->n->param;
+    omma_value *const *in = j->n->in;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t ch = i % c->c;
+        const stats s = {at(in[3], ch), 1 / sqrt(at(in[4], ch) + c->eps)};
+        apply(j->kern, in[0], j->n->out[0], i * c->plane, c->plane, s, at(in[1], ch), at(in[2], ch));
+    }
+}
+
+/* Item: a group of channels of an image. */
+static void group(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const channels *c = j->n->param;
+    omma_value *const *in = j->n->in;
+    const int64_t each = c->c / c->groups;
+    for (int64_t i = begin; i < end; i++) {
+        const stats s = stats_of(j->kern, in[0], i * each * c->plane, each * c->plane, c->eps);
+        for (int64_t k = 0; k < each; k++) {
+            const int64_t g = i % c->groups, p = c->per_group ? g : g * each + k;
+            apply(j->kern, in[0], j->n->out[0], (i * each + k) * c->plane, c->plane, s, at(in[1], p), at(in[2], p));
+        }
+    }
+}
+
+static omma_status channels_run(const omma_exec *x, const omma_node *n, omma_chunk fn) {
+    const channels *c = n->param;
+    if (!omma_wanted(n, 0) || !omma_value_count(n->in[0])) return OMMA_OK;
+    job j = {x->kern, n};
+    const int64_t work = c->c / c->groups * c->plane;
+    omma_parallel(x->threads, c->n * c->groups, work >= OMMA_GRAIN ? 1 : OMMA_GRAIN / (work + 1), fn, &j);
+    return OMMA_OK;
+}
+
+static omma_status batch_run(const omma_exec *x, const omma_node *n) { return channels_run(x, n, batch); }
+static omma_status group_run(const omma_exec *x, const omma_node *n) { return channels_run(x, n, group); }
+
+/* --- LayerNormalization -------------------------------------------------------------------------- */
+
+typedef struct layer {
+    int64_t rows, len;
+    double eps;
+    bool plain; /* float32 and scale (and bias) hold one number for each of a row */
+    int64_t stride[2][OMMA_MAX_RANK]; /* of scale and bias in x's dims, 0 where broadcast */
+} layer;
+
+/* Scale or bias as seen from x; *plain is cleared unless it is laid out as a row. */
+static omma_status want_spread(omma_build *b, const omma_node *n, int i, int64_t len, int64_t *stride, bool *plain) {
+    const omma_value *x = n->in[0], *v = n->in[i];
+    const int shift = x->rank - v->rank;
+    int64_t own[OMMA_MAX_RANK], row[OMMA_MAX_RANK], inner = 1;
+    if (shift < 0) return omma_bad(b, n, "input '%s' does not broadcast to '%s'", v->name, x->name);
+    omma_strides(v->dims, v->rank, own);
+    omma_strides(x->dims, x->rank, row);
+    for (int d = x->rank - 1; d >= 0; d--) {
+        const int64_t dim = d < shift ? 1 : v->dims[d - shift];
+        if (dim != 1 && dim != x->dims[d])
+            return omma_bad(b, n, "input '%s' does not broadcast to '%s' along axis %d", v->name, x->name, d);
+        stride[d] = dim == 1 ? 0 : own[d - shift];
+        if (inner < len ? dim != x->dims[d] : dim != 1) *plain = false;
+        inner *= x->dims[d];
+    }
+    return OMMA_OK;
+}
+
+static omma_status LayerNormalization_infer(omma_build *b, omma_node *n) {
+    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
+    OMMA_TRY(omma_want(b, n, 1, OMMA_IN_FLOAT));
+    if (omma_in(n, 2)) OMMA_TRY(omma_want(b, n, 2, OMMA_IN_FLOAT));
+    const omma_value *x = n->in[0];
+    int axis = 0;
+    OMMA_TRY(omma_axis(b, n, omma_node_int(n, "axis", -1), x->rank, &axis));
+    const int64_t stash = omma_node_int(n, "stash_type", OMMA_F32);
+    if (stash <= 0 || stash >= 32 || !omma_type_in((omma_dtype)stash, OMMA_IN_FLOAT))
+        return omma_unsupported(b, n, "stash_type %lld", (long long)stash);
+    layer *l = omma_param(b, n, sizeof *l);
+    if (!l) return omma_nomem(b, n);
+    *l = (layer){.rows = 1, .len = 1, .eps = (double)omma_node_float(n, "epsilon", 1e-5f), .plain = x->dtype == OMMA_F32};
+    int64_t dims[OMMA_MAX_RANK];
+    for (int d = 0; d < x->rank; d++) {
+        dims[d] = d < axis ? x->dims[d] : 1;
+        *(d < axis ? &l->rows : &l->len) *= x->dims[d];
+    }
+    for (int i = 1; i <= 2; i++)
+        if (omma_in(n, i)) {
+            OMMA_TRY(want_spread(b, n, i, l->len, l->stride[i - 1], &l->plain));
+            if (n->in[i]->dtype != OMMA_F32) l->plain = false;
+        }
+    OMMA_TRY(omma_out(b, n, 1, (omma_dtype)stash, x->rank, dims));
+    OMMA_TRY(omma_out(b, n, 2, (omma_dtype)stash, x->rank, dims));
+    return omma_out_like(b, n, 0, x);
+}
+
+/* y = x * scale + bias, row by row of len numbers from number i, in place; any shape of scale. */
+static void spread_row(const omma_node *n, const layer *l, int64_t i, stats s) {
+    const omma_value *x = n->in[0], *scale = n->in[1], *bias = omma_in(n, 2);
+    omma_value *y = n->out[0];
+    for (int64_t k = i; k < i + l->len; k++) {
+        int64_t rest = k, p = 0, q = 0;
+        for (int d = x->rank - 1; d >= 0; d--) {
+            p += rest % x->dims[d] * l->stride[0][d];
+            q += rest % x->dims[d] * l->stride[1][d];
+            rest /= x->dims[d];
+        }
+        omma_set_number(y->dtype, y->mem, k, (at(x, k) - s.mean) * s.inv * at(scale, p) + (bias ? at(bias, q) : 0));
+    }
+}
+
+static void layer_rows(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const omma_node *n = j->n;
+    const layer *l = n->param;
+    omma_value *y = omma_wanted(n, 0), *mean = omma_wanted(n, 1), *inv = omma_wanted(n, 2);
+    for (int64_t i = begin; i < end; i++) {
+        const stats s = stats_of(j->kern, n->in[0], i * l->len, l->len, l->eps);
+        if (mean) omma_set_number(mean->dtype, mean->mem, i, s.mean);
+        if (inv) omma_set_number(inv->dtype, inv->mem, i, s.inv);
+        if (!y) continue;
+        if (!l->plain) {
+            spread_row(n, l, i * l->len, s);
+            continue;
+        }
+        float *row = (float *)y->mem + i * l->len;
+        apply(j->kern, n->in[0], y, i * l->len, l->len, s, 1, 0);
+        if (omma_in(n, 2)) j->kern->affine(l->len, row, n->in[1]->mem, n->in[2]->mem, 1, row);
+        else j->kern->binary[OMMA_BIN_MUL](l->len, row, 1, n->in[1]->mem, 1, row);
+    }
+}
+
+static omma_status layer_run(const omma_exec *x, const omma_node *n) {
+    const layer *l = n->param;
+    job j = {x->kern, n};
+    omma_parallel(x->threads, l->rows, l->len >= OMMA_GRAIN ? 1 : OMMA_GRAIN / (l->len + 1), layer_rows, &j);
+    return OMMA_OK;
+}
+
+#define ROW(Name, run_, min_in_, max_in_, max_out_)                                                           \
+    const omma_op omma_op_##Name = {.name = #Name, .min_in = min_in_, .max_in = max_in_, .min_out = 1,        \
+        .max_out = max_out_, .infer = Name##_infer, .run = run_, .flops = norm_flops, .no_grad = OMMA_NOT_YET, \
+        .no_field = OMMA_NOT_YET};
+ROW(BatchNormalization, batch_run, 5, 5, 5)
+ROW(InstanceNormalization, group_run, 3, 3, 1)
+ROW(GroupNormalization, group_run, 3, 3, 1)
+ROW(LayerNormalization, layer_run, 2, 3, 3)

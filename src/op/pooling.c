@@ -1,0 +1,310 @@
+/* pooling.c - MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool.
+ *
+ *   x: [N, C, spatial...]   y: [N, C, out...]   MaxPool's Indices: i64, as y
+ *
+ * f32 with one or two spatial axes works plane by plane: the rows of a window are joined
+ * by the row kernels into one row of the input's width, then each output joins its
+ * columns. Everything else takes the plain loop. Sources: ONNX MaxPool 1..22, AveragePool
+ * 1..22. Traps: padding never counts as a number; AveragePool divides by the taps inside
+ * the input, or with count_include_pad inside the input and its declared padding, but
+ * never by those beyond it that ceil_mode adds (what version 19 made clear). */
+#include <math.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/pool.h"
+#include "op/window.h"
+
+/* The taps of one window along one axis that lie in the input: the first of them reads
+ * input `first`; count is the axis' share of the divisor. */
+typedef struct span {
+    int64_t first, taps, count;
+} span;
+
+typedef struct pool_param {
+    omma_window win;
+    int64_t planes, out_count;
+    bool average, include_pad, column_major, fast;
+    int workers;               /* threads the working memory is for */
+    span *columns;             /* of the last axis, by output, when fast */
+} pool_param;
+
+static span span_at(const pool_param *p, int d, int64_t o) {
+    const omma_window *w = &p->win;
+    int64_t start = o * w->stride[d] - w->pad[d], dil = w->dilation[d], kernel = w->kernel[d];
+    int64_t from = start < 0 ? (-start + dil - 1) / dil : 0;
+    int64_t to = start >= w->in[d] ? 0 : (w->in[d] - 1 - start) / dil + 1;
+    int64_t padded = w->in[d] + w->pad_end[d] - start;
+    int64_t declared = padded <= 0 ? 0 : (padded - 1) / dil + 1;
+    if (to > kernel) to = kernel;
+    if (declared > kernel) declared = kernel;
+    span s = {0, 0, declared};
+    if (to > from) s.first = start + from * dil, s.taps = to - from;
+    if (!p->include_pad) s.count = s.taps;
+    return s;
+}
+
+static bool pools(omma_dtype t, bool average) {
+    return omma_is_float(t) || (!average && (t == OMMA_U8 || t == OMMA_I8));
+}
+
+static omma_status pool_infer(omma_build *b, omma_node *n, bool average) {
+    const omma_value *x = n->in[0];
+    pool_param *p = omma_param(b, n, sizeof *p);
+    int64_t kernel[OMMA_MAX_SPATIAL], dims[OMMA_MAX_RANK];
+    bool found;
+    if (!p) return omma_nomem(b, n);
+    if (!pools(x->dtype, average)) return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
+    if (x->rank < 3) return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name, x->rank);
+    OMMA_TRY(omma_window_kernel(b, n, x->rank - 2, kernel, &found));
+    if (!found) return omma_bad(b, n, "kernel_shape is missing");
+    OMMA_TRY(omma_window_read(b, n, x, kernel, &p->win));
+    OMMA_TRY(omma_window_slide(b, n, omma_node_int(n, "ceil_mode", 0) != 0, &p->win));
+    p->average = average;
+    p->include_pad = omma_node_int(n, "count_include_pad", 0) != 0;
+    p->column_major = omma_node_int(n, "storage_order", 0) != 0;
+    dims[0] = x->dims[0], dims[1] = x->dims[1];
+    memcpy(dims + 2, p->win.out, (size_t)p->win.k * sizeof *dims);
+    if (!omma_dims_count(dims, 2, &p->planes) || !omma_dims_count(p->win.out, p->win.k, &p->out_count))
+        return omma_bad(b, n, "the output's size overflows");
+    p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && !(n->n_out > 1 && n->out[1]) && p->win.in_count > 0 && p->planes > 0;
+    OMMA_TRY(omma_out(b, n, 0, x->dtype, x->rank, dims));
+    return average ? OMMA_OK : omma_out(b, n, 1, OMMA_I64, x->rank, dims);
+}
+
+static omma_status max_infer(omma_build *b, omma_node *n) { return pool_infer(b, n, false); }
+static omma_status average_infer(omma_build *b, omma_node *n) { return pool_infer(b, n, true); }
+
+static omma_status pool_prepare(omma_build *b, omma_node *n) {
+    pool_param *p = (pool_param *)n->param;
+    size_t row;
+    if (!p->fast) return OMMA_OK;
+    p->workers = omma_threads_default();
+    if (!omma_mul((size_t)p->win.in[p->win.k - 1], sizeof(float), &row) || !omma_align_up(row, 64, &row) ||
+        !omma_mul(row, (size_t)p->workers, &n->scratch))
+        return omma_bad(b, n, "its working memory overflows");
+    const int d = p->win.k - 1;
+    p->columns = omma_arena_array(b->arena, (size_t)p->win.out[d], sizeof *p->columns);
+    if (!p->columns) return omma_nomem(b, n);
+    for (int64_t o = 0; o < p->win.out[d]; o++) p->columns[o] = span_at(p, d, o);
+    return OMMA_OK;
+}
+
+/* --- f32, one or two spatial axes ---------------------------------------------------- */
+
+typedef struct pool_job {
+    const omma_exec *x;
+    const pool_param *p;
+    const float *src;
+    float *dst, *rows; /* rows: one row of working memory for each worker */
+    size_t row_pitch;  /* floats */
+} pool_job;
+
+static float larger(float a, float v) { return v > a || v != v ? v : a; }
+
+static void max_row(const pool_param *p, const float *row, bool any, float *y) {
+    const int d = p->win.k - 1;
+    for (int64_t o = 0; o < p->win.out[d]; o++) {
+        const span s = p->columns[o];
+        float best = -INFINITY;
+        for (int64_t i = 0; any && i < s.taps; i++) best = larger(best, row[s.first + i * p->win.dilation[d]]);
+        y[o] = best;
+    }
+}
+
+static void average_row(const pool_param *p, const float *row, const span *v, float *y) {
+    const int d = p->win.k - 1;
+    for (int64_t o = 0; o < p->win.out[d]; o++) {
+        const span s = p->columns[o];
+        float sum = 0;
+        for (int64_t i = 0; v->taps && i < s.taps; i++) sum += row[s.first + i * p->win.dilation[d]];
+        y[o] = v->taps && s.taps ? sum / (float)(v->count * s.count) : 0;
+    }
+}
+
+/* One output row; plane is the input plane, row a working row. */
+static void pool_row(const pool_job *j, const float *plane, int64_t o, float *row, float *y) {
+    const pool_param *p = j->p;
+    const int64_t w = p->win.in[p->win.k - 1];
+    const omma_binary op = p->average ? OMMA_BIN_ADD : OMMA_BIN_MAX;
+    span v = {0, 1, 1};
+    if (p->win.k == 2) v = span_at(p, 0, o);
+    const float *joined = plane + v.first * w;
+    for (int64_t i = 1; i < v.taps; i++) {
+        j->x->kern->binary[op](w, joined, 1, plane + (v.first + i * p->win.dilation[0]) * w, 1, row);
+        joined = row;
+    }
+    if (p->average) average_row(p, joined, &v, y);
+    else max_row(p, joined, v.taps > 0, y);
+}
+
+/* Items are planes. */
+static void pool_planes(void *arg, int64_t begin, int64_t end, int worker) {
+    const pool_job *j = arg;
+    const pool_param *p = j->p;
+    const int64_t oh = p->win.k == 2 ? p->win.out[0] : 1, ow = p->win.out[p->win.k - 1];
+    for (int64_t i = begin; i < end; i++)
+        for (int64_t o = 0; o < oh; o++)
+            pool_row(j, j->src + i * p->win.in_count, o, j->rows + (size_t)worker * j->row_pitch,
+                     j->dst + i * p->out_count + o * ow);
+}
+
+/* --- the plain loop -------------------------------------------------------------------- */
+
+typedef struct plain_job {
+    const pool_param *p;
+    omma_dtype t;
+    const void *x;
+    void *y;          /* or NULL */
+    int64_t *indices; /* or NULL */
+} plain_job;
+
+/* The offset in a plane as MaxPool reports it. */
+static int64_t reported(const pool_param *p, int64_t offset) {
+    int64_t at[OMMA_MAX_SPATIAL], r = 0;
+    if (!p->column_major) return offset;
+    omma_unravel(offset, p->win.in, p->win.k, at);
+    for (int d = p->win.k - 1; d >= 0; d--) r = r * p->win.in[d] + at[d];
+    return r;
+}
+
+static void plain_max(const plain_job *j, int64_t plane, const int64_t *at, int64_t out) {
+    const pool_param *p = j->p;
+    double best = -INFINITY;
+    int64_t where = -1;
+    for (int64_t tap = 0; tap < p->win.kernel_count; tap++) {
+        int64_t offset = omma_window_at(&p->win, at, tap);
+        if (offset < 0) continue;
+        double v = omma_number(j->t, j->x, plane * p->win.in_count + offset);
+        if (where < 0 || v > best || (v != v && best == best)) best = v, where = offset;
+    }
+    if (j->y) omma_set_number(j->t, j->y, out, best);
+    if (j->indices) j->indices[out] = where < 0 ? 0 : plane * p->win.in_count + reported(p, where);
+}
+
+static void plain_average(const plain_job *j, int64_t plane, const int64_t *at, int64_t out) {
+    const pool_param *p = j->p;
+    double sum = 0, count = 1, taps = 1;
+    for (int d = 0; d < p->win.k; d++) {
+        span s = span_at(p, d, at[d]);
+        count *= (double)s.count, taps *= (double)s.taps;
+    }
+    for (int64_t tap = 0; tap < p->win.kernel_count; tap++) {
+        int64_t offset = omma_window_at(&p->win, at, tap);
+        if (offset >= 0) sum += omma_number(j->t, j->x, plane * p->win.in_count + offset);
+    }
+    omma_set_number(j->t, j->y, out, taps > 0 ? sum / count : 0);
+}
+
+static void plain_planes(void *arg, int64_t begin, int64_t end, int worker) {
+    const plain_job *j = arg;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++)
+        for (int64_t o = 0; o < j->p->out_count; o++) {
+            int64_t at[OMMA_MAX_SPATIAL];
+            omma_unravel(o, j->p->win.out, j->p->win.k, at);
+            if (j->p->average) plain_average(j, i, at, i * j->p->out_count + o);
+            else plain_max(j, i, at, i * j->p->out_count + o);
+        }
+}
+
+static omma_status pool_run(const omma_exec *x, const omma_node *n) {
+    const pool_param *p = n->param;
+    void *y = n->out[0] ? n->out[0]->mem : NULL;
+    int64_t *indices = n->n_out > 1 && n->out[1] ? n->out[1]->mem : NULL;
+    if ((!y && !indices) || !p->planes || !p->out_count) return OMMA_OK;
+    if (p->fast) {
+        size_t row = (size_t)p->win.in[p->win.k - 1] * sizeof(float);
+        if (!omma_align_up(row, 64, &row)) return OMMA_E_INTERNAL;
+        pool_job j = {x, p, n->in[0]->mem, y, n->work, row / sizeof(float)};
+        omma_parallel(x->threads < p->workers ? x->threads : p->workers, p->planes, 1, pool_planes, &j);
+        return OMMA_OK;
+    }
+    plain_job j = {p, n->in[0]->dtype, n->in[0]->mem, y, indices};
+    omma_parallel(x->threads, p->planes, 1, plain_planes, &j);
+    return OMMA_OK;
+}
+
+static double pool_flops(const omma_node *n) {
+    const pool_param *p = n->param;
+    return (double)p->planes * (double)p->out_count * (double)p->win.kernel_count;
+}
+
+const omma_op omma_op_MaxPool = {
+    .name = "MaxPool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 2,
+    .infer = max_infer, .prepare = pool_prepare, .run = pool_run, .flops = pool_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_AveragePool = {
+    .name = "AveragePool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
+    .infer = average_infer, .prepare = pool_prepare, .run = pool_run, .flops = pool_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+
+/* --- the whole map ---------------------------------------------------------------------- */
+
+static omma_status global_infer(omma_build *b, omma_node *n) {
+    const omma_value *x = n->in[0];
+    int64_t dims[OMMA_MAX_RANK];
+    if (!omma_is_float(x->dtype)) return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
+    if (x->rank < 2) return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name, x->rank);
+    for (int d = 0; d < x->rank; d++) dims[d] = d < 2 ? x->dims[d] : 1;
+    return omma_out(b, n, 0, x->dtype, x->rank, dims);
+}
+
+typedef struct global_job {
+    const omma_exec *x;
+    omma_dtype t;
+    bool average;
+    int64_t plane;
+    const void *src;
+    void *dst;
+} global_job;
+
+static float global_f32(const global_job *j, const float *x) {
+    if (j->average) return j->x->kern->sum(j->plane, x) / (float)j->plane;
+    return j->x->kern->max(j->plane, x);
+}
+
+static double global_plain(const global_job *j, int64_t i) {
+    double v = j->average ? 0 : -INFINITY;
+    for (int64_t k = i * j->plane; k < (i + 1) * j->plane; k++) {
+        double a = omma_number(j->t, j->src, k);
+        if (j->average) v += a;
+        else if (a > v || a != a) v = a;
+    }
+    return j->average ? v / (double)j->plane : v;
+}
+
+static void global_planes(void *arg, int64_t begin, int64_t end, int worker) {
+    const global_job *j = arg;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++)
+        if (j->t == OMMA_F32 && j->plane)
+            ((float *)j->dst)[i] = global_f32(j, (const float *)j->src + i * j->plane);
+        else
+            omma_set_number(j->t, j->dst, i, global_plain(j, i));
+}
+
+static omma_status global_run(const omma_exec *x, const omma_node *n, bool average) {
+    const omma_value *in = n->in[0];
+    const omma_value *y = n->out[0];
+    if (!y || !omma_value_count(y)) return OMMA_OK;
+    int64_t planes = omma_value_count(y), plane = omma_value_count(in) / planes;
+    global_job j = {x, in->dtype, average, plane, in->mem, y->mem};
+    omma_parallel(x->threads, planes, plane < 4096 ? 4096 / (plane + 1) + 1 : 1, global_planes, &j);
+    return OMMA_OK;
+}
+
+static omma_status global_average_run(const omma_exec *x, const omma_node *n) { return global_run(x, n, true); }
+static omma_status global_max_run(const omma_exec *x, const omma_node *n) { return global_run(x, n, false); }
+static double global_flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
+
+const omma_op omma_op_GlobalAveragePool = {
+    .name = "GlobalAveragePool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
+    .infer = global_infer, .run = global_average_run, .flops = global_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_GlobalMaxPool = {
+    .name = "GlobalMaxPool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
+    .infer = global_infer, .run = global_max_run, .flops = global_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};

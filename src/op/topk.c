@@ -1,0 +1,191 @@
+/* topk.c - TopK: the k largest or smallest numbers along an axis, and where they were.
+ *
+ * Every number gets an unsigned key whose order is the wanted one (best first), so all types
+ * share one algorithm: a heap of the k best so far, worst on top, then sorted in place. Most
+ * elements cost one comparison with the top. The heap is the output of indices itself; keys
+ * are read through it.
+ * Order: equal numbers come by rising index; NaN counts as the largest number, +0 equals -0.
+ * Unsorted output (sorted = 0) may be in any order, so it is sorted too: one behaviour, the
+ * same on every machine.
+ * Source: the ONNX operator specification. */
+#include "base/checked.h"
+#include "base/pool.h"
+#include "op/move.h"
+
+enum { GRAIN = 1 << 13 }; /* elements looked at in one chunk */
+
+typedef struct topk_param {
+    int64_t outer, dim, inner, k;
+    bool largest;
+} topk_param;
+
+/* One line along the axis. */
+typedef struct line {
+    omma_dtype type;
+    bool largest;
+    const void *x;     /* element i of the line at x[at + i * stride] */
+    int64_t at, stride;
+    int64_t *heap;     /* entry i at heap[i * stride]: an index into the line */
+} line;
+
+static uint64_t key_signed(int64_t v) { return (uint64_t)v ^ UINT64_C(1) << 63; }
+
+static uint64_t key_f32(float f) {
+    if (f != f) return UINT64_MAX;
+    uint32_t u;
+    f += 0.0f; /* -0 becomes +0 */
+    memcpy(&u, &f, 4);
+    return u >> 31 ? ~u : u | 1u << 31;
+}
+
+static uint64_t key_f64(double f) {
+    if (f != f) return UINT64_MAX;
+    uint64_t u;
+    f += 0.0;
+    memcpy(&u, &f, 8);
+    return u >> 63 ? ~u : u | UINT64_C(1) << 63;
+}
+
+static uint64_t rising_key(omma_dtype t, const void *p, int64_t i) {
+    switch (t) {
+    case OMMA_F32: return key_f32(((const float *)p)[i]);
+    case OMMA_F64: return key_f64(((const double *)p)[i]);
+    case OMMA_F16: return key_f32(omma_f16_to_f32(((const uint16_t *)p)[i]));
+    case OMMA_BF16: return key_f32(omma_bf16_to_f32(((const uint16_t *)p)[i]));
+    case OMMA_I8: return key_signed(((const int8_t *)p)[i]);
+    case OMMA_I16: return key_signed(((const int16_t *)p)[i]);
+    case OMMA_I32: return key_signed(((const int32_t *)p)[i]);
+    case OMMA_I64: return key_signed(((const int64_t *)p)[i]);
+    case OMMA_U8:
+    case OMMA_BOOL: return ((const uint8_t *)p)[i];
+    case OMMA_U16: return ((const uint16_t *)p)[i];
+    case OMMA_U32: return ((const uint32_t *)p)[i];
+    case OMMA_U64: return ((const uint64_t *)p)[i];
+    case OMMA_NONE:
+    case OMMA_STRING: break;
+    }
+    return 0;
+}
+
+/* Smaller is better. */
+static uint64_t key(const line *l, int64_t i) {
+    const uint64_t u = rising_key(l->type, l->x, l->at + i * l->stride);
+    return l->largest ? ~u : u;
+}
+
+/* Is element a, of key ka, worse than element b of key kb? Indices differ. */
+static bool worse(uint64_t ka, int64_t a, uint64_t kb, int64_t b) { return ka > kb || (ka == kb && a > b); }
+
+/* Put element v where entry at of a heap of size entries was, and sink it: worst on top. */
+static void sift(const line *l, int64_t size, int64_t at, int64_t v) {
+    const uint64_t kv = key(l, v);
+    for (;;) {
+        int64_t child = 2 * at + 1;
+        if (child >= size) break;
+        int64_t c = l->heap[child * l->stride];
+        uint64_t kc = key(l, c);
+        if (child + 1 < size) {
+            const int64_t o = l->heap[(child + 1) * l->stride];
+            const uint64_t ko = key(l, o);
+            if (worse(ko, o, kc, c)) {
+                child++;
+                c = o;
+                kc = ko;
+            }
+        }
+        if (!worse(kc, c, kv, v)) break;
+        l->heap[at * l->stride] = c;
+        at = child;
+    }
+    l->heap[at * l->stride] = v;
+}
+
+/* The k best of a line of n, best first, into its heap. */
+static void select_best(const line *l, int64_t n, int64_t k) {
+    for (int64_t i = 0; i < k; i++) l->heap[i * l->stride] = i;
+    for (int64_t i = k / 2 - 1; i >= 0; i--) sift(l, k, i, l->heap[i * l->stride]);
+    uint64_t top = key(l, l->heap[0]);
+    for (int64_t i = k; i < n; i++) {
+        if (key(l, i) >= top) continue; /* a later equal one is worse */
+        sift(l, k, 0, i);
+        top = key(l, l->heap[0]);
+    }
+    for (int64_t size = k - 1; size > 0; size--) {
+        const int64_t last = l->heap[size * l->stride];
+        l->heap[size * l->stride] = l->heap[0];
+        sift(l, size, 0, last);
+    }
+}
+
+/* k from the attribute before opset 10, then from input 1. */
+static omma_status topk_infer(omma_build *b, omma_node *n) {
+    const omma_value *x = n->in[0];
+    int64_t k, dims[OMMA_MAX_RANK];
+    int axis, count;
+    topk_param *p = omma_param(b, n, sizeof *p);
+    if (!p) return omma_nomem(b, n);
+    OMMA_TRY(omma_axis(b, n, omma_node_int(n, "axis", -1), x->rank, &axis));
+    OMMA_TRY(omma_ints_arg(b, n, 1, "k", &k, 1, &count));
+    if (count != 1) return omma_bad(b, n, "k is missing");
+    if (k < 0 || k > x->dims[axis])
+        return omma_bad(b, n, "k is %lld, the axis %lld long", (long long)k, (long long)x->dims[axis]);
+    if (!omma_dtype_size(x->dtype)) return omma_unsupported(b, n, "an input of type %s", omma_dtype_name(x->dtype));
+    memcpy(dims, x->dims, sizeof dims);
+    dims[axis] = k;
+    OMMA_TRY(omma_out(b, n, 0, x->dtype, x->rank, dims));
+    OMMA_TRY(omma_out(b, n, 1, OMMA_I64, x->rank, dims));
+    p->k = k;
+    p->dim = x->dims[axis];
+    p->largest = omma_node_int(n, "largest", 1) != 0;
+    if (!omma_dims_count(x->dims, axis, &p->outer) ||
+        !omma_dims_count(x->dims + axis + 1, x->rank - axis - 1, &p->inner))
+        return omma_bad(b, n, "the size overflows");
+    return OMMA_OK;
+}
+
+static bool wants_indices(const omma_node *n) { return n->n_out > 1 && n->out[1]; }
+
+/* Without an output of indices the heaps need memory of their own. */
+static omma_status topk_prepare(omma_build *b, omma_node *n) {
+    const topk_param *p = n->param;
+    if (!wants_indices(n) && !omma_dims_bytes((int64_t[]){p->outer, p->inner, p->k}, 3, sizeof(int64_t), &n->scratch))
+        return omma_bad(b, n, "the size overflows");
+    return OMMA_OK;
+}
+
+typedef struct job {
+    const topk_param *p;
+    const omma_value *x;
+    int64_t *heaps;
+    char *values; /* NULL: unwanted */
+} job;
+
+static void chunk(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const topk_param *p = j->p;
+    const size_t size = omma_dtype_size(j->x->dtype);
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t outer = i / p->inner, inner = i % p->inner, to = outer * p->k * p->inner + inner;
+        const line l = {j->x->dtype, p->largest, j->x->mem, outer * p->dim * p->inner + inner, p->inner,
+                        j->heaps + to};
+        select_best(&l, p->dim, p->k);
+        for (int64_t r = 0; j->values && r < p->k; r++)
+            omma_move_bytes(j->values + (size_t)(to + r * p->inner) * size,
+                            (const char *)l.x + (size_t)(l.at + l.heap[r * p->inner] * p->inner) * size, size);
+    }
+}
+
+static omma_status topk_run(const omma_exec *x, const omma_node *n) {
+    const topk_param *p = n->param;
+    job j = {p, n->in[0], wants_indices(n) ? n->out[1]->mem : n->work, n->out[0] ? n->out[0]->mem : NULL};
+    if (p->k) omma_parallel(x->threads, p->outer * p->inner, GRAIN / p->dim, chunk, &j);
+    return OMMA_OK;
+}
+
+static double topk_flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
+
+const omma_op omma_op_TopK = {
+    .name = "TopK", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 2,
+    .infer = topk_infer, .prepare = topk_prepare, .run = topk_run, .flops = topk_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
