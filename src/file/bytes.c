@@ -1,0 +1,156 @@
+/* bytes.c - map, read and atomically write whole files; see bytes.h. */
+#include "file/bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+
+static omma_status open_regular(int *fd, size_t *size, const char *path, omma_error *err) {
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0) return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot open: %s", strerror(errno));
+    struct stat st;
+    const char *why = NULL;
+    if (fstat(*fd, &st))
+        why = strerror(errno);
+    else if (S_ISDIR(st.st_mode))
+        why = "is a folder, not a file";
+    else if (!S_ISREG(st.st_mode))
+        why = "is not a regular file";
+    if (why) {
+        close(*fd);
+        return omma_fail_at(err, OMMA_E_IO, path, -1, "%s", why);
+    }
+    *size = (size_t)st.st_size;
+    return OMMA_OK;
+}
+
+omma_status omma_bytes_map(omma_bytes *out, const char *path, omma_error *err) {
+    *out = (omma_bytes){0};
+    int fd;
+    size_t size;
+    OMMA_TRY(open_regular(&fd, &size, path, err));
+    if (size) {
+        void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED) {
+            int e = errno;
+            close(fd);
+            return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot map: %s", strerror(e));
+        }
+        *out = (omma_bytes){p, size, true};
+    }
+    close(fd);
+    return OMMA_OK;
+}
+
+omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_error *err) {
+    *out = (omma_bytes){0};
+    int fd;
+    size_t size;
+    OMMA_TRY(open_regular(&fd, &size, path, err));
+    if (size > max) {
+        close(fd);
+        return omma_fail_at(err, OMMA_E_RANGE, path, -1, "is %zu bytes long, more than the %zu allowed",
+                            size, max);
+    }
+    unsigned char *p = omma_mem_alloc(size + 1); /* text readers find a final 0 */
+    if (!p) {
+        close(fd);
+        return omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for %zu bytes", size);
+    }
+    size_t got = 0;
+    while (got < size) {
+        ssize_t n = read(fd, p + got, size - got);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        got += (size_t)n;
+    }
+    int e = errno;
+    close(fd);
+    if (got < size) {
+        omma_mem_free(p);
+        return omma_fail_at(err, OMMA_E_IO, path, (int64_t)got, "cannot read on: %s", strerror(e));
+    }
+    *out = (omma_bytes){p, size, false};
+    return OMMA_OK;
+}
+
+void omma_bytes_free(omma_bytes *b) {
+    if (b->mapped)
+        munmap((void *)(uintptr_t)b->data, b->size);
+    else
+        omma_mem_free((void *)(uintptr_t)b->data);
+    *b = (omma_bytes){0};
+}
+
+/* Write everything and close; the reason on failure is in errno. */
+static int write_all(int fd, const char *p, size_t n, int sync) {
+    int bad = 0;
+    while (n && !bad) {
+        ssize_t k = write(fd, p, n);
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) bad = errno;
+        else p += k, n -= (size_t)k;
+    }
+    if (!bad && sync && fsync(fd)) bad = errno;
+    if (close(fd) && !bad) bad = errno;
+    errno = bad;
+    return bad;
+}
+
+omma_status omma_bytes_write(const char *path, const void *data, size_t size, omma_error *err) {
+    struct stat st;
+    if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+        if (S_ISDIR(st.st_mode))
+            return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: is a folder");
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write_all(fd, data, size, 0))
+            return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: %s", strerror(errno));
+        return OMMA_OK;
+    }
+    size_t len = strlen(path);
+    char *tmp = malloc(len + 16);
+    if (!tmp) return omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for its name");
+    memcpy(tmp, path, len);
+    memcpy(tmp + len, ".part-XXXXXX", 13);
+    int fd = mkstemp(tmp);
+    int bad = fd < 0 ? errno : 0;
+    if (!bad) {
+        mode_t mask = umask(0);
+        umask(mask);
+        if (fchmod(fd, 0666 & ~mask)) bad = errno;
+        if (write_all(fd, data, size, 1) && !bad) bad = errno;
+        if (!bad && rename(tmp, path)) bad = errno;
+        if (bad) unlink(tmp);
+    }
+    free(tmp);
+    if (bad) return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: %s", strerror(bad));
+    return OMMA_OK;
+}
+
+omma_status omma_folder_make(const char *path, omma_error *err) {
+    size_t len = strlen(path);
+    char *p = malloc(len + 1);
+    if (!p) return omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for its name");
+    memcpy(p, path, len + 1);
+    int bad = 0;
+    for (size_t i = 1; i <= len && !bad; i++) {
+        if (p[i] != '/' && p[i] != 0) continue;
+        char c = p[i];
+        p[i] = 0;
+        struct stat st;
+        if (mkdir(p, 0777) && errno != EEXIST && errno != EISDIR && errno != EROFS) bad = errno;
+        if (!bad && stat(p, &st)) bad = errno;
+        if (!bad && !S_ISDIR(st.st_mode)) bad = ENOTDIR;
+        p[i] = c;
+    }
+    free(p);
+    if (bad) return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot make the folder: %s", strerror(bad));
+    return OMMA_OK;
+}

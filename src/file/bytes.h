@@ -1,0 +1,40 @@
+/* bytes.h - whole files in and whole files out.
+ *
+ * In: a file is mapped (weights) or read (small things), regular files only, its size
+ * known before anything is allocated. Out: a file is written beside its final name and
+ * moved there when it is complete and on the disk, so a reader never sees half of one
+ * and an older file survives a failure. */
+#ifndef OMMA_FILE_BYTES_H
+#define OMMA_FILE_BYTES_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+typedef struct omma_bytes {
+    const unsigned char *data; /* NULL only when size is 0 */
+    size_t size;               /* [bytes] */
+    bool mapped;
+} omma_bytes;
+
+/* Map a regular file read-only. Free with omma_bytes_free. Returns OMMA_OK or OMMA_E_IO
+ * (missing, a directory, not a regular file, not readable), naming the file. */
+omma_status omma_bytes_map(omma_bytes *out, const char *path, omma_error *err);
+
+/* Read a regular file of at most max bytes into memory. Returns OMMA_OK, OMMA_E_IO,
+ * OMMA_E_RANGE (larger than max) or OMMA_E_NOMEM. */
+omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_error *err);
+
+void omma_bytes_free(omma_bytes *b);
+
+/* Write a whole file atomically: a temporary file in the same folder, fsync, rename. A
+ * path that exists and is not a regular file (a device, a pipe) is written in place.
+ * Returns OMMA_OK or OMMA_E_IO with the system's reason; on error no new file is left
+ * and an old one is untouched. */
+omma_status omma_bytes_write(const char *path, const void *data, size_t size, omma_error *err);
+
+/* Make a folder and its missing parents (mode 0777 & ~umask). OMMA_OK if it is there
+ * already, OMMA_E_IO otherwise. */
+omma_status omma_folder_make(const char *path, omma_error *err);
+
+#endif
