@@ -1,0 +1,116 @@
+/* inspect.c - see inspect.h. */
+#include "model/inspect.h"
+
+#include <string.h>
+
+#include "run/plan.h"
+
+static const int64_t common_sizes[] = {224, 320, 640, 256, 512};
+
+omma_status omma_inspect_shapes(omma_tensor **out, const omma_model *m, int64_t open_size, bool *open,
+                                omma_arena *arena, omma_error *err) {
+    int n = omma_model_input_count(m);
+    omma_tensor *t = *out = omma_arena_array(arena, (size_t)n, sizeof *t);
+    if (!t) return omma_fail(err, OMMA_E_NOMEM, "no memory for shapes");
+    *open = false;
+    for (int i = 0; i < n; i++) {
+        const omma_port *p = omma_model_input(m, i);
+        if (p->rank < 0)
+            return omma_fail_node(err, OMMA_E_UNSUPPORTED, p->name, NULL, "this input's number of dimensions is not declared");
+        t[i] = (omma_tensor){.dtype = p->dtype, .rank = p->rank};
+        for (int d = 0; d < p->rank; d++) {
+            t[i].dims[d] = p->dims[d] >= 0 ? p->dims[d] : d == 0 ? 1 : d == 1 && p->rank == 4 ? 3 : open_size;
+            if (p->dims[d] < 0 && d > 0) *open = true;
+        }
+    }
+    return OMMA_OK;
+}
+
+/* Contents for inputs, in case they decide shapes: zeros. */
+static omma_status zeros(omma_inspection *x, const omma_model *m, const omma_tensor *shapes, omma_error *err) {
+    int n = omma_model_input_count(m);
+    x->inputs = omma_arena_array(&x->arena, (size_t)n, sizeof *x->inputs);
+    if (!x->inputs) return omma_fail(err, OMMA_E_NOMEM, "no memory for shapes");
+    for (int i = 0; i < n; i++) {
+        x->inputs[i] = shapes[i];
+        int64_t count = omma_tensor_count(&shapes[i]);
+        x->inputs[i].data = count >= 0 && count <= 64 ? omma_arena_alloc(&x->arena, 64 * 8) : NULL;
+    }
+    return OMMA_OK;
+}
+
+static double node_flops(const omma_node *n) {
+    if (n->op->flops) return n->op->flops(n);
+    return n->out[0] && !(n->op->flags & OMMA_OP_VIEW) ? (double)omma_value_count(n->out[0]) : 0;
+}
+
+static omma_status measure(omma_inspection *x, const omma_plan *p, omma_error *err) {
+    const omma_graph *g = p->graph;
+    x->outputs = omma_arena_array(&x->arena, (size_t)g->n_outputs, sizeof *x->outputs);
+    if (!x->outputs) return omma_fail(err, OMMA_E_NOMEM, "no memory for shapes");
+    for (int i = 0; i < g->n_outputs; i++) {
+        x->outputs[i] = omma_value_tensor(g->outputs[i]);
+        x->outputs[i].data = NULL;
+    }
+    x->nodes = g->n_nodes;
+    x->plan_bytes = p->bytes;
+    x->flops = 0;
+    for (int i = 0; i < g->n_nodes; i++) x->flops += node_flops(g->nodes[i]);
+    return OMMA_OK;
+}
+
+static omma_status at_shapes(omma_inspection *x, const omma_model *m, const omma_graph *base, omma_arena *arena,
+                             const omma_tensor *shapes, omma_error *err) {
+    OMMA_TRY(zeros(x, m, shapes, err));
+    omma_budget budget = {.limit = m->budget.limit};
+    omma_packs packs = {arena, NULL};
+    omma_plan *p;
+    omma_plan_options o = {.packs = &packs, .budget = &budget};
+    omma_status s = omma_plan_new(&p, base, x->inputs, &o, err);
+    if (s == OMMA_E_UNSUPPORTED) {
+        o.by_value = true;
+        bool lent = true;
+        for (int i = 0; i < base->n_inputs; i++) lent &= x->inputs[i].data || omma_tensor_count(&x->inputs[i]) > 64;
+        s = lent && !omma_plan_new(&p, base, x->inputs, &o, NULL) ? OMMA_OK : s;
+    }
+    if (s) return s;
+    s = measure(x, p, err);
+    omma_plan_free(p);
+    return s;
+}
+
+static omma_status at_common_sizes(omma_inspection *x, const omma_model *m, const omma_graph *base, omma_arena *arena,
+                                   omma_error *err) {
+    omma_status first = OMMA_OK;
+    for (size_t i = 0; i < sizeof common_sizes / sizeof *common_sizes; i++) {
+        omma_tensor *shapes;
+        bool open;
+        OMMA_TRY(omma_inspect_shapes(&shapes, m, common_sizes[i], &open, &x->arena, err));
+        omma_status s = at_shapes(x, m, base, arena, shapes, i ? NULL : err);
+        if (!s) return OMMA_OK;
+        if (!i) first = s;
+        if (!open) break;
+    }
+    return first;
+}
+
+omma_status omma_inspect(omma_inspection *x, const omma_model *m, const omma_tensor *shapes, omma_error *err) {
+    *x = (omma_inspection){0};
+    omma_arena_init(&x->arena, NULL);
+    omma_budget budget = {.limit = m->budget.limit};
+    omma_arena arena;
+    omma_arena_init(&arena, &budget);
+    omma_graph *base;
+    omma_status s = omma_base_graph(&base, m->graph, NULL, 0, &arena, err);
+    size_t before = atomic_load(&budget.used);
+    if (!s) s = shapes ? at_shapes(x, m, base, &arena, shapes, err) : at_common_sizes(x, m, base, &arena, err);
+    x->packed_bytes = atomic_load(&budget.used) - before;
+    omma_arena_free(&arena);
+    if (s) omma_error_in_file(err, m->path);
+    return s;
+}
+
+void omma_inspection_free(omma_inspection *x) {
+    omma_arena_free(&x->arena);
+    x->inputs = x->outputs = NULL;
+}

@@ -1,0 +1,122 @@
+/* fold.c - shapes and constants in one walk. A node is evaluated here when nothing it
+ * reads depends on the data: all its inputs are constants, or it only asks for shapes.
+ * That is how the shape arithmetic of exported models vanishes. */
+#include <string.h>
+
+#include "pass/pass.h"
+
+/* A folded constant larger than this and larger than what it is made from is computed
+ * while running instead: a file must not turn a few bytes into gigabytes here. */
+enum { FOLD_MAX = 64 << 20 };
+
+static bool inputs_known(const omma_node *n) {
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && !omma_value_known(n->in[i])) return false;
+    return true;
+}
+
+static bool independent(const omma_node *n) {
+    if (n->op->flags & OMMA_OP_RANDOM) return false;
+    size_t in = 0, out = 0;
+    for (int i = 0; i < n->n_in; i++) {
+        if (!n->in[i]) continue;
+        if (!n->in[i]->data && !(n->op->flags & OMMA_OP_SHAPE_ONLY)) return false;
+        in += omma_value_bytes(n->in[i]);
+    }
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i]) out += omma_value_bytes(n->out[i]);
+    return out <= FOLD_MAX || out <= in;
+}
+
+/* Constants may lie unaligned in the file: rooms get an aligned copy. */
+static omma_status lend_inputs(omma_build *b, omma_node *n, omma_arena *tmp) {
+    for (int i = 0; i < n->n_in; i++) {
+        omma_value *v = n->in[i];
+        if (!v || !v->data) continue;
+        size_t size = omma_dtype_size(v->dtype);
+        v->mem = (void *)(uintptr_t)v->data;
+        if (!size || (uintptr_t)v->data % size == 0) continue;
+        v->mem = omma_arena_alloc(tmp, omma_value_bytes(v));
+        if (!v->mem) return omma_nomem(b, n);
+        if (omma_value_bytes(v)) memcpy(v->mem, v->data, omma_value_bytes(v));
+    }
+    return OMMA_OK;
+}
+
+static omma_status compute(omma_build *b, omma_node *n, omma_arena *tmp) {
+    omma_build local = {.arena = tmp, .err = b->err, .kern = b->kern};
+    n->packed_in = 0;
+    if (n->op->prepare) OMMA_TRY(n->op->prepare(&local, n));
+    n->work = omma_arena_alloc(tmp, n->scratch);
+    if (!n->work) return omma_nomem(b, n);
+    for (int i = 0; i < n->n_out; i++) {
+        if (!n->out[i]) continue;
+        n->out[i]->mem = omma_arena_alloc(b->arena, omma_value_bytes(n->out[i]));
+        if (!n->out[i]->mem) return omma_nomem(b, n);
+    }
+    omma_exec x = {.threads = 1, .kern = b->kern, .err = b->err};
+    return n->op->run(&x, n);
+}
+
+static void become_constant(omma_node *n) {
+    for (int i = 0; i < n->n_out; i++) {
+        omma_value *v = n->out[i];
+        if (!v) continue;
+        v->data = v->mem;
+        v->mem = NULL;
+        v->producer = NULL;
+        v->offset = n->offset;
+        n->out[i] = NULL;
+    }
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i]) n->in[i]->mem = NULL;
+}
+
+static omma_status evaluate(omma_build *b, omma_node *n) {
+    omma_value *in = omma_in(n, 0), *out = n->out[0];
+    if (n->op->flags & OMMA_OP_VIEW && out && in->data && n->n_out == 1) {
+        out->mem = (void *)(uintptr_t)in->data;
+        become_constant(n);
+        return OMMA_OK;
+    }
+    if (n->op->flags & OMMA_OP_VIEW) return OMMA_OK;
+    omma_arena tmp;
+    omma_arena_init(&tmp, b->arena->budget);
+    omma_status s = lend_inputs(b, n, &tmp);
+    if (!s) s = compute(b, n, &tmp);
+    if (!s) become_constant(n);
+    omma_arena_free(&tmp);
+    n->packed = NULL;
+    n->packed_in = 0;
+    n->scratch = 0;
+    n->work = NULL;
+    return s;
+}
+
+static omma_status fold_node(omma_build *b, omma_node *n, bool complete) {
+    if (!inputs_known(n)) {
+        if (!complete) return OMMA_OK;
+        return omma_unsupported(b, n, "the shape of what it reads depends on the data; omma needs shapes that follow from the input shapes");
+    }
+    /* Not for good before the shapes are: a node that only reads shapes may know them all
+     * here, while one that needs numbers it does not have would fail. */
+    if (!complete && !independent(n)) return OMMA_OK;
+    OMMA_TRY(n->op->infer(b, n));
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && !omma_value_known(n->out[i]))
+            return omma_fail_node(b->err, OMMA_E_INTERNAL, n->name, n->op->name, "its shape was not inferred");
+    return independent(n) ? evaluate(b, n) : OMMA_OK;
+}
+
+omma_status omma_pass_fold(omma_build *b, omma_graph *g, bool complete) {
+    for (int i = 0; i < g->n_nodes; i++) {
+        omma_node *n = g->nodes[i];
+        omma_status s = fold_node(b, n, complete);
+        if (s) {
+            if (b->err) b->err->offset = n->offset;
+            return s;
+        }
+    }
+    omma_graph_sweep(g);
+    return OMMA_OK;
+}

@@ -1,0 +1,49 @@
+/* pass.h - graph to graph. Passes add nodes and let them take over a value; nodes that
+ * became useless are removed by omma_graph_sweep alone. So a value somebody watches stays
+ * computed by its own node, and what is computed beside it does not change by a bit.
+ *
+ *   fold      infer shapes; turn what does not depend on the data into constants
+ *   fuse      a table of small rules: batch norm into convolution, activations into
+ *             the products that feed them
+ *   memory    where every value of a plan lies */
+#ifndef OMMA_PASS_PASS_H
+#define OMMA_PASS_PASS_H
+
+#include "op/op.h"
+
+/* Infer every node whose inputs are all known, in order, and evaluate those that depend on
+ * constants and shapes only: their outputs become constants (up to an internal bound on the
+ * bytes, beyond which a node is left for the run). With complete, every node must get known
+ * outputs, else the pass fails at the first that does not; without, nodes of unknown shape
+ * are left alone. Sweeps. b->arena owns what is made.
+ * Returns OMMA_OK or what the rooms report, with the node's byte offset in err->offset. */
+omma_status omma_pass_fold(omma_build *b, omma_graph *g, bool complete);
+
+/* Apply the fusion rules until none fits; sweeps. Returns OMMA_OK or OMMA_E_NOMEM. */
+omma_status omma_pass_fuse(omma_build *b, omma_graph *g);
+
+/* Where a value of a plan lives. */
+typedef enum omma_place_kind {
+    OMMA_PLACE_NONE,     /* nowhere: not read while running */
+    OMMA_PLACE_CONSTANT, /* in the constant's own bytes */
+    OMMA_PLACE_INPUT,    /* in the caller's tensor number `at` */
+    OMMA_PLACE_PLAN      /* in the plan's memory at byte `at` */
+} omma_place_kind;
+
+typedef struct omma_place {
+    omma_place_kind kind;
+    size_t at;
+} omma_place;
+
+typedef struct omma_layout {
+    omma_place *value; /* by value index */
+    size_t *work;      /* by node index: offset of its working memory */
+    size_t bytes;      /* of the plan's memory */
+} omma_layout;
+
+/* Lay out all values and working memory of a completely inferred and prepared graph, so
+ * that two things that are needed at the same time never overlap. Everything is 64-byte
+ * aligned. The arrays come from arena. Returns OMMA_OK, OMMA_E_NOMEM or OMMA_E_RANGE. */
+omma_status omma_pass_memory(omma_layout *out, const omma_graph *g, omma_arena *arena, omma_error *err);
+
+#endif

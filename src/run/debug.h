@@ -1,0 +1,19 @@
+/* debug.h - the environment variables for people who work on omma or on a model:
+ *   OMMA_DUMP=FOLDER   write the graph after each pass to FOLDER/NN-pass.txt and .dot
+ *   OMMA_TRACE=FILE    append a line of time, node, operator and shape per node and run
+ * (OMMA_THREADS is in base/pool.h, OMMA_CPU in kernel/kernel.h.) */
+#ifndef OMMA_RUN_DEBUG_H
+#define OMMA_RUN_DEBUG_H
+
+#include "graph/graph.h"
+
+/* After a pass: verify in debug builds, dump when asked to. */
+omma_status omma_debug_pass(const omma_graph *g, const char *pass, omma_error *err);
+
+/* The trace file, or NULL. Opened once in a process. */
+FILE *omma_debug_trace(void);
+
+/* Seconds from some fixed moment. */
+double omma_debug_clock(void);
+
+#endif

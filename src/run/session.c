@@ -1,0 +1,172 @@
+/* session.c - the public session: a base graph, plans by input shape, watched values. */
+#include <string.h>
+
+#include "base/pool.h"
+#include "run/plan.h"
+#include "run/session.h"
+
+enum { PLANS_MAX = 16 };
+
+struct omma_session {
+    const omma_graph *graph; /* the model's */
+    const char *name;        /* the model's, for messages */
+    omma_budget budget;
+    int threads;
+    omma_arena arena;       /* base graph and packed weights; renewed when a watch is added */
+    omma_packs packs;
+    omma_graph *base;       /* NULL until the first run after a change */
+    omma_plan *plans;
+    bool by_value;          /* plans are made for the contents of small inputs too */
+    const omma_plan *last;  /* of the last successful run */
+    omma_arena names;       /* of watched values */
+    const char **watched;
+    int n_watched, cap_watched;
+};
+
+static void drop_plans(omma_session *s) {
+    for (omma_plan *p = s->plans, *next; p; p = next) {
+        next = p->next;
+        omma_plan_free(p);
+    }
+    s->plans = NULL;
+    s->last = NULL;
+}
+
+static void drop_base(omma_session *s) {
+    drop_plans(s);
+    omma_arena_free(&s->arena);
+    s->packs.head = NULL;
+    s->base = NULL;
+}
+
+static omma_status make_base(omma_session *s, omma_error *err) {
+    if (s->base) return OMMA_OK;
+    omma_status status = omma_base_graph(&s->base, s->graph, s->watched, s->n_watched, &s->arena, err);
+    if (status) drop_base(s);
+    return status;
+}
+
+omma_status omma_session_on_graph(omma_session **out, const omma_graph *graph, const char *name,
+                                  const omma_options *opt, omma_error *err) {
+    *out = NULL;
+    omma_session *s = omma_mem_alloc(sizeof *s);
+    if (!s) return omma_fail(err, OMMA_E_NOMEM, "no memory for a session");
+    s->graph = graph;
+    s->name = name;
+    s->budget.limit = opt && opt->max_memory ? opt->max_memory : omma_memory_default();
+    s->threads = opt && opt->threads > 0 ? opt->threads : omma_threads_default();
+    if (s->threads > OMMA_MAX_THREADS) s->threads = OMMA_MAX_THREADS;
+    omma_arena_init(&s->arena, &s->budget);
+    omma_arena_init(&s->names, &s->budget);
+    s->packs.arena = &s->arena;
+    omma_status status = make_base(s, err);
+    if (status) {
+        omma_error_in_file(err, name);
+        omma_session_free(s);
+        return status;
+    }
+    *out = s;
+    return OMMA_OK;
+}
+
+void omma_session_free(omma_session *s) {
+    if (!s) return;
+    drop_base(s);
+    omma_arena_free(&s->names);
+    omma_mem_free(s);
+}
+
+/* --- watching ------------------------------------------------------------------ */
+
+omma_status omma_session_watch(omma_session *s, const char *value, omma_error *err) {
+    if (!omma_graph_find(s->graph, value))
+        return omma_fail_node(err, OMMA_E_NOTFOUND, value, NULL, "the model has no value of that name");
+    for (int i = 0; i < s->n_watched; i++)
+        if (!strcmp(s->watched[i], value)) return OMMA_OK;
+    if (s->n_watched == s->cap_watched) {
+        int cap = s->cap_watched ? s->cap_watched * 2 : 16;
+        const char **bigger = omma_arena_array(&s->names, (size_t)cap, sizeof *bigger);
+        if (!bigger) return omma_fail(err, OMMA_E_NOMEM, "no memory to watch a value");
+        if (s->n_watched) memcpy(bigger, s->watched, (size_t)s->n_watched * sizeof *bigger);
+        s->watched = bigger;
+        s->cap_watched = cap;
+    }
+    const char *name = omma_arena_strndup(&s->names, value, strlen(value));
+    if (!name) return omma_fail(err, OMMA_E_NOMEM, "no memory to watch a value");
+    s->watched[s->n_watched++] = name;
+    drop_base(s);
+    return OMMA_OK;
+}
+
+const omma_tensor *omma_session_watched(const omma_session *s, const char *value) {
+    for (int i = 0; s->last && i < s->n_watched; i++)
+        if (!strcmp(s->watched[i], value)) return &s->last->watched[i];
+    return NULL;
+}
+
+const omma_tensor *omma_session_output(const omma_session *s, int i) {
+    return s->last && i >= 0 && i < s->last->graph->n_outputs ? &s->last->outputs[i] : NULL;
+}
+
+/* --- running ------------------------------------------------------------------- */
+
+static omma_status check_input(const omma_session *s, const omma_tensor *inputs, int i, omma_error *err) {
+    const omma_value *port = s->graph->inputs[i];
+    const omma_tensor *t = &inputs[i];
+    if (t->dtype != port->dtype && port->dtype != OMMA_NONE)
+        return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "this input must be of %s, not %s", omma_dtype_name(port->dtype), omma_dtype_name(t->dtype));
+    int64_t count = t->rank >= 0 && t->rank <= OMMA_MAX_RANK ? omma_tensor_count(t) : -1;
+    if (count < 0 || !omma_dtype_size(t->dtype) || count > PTRDIFF_MAX / 8)
+        return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "the tensor given for this input has no sound shape");
+    if (count && !t->data) return omma_fail_node(err, OMMA_E_USAGE, port->name, NULL, "the tensor given for this input has no data");
+    if (port->rank < 0) return OMMA_OK;
+    if (t->rank != port->rank)
+        return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "this input has %d dimensions, not %d", port->rank, t->rank);
+    for (int d = 0; d < t->rank; d++)
+        if (port->dims[d] >= 0 && port->dims[d] != t->dims[d])
+            return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "dimension %d of this input is %lld, not %lld", d, (long long)port->dims[d], (long long)t->dims[d]);
+    return OMMA_OK;
+}
+
+/* The plan for these shapes: from the cache, moved to its front, or new. */
+static omma_status find_plan(omma_session *s, const omma_tensor *inputs, omma_error *err) {
+    int n = 0;
+    for (omma_plan **p = &s->plans; *p; p = &(*p)->next, n++) {
+        omma_plan *plan = *p;
+        if (omma_plan_fits(plan, inputs)) {
+            *p = plan->next;
+            plan->next = s->plans;
+            s->plans = plan;
+            return OMMA_OK;
+        }
+        if (n == PLANS_MAX - 2) { /* the oldest makes room */
+            omma_plan_free(plan->next);
+            plan->next = NULL;
+        }
+    }
+    omma_plan *fresh;
+    omma_plan_options o = {&s->packs, &s->budget, s->watched, s->n_watched, s->by_value};
+    omma_status status = omma_plan_new(&fresh, s->base, inputs, &o, err);
+    if (status == OMMA_E_UNSUPPORTED && !s->by_value) {
+        /* perhaps the contents of an input decide a shape */
+        o.by_value = true;
+        if (!omma_plan_new(&fresh, s->base, inputs, &o, NULL)) status = OMMA_OK;
+        s->by_value = !status;
+    }
+    if (status) return status;
+    fresh->next = s->plans;
+    s->plans = fresh;
+    return OMMA_OK;
+}
+
+omma_status omma_session_run(omma_session *s, const omma_tensor *inputs, int n, omma_error *err) {
+    s->last = NULL;
+    if (n != s->graph->n_inputs)
+        return omma_fail(err, OMMA_E_USAGE, "%s has %d inputs, not %d", s->name, s->graph->n_inputs, n);
+    for (int i = 0; i < n; i++) OMMA_TRY(check_input(s, inputs, i, err));
+    OMMA_TRY(make_base(s, err));
+    OMMA_TRY(find_plan(s, inputs, err));
+    OMMA_TRY(omma_plan_run(s->plans, inputs, s->threads, err));
+    s->last = s->plans;
+    return OMMA_OK;
+}
