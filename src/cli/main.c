@@ -1,0 +1,52 @@
+/* main.c - the omma command: finds the verb and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *what;
+} verbs[] = {
+    {"read", omma_cli_read, "read the text in pictures"},
+    {"detect", omma_cli_detect, "find the things in pictures"},
+    {"info", omma_cli_info, "what a model is: inputs, outputs, operators, cost"},
+    {"run", omma_cli_run, "run a model on raw tensors (.npy)"},
+    {"check", omma_cli_check, "is this model file sound?"},
+    {"eval", omma_cli_eval, "score detections against COCO annotations"},
+    {"models", omma_cli_models, "list the models omma knows"},
+    {"pull", omma_cli_pull, "fetch one of them"},
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static void help(FILE *f) {
+    fputs("omma: run vision models of convolutions and attention, and look into them.\n\n"
+          "usage: omma VERB [ARGUMENTS]        omma VERB --help tells more\n\n", f);
+    for (int i = 0; i < VERBS; i++) fprintf(f, "  %-8s %s\n", verbs[i].name, verbs[i].what);
+    fputs("\nTo begin:\n"
+          "  omma pull ppocrv4            fetch a text reader (16 MB)\n"
+          "  omma read page.png           print the text of a picture\n\n"
+          "Exit status: 0 done, 1 failed, 2 used wrongly.\n", f);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        help(stderr);
+        return OMMA_EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        for (int i = 0; argc > 2 && i < VERBS; i++)
+            if (!strcmp(argv[2], verbs[i].name)) return verbs[i].run(2, (char *[]){argv[2], (char[]){"--help"}, NULL});
+        help(stdout);
+        return omma_cli_finish("help", OMMA_EXIT_OK);
+    }
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
+        printf("omma %s\n", omma_version());
+        return omma_cli_finish("version", OMMA_EXIT_OK);
+    }
+    for (int i = 0; i < VERBS; i++)
+        if (!strcmp(argv[1], verbs[i].name)) return verbs[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "omma: there is no verb '%s'; 'omma --help' lists them\n", argv[1]);
+    return OMMA_EXIT_USAGE;
+}

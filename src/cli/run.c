@@ -1,0 +1,134 @@
+/* run.c - `omma run`: raw tensors in and out as .npy. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "file/bytes.h"
+#include "file/npy.h"
+
+static const char help_text[] =
+    "omma run: run a model on raw tensors.\n\n"
+    "usage: omma run MODEL -i NAME=FILE.npy [-i ...] [-o DIR] [--watch VALUE]...\n\n"
+    "  -i, --input NAME=FILE  the tensor for an input; NAME= may be left out when the model\n"
+    "                         has one input\n"
+    "  -o, --output DIR       write each output to DIR/NAME.npy ('/' becomes '_')\n"
+    "  -w, --watch VALUE      write this value inside the graph too; may be repeated\n"
+    "      --threads N        threads to use; the numbers do not depend on it\n"
+    "  -h, --help             this text\n\n"
+    "Prints the shape and the range of each output. 'omma info MODEL' shows the names.\n\n"
+    "example:\n"
+    "  omma run vit.onnx -i pixels=cat.npy -o out/ --watch /encoder/layer.0/attn/Softmax_output_0\n";
+
+typedef struct job {
+    const char *path, *output;
+    omma_cli_list inputs, watch;
+    int threads;
+    omma_model *model;
+    omma_session *session;
+    omma_arena arena;
+    omma_tensor *tensors;
+} job;
+
+static int input_index(const job *j, const char *name, size_t len) {
+    for (int i = 0; i < omma_model_input_count(j->model); i++) {
+        const char *have = omma_model_input(j->model, i)->name;
+        if (strlen(have) == len && !strncmp(have, name, len)) return i;
+    }
+    return -1;
+}
+
+/* NAME=FILE: the name ends at the last '=' that makes it an input, since both may hold one. */
+static omma_status read_input(job *j, const char *arg, omma_error *err) {
+    int count = omma_model_input_count(j->model);
+    int at = -1;
+    const char *file = arg;
+    for (const char *p = strchr(arg, '='); p; p = strchr(p + 1, '=')) {
+        int i = input_index(j, arg, (size_t)(p - arg));
+        if (i >= 0) at = i, file = p + 1;
+    }
+    if (at < 0 && count == 1 && !strchr(arg, '=')) at = 0;
+    if (at < 0) return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them", arg, j->path);
+    if (j->tensors[at].dtype) return omma_fail(err, OMMA_E_USAGE, "the input '%s' is given twice", omma_model_input(j->model, at)->name);
+    return omma_npy_read(&j->tensors[at], &j->arena, file, err);
+}
+
+static omma_status all_inputs(job *j, omma_error *err) {
+    int count = omma_model_input_count(j->model);
+    j->tensors = omma_arena_array(&j->arena, (size_t)count, sizeof *j->tensors);
+    if (!j->tensors) return omma_fail(err, OMMA_E_NOMEM, "no memory for the inputs");
+    for (int i = 0; i < j->inputs.count; i++) OMMA_TRY(read_input(j, j->inputs.items[i], err));
+    for (int i = 0; i < count; i++)
+        if (!j->tensors[i].dtype)
+            return omma_fail(err, OMMA_E_USAGE, "the input '%s' is missing: -i %s=FILE.npy", omma_model_input(j->model, i)->name, omma_model_input(j->model, i)->name);
+    return OMMA_OK;
+}
+
+static omma_status give(const job *j, const char *name, const omma_tensor *t, omma_error *err) {
+    printf("%s: %s [", name, omma_dtype_name(t->dtype));
+    for (int i = 0; i < t->rank; i++) printf("%s%lld", i ? ", " : "", (long long)t->dims[i]);
+    printf("]");
+    int64_t n = omma_tensor_count(t);
+    if (t->dtype == OMMA_F32 && n) {
+        const float *x = t->data;
+        double lo = (double)x[0], hi = lo, sum = 0;
+        for (int64_t i = 0; i < n; i++) {
+            double v = (double)x[i];
+            sum += v;
+            if (v < lo) lo = v;
+            if (v > hi) hi = v;
+        }
+        printf("  %g .. %g, mean %g", lo, hi, sum / (double)n);
+    }
+    printf("\n");
+    if (!j->output) return OMMA_OK;
+    char *path = malloc(strlen(j->output) + strlen(name) + 8);
+    if (!path) return omma_fail(err, OMMA_E_NOMEM, "no memory for a file name");
+    size_t base = (size_t)sprintf(path, "%s/", j->output);
+    sprintf(path + base, "%s.npy", name);
+    for (char *p = path + base; *p; p++)
+        if (*p == '/') *p = '_';
+    omma_status s = omma_npy_write(t, path, err);
+    free(path);
+    return s;
+}
+
+static omma_status work(job *j, omma_error *err) {
+    omma_options opt = {.threads = j->threads};
+    OMMA_TRY(omma_model_open(&j->model, j->path, &opt, err));
+    OMMA_TRY(all_inputs(j, err));
+    OMMA_TRY(omma_session_new(&j->session, j->model, &opt, err));
+    for (int i = 0; i < j->watch.count; i++) OMMA_TRY(omma_session_watch(j->session, j->watch.items[i], err));
+    OMMA_TRY(omma_session_run(j->session, j->tensors, omma_model_input_count(j->model), err));
+    if (j->output) OMMA_TRY(omma_folder_make(j->output, err));
+    for (int i = 0; i < omma_model_output_count(j->model); i++)
+        OMMA_TRY(give(j, omma_model_output(j->model, i)->name, omma_session_output(j->session, i), err));
+    for (int i = 0; i < j->watch.count; i++)
+        OMMA_TRY(give(j, j->watch.items[i], omma_session_watched(j->session, j->watch.items[i]), err));
+    return OMMA_OK;
+}
+
+int omma_cli_run(int argc, char **argv) {
+    job j = {0};
+    omma_error err;
+    omma_cli_list args;
+    int want_help;
+    const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs}, {'o', "output", 's', &j.output},
+                                       {'w', "watch", 'm', &j.watch}, {0, "threads", 'i', &j.threads}};
+    int status = omma_cli_parse(argc, argv, options, 4, &args, &want_help);
+    if (want_help) fputs(help_text, stdout);
+    else if (!status && args.count != 1) status = omma_cli_misused("run", args.count ? "one model at a time" : "which model?");
+    else if (!status && (j.threads < 0 || j.threads > 256)) status = omma_cli_misused("run", "--threads wants 1 to 256");
+    else if (!status) {
+        j.path = args.items[0];
+        omma_arena_init(&j.arena, NULL);
+        if (work(&j, &err)) status = omma_cli_failed("run", &err);
+        omma_session_free(j.session);
+        omma_model_free(j.model);
+        omma_arena_free(&j.arena);
+    }
+    free(args.items);
+    free(j.inputs.items);
+    free(j.watch.items);
+    return omma_cli_finish("run", status);
+}
