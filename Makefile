@@ -37,7 +37,10 @@ asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS="$(CMAKE_FLAGS) -DOMMA_ASAN=ON"
 
 bench: build
-	@for b in $(BUILD)/bench/*; do [ -x "$$b" ] && [ -f "$$b" ] && echo "== $$b" && "$$b" || exit 1; done
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_programs
+	@for b in bench/*.sh $(BUILD)/bench/*; do \
+	    [ -x "$$b" ] && [ -f "$$b" ] || continue; \
+	    echo "== $$b"; OMMA=$(BUILD)/omma "$$b" || exit 1; done
 
 style:
 	@scripts/check-style.sh

@@ -4,6 +4,7 @@
 #define OMMA_TESTS_SHARED_H
 
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
