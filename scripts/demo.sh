@@ -14,17 +14,17 @@ $omma pull ppocrv4
 if [ ! -s "$dir/page.png" ]; then
     echo "== the picture: a page from Debian's python3-skimage"
     (
-        cd "$dir"
-        apt-get download -q python3-skimage
-        dpkg -x python3-skimage_*.deb unpacked
-        mv unpacked/usr/lib/python3/dist-packages/skimage/data/page.png page.png
-        rm -rf unpacked python3-skimage_*.deb
-    ) || echo "the package cannot be had; reading docs/images/sign.png instead"
+        cd "$dir" &&
+            apt-get download -q python3-skimage &&
+            dpkg -x python3-skimage_*.deb unpacked &&
+            mv unpacked/usr/lib/python3/dist-packages/skimage/data/page.png page.png &&
+            rm -rf unpacked python3-skimage_*.deb
+    ) || echo "the package cannot be had; reading docs/images/sign.jpg instead"
 fi
 picture="$dir/page.png"
-[ -s "$picture" ] || picture=docs/images/sign.png
+[ -s "$picture" ] || picture=docs/images/sign.jpg
 
 echo "== omma read $picture -o $dir"
 $omma read "$picture" -o "$dir"
-stem=$(basename "$picture" .png)
+stem=$(basename "$picture"); stem=${stem%.*}
 echo "== done: the lines drawn on the picture are in $dir/$stem.read.png"

@@ -1,0 +1,187 @@
+/* read.c - `omma read`: the text of pictures, for people, for programs (--json), and drawn
+ * on copies of the pictures (-o). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "file/bytes.h"
+#include "file/image.h"
+#include "file/json.h"
+#include "task/known.h"
+#include "task/read.h"
+#include "view/draw.h"
+
+static const char help_text[] =
+    "omma read: read the text in pictures.\n\n"
+    "usage: omma read IMAGE... [-m FOLDER] [-o DIR] [--json]\n\n"
+    "IMAGE is a picture (JPEG, PNG, WebP), a folder of pictures, or a quoted glob. Prints the\n"
+    "lines in reading order.\n\n"
+    "  -m, --model FOLDER        the reader's files: detector, angle classifier, recogniser and\n"
+    "                            dictionary; default: the pulled ppocrv4\n"
+    "  -o, --output DIR          draw the lines on copies, DIR/NAME.read.png\n"
+    "  -c, --min-confidence F    drop lines read with less confidence, 0..1; default 0.5\n"
+    "      --json                one JSON document: file, size, lines with text, confidence and\n"
+    "                            corners\n"
+    "      --threads N           threads to use; the answers do not depend on it\n"
+    "  -h, --help                this text\n\n"
+    "examples:\n"
+    "  omma read receipt.jpg\n"
+    "  omma read scans/ -o read/ > scans.txt\n"
+    "  omma read --json sign.png\n\n"
+    "A picture that cannot be read is reported, the others are done, and the exit status\n"
+    "is 1.\n";
+
+typedef struct job {
+    const char *model, *output;
+    double least;
+    int json, threads;
+    omma_cli_files files;
+    omma_reader *reader;
+    omma_json_writer w;
+    int failed;
+} job;
+
+static int fault(job *j, const omma_error *err) {
+    j->failed++;
+    return omma_cli_failed("read", err);
+}
+
+/* --- one picture, three ways --------------------------------------------------- */
+
+static void print_text(const job *j, int file, const omma_text_lines *lines) {
+    if (j->files.count > 1) printf("%s== %s\n", file ? "\n" : "", j->files.paths[file]);
+    for (int i = 0; i < lines->count; i++) printf("%s\n", lines->items[i].text);
+}
+
+static void put_line(omma_json_writer *w, const omma_text_line *l) {
+    omma_json_begin_object(w);
+    omma_json_key(w, "text"), omma_json_put_text(w, l->text);
+    omma_json_key(w, "confidence"), omma_json_put_float(w, l->confidence);
+    omma_json_key(w, "turn"), omma_json_put_int(w, l->turn);
+    omma_json_key(w, "quad");
+    omma_json_begin_array(w);
+    for (int k = 0; k < 4; k++) {
+        omma_json_begin_array(w);
+        omma_json_put_float(w, l->quad[k][0]), omma_json_put_float(w, l->quad[k][1]);
+        omma_json_end_array(w);
+    }
+    omma_json_end_array(w);
+    omma_json_end_object(w);
+}
+
+static void put_json(job *j, int file, const omma_image *img, const omma_text_lines *lines) {
+    omma_json_writer *w = &j->w;
+    omma_json_begin_object(w);
+    omma_json_key(w, "file"), omma_json_put_text(w, j->files.paths[file]);
+    omma_json_key(w, "width"), omma_json_put_int(w, img->width);
+    omma_json_key(w, "height"), omma_json_put_int(w, img->height);
+    omma_json_key(w, "lines");
+    omma_json_begin_array(w);
+    for (int i = 0; i < lines->count; i++) put_line(w, &lines->items[i]);
+    omma_json_end_array(w);
+    omma_json_end_object(w);
+}
+
+static omma_status draw(const job *j, int file, omma_image *img, const omma_text_lines *lines, omma_error *err) {
+    char path[4096], label[512];
+    float scale = omma_draw_scale(img);
+    omma_cli_output_path(path, sizeof path, j->output, &j->files, file, "read");
+    for (int i = 0; i < lines->count; i++)
+        omma_draw_polygon(img, lines->items[i].quad[0], 4, 2 * scale, omma_color_of_class(i));
+    for (int i = 0; i < lines->count; i++) {
+        const omma_text_line *l = &lines->items[i];
+        float x = l->quad[0][0], y = l->quad[0][1];
+        for (int k = 1; k < 4; k++) {
+            if (l->quad[k][0] < x) x = l->quad[k][0];
+            if (l->quad[k][1] < y) y = l->quad[k][1];
+        }
+        snprintf(label, sizeof label, "%d %s", i + 1, l->text);
+        omma_draw_label(img, x, y, label, omma_color_of_class(i), (int)(13 * scale));
+    }
+    return omma_image_write(img, path, err);
+}
+
+/* Leave out what was read with too little confidence. */
+static void drop_unsure(const job *j, omma_text_lines *lines) {
+    int kept = 0;
+    for (int i = 0; i < lines->count; i++) {
+        if ((double)lines->items[i].confidence < j->least) free(lines->items[i].text);
+        else lines->items[kept++] = lines->items[i];
+    }
+    lines->count = kept;
+}
+
+static omma_status one(job *j, int file, omma_error *err) {
+    omma_image img;
+    omma_text_lines lines;
+    OMMA_TRY(omma_image_load(&img, j->files.paths[file], err));
+    omma_status s = omma_reader_run(j->reader, &lines, img.rgb, img.width, img.height, err);
+    if (!s) {
+        drop_unsure(j, &lines);
+        if (j->json) put_json(j, file, &img, &lines);
+        else print_text(j, file, &lines);
+        if (j->output) s = draw(j, file, &img, &lines, err);
+        omma_text_lines_free(&lines);
+    }
+    omma_image_free(&img);
+    if (s) omma_error_in_file(err, j->files.paths[file]);
+    return s;
+}
+
+/* --- the whole ----------------------------------------------------------------- */
+
+static omma_status open_model(job *j, char *folder, size_t size, omma_error *err) {
+    omma_options opt = {.threads = j->threads};
+    if (!j->model) {
+        const omma_known *k = omma_known_for_task("read");
+        OMMA_TRY(omma_known_check(k, OMMA_KNOWN_SIZES, err));
+        OMMA_TRY(omma_known_folder(folder, size, k, err));
+        j->model = folder;
+    }
+    OMMA_TRY(omma_reader_new(&j->reader, j->model, &opt, err));
+    return j->output ? omma_folder_make(j->output, err) : OMMA_OK;
+}
+
+static int all(job *j) {
+    omma_error err;
+    char folder[OMMA_KNOWN_PATH];
+    omma_cli_progress p;
+    if (open_model(j, folder, sizeof folder, &err)) return fault(j, &err);
+    if (j->json) omma_json_writer_file(&j->w, stdout, true), omma_json_begin_array(&j->w);
+    omma_cli_progress_start(&p, "read", j->files.count);
+    for (int i = 0; i < j->files.count; i++) {
+        if (one(j, i, &err)) omma_cli_progress_end(&p), fault(j, &err);
+        omma_cli_progress_step(&p, i + 1);
+    }
+    omma_cli_progress_end(&p);
+    if (j->json) {
+        omma_json_end_array(&j->w);
+        if (omma_json_writer_end(&j->w, &err)) fault(j, &err);
+        omma_json_writer_free(&j->w);
+    }
+    if (j->failed && j->files.count > 1) fprintf(stderr, "omma read: %d of %d pictures failed\n", j->failed, j->files.count);
+    return j->failed ? OMMA_EXIT_FAILED : OMMA_EXIT_OK;
+}
+
+int omma_cli_read(int argc, char **argv) {
+    job j = {.least = 0.5};
+    omma_cli_list args;
+    int want_help;
+    const omma_cli_option options[] = {
+        {'m', "model", 's', &j.model}, {'o', "output", 's', &j.output}, {'c', "min-confidence", 'f', &j.least},
+        {0, "json", 'b', &j.json}, {0, "threads", 'i', &j.threads}};
+    int status = omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
+    if (want_help) fputs(help_text, stdout);
+    else if (!status && !args.count) status = omma_cli_misused("read", "which picture?");
+    else if (!status && !(j.least >= 0 && j.least <= 1)) status = omma_cli_misused("read", "--min-confidence wants a number from 0 to 1");
+    else if (!status && (j.threads < 0 || j.threads > 256)) status = omma_cli_misused("read", "--threads wants 1 to 256");
+    else if (!status) {
+        status = omma_cli_files_expand(&j.files, "read", &args);
+        if (!status) status = all(&j);
+    }
+    omma_reader_free(j.reader);
+    omma_cli_files_free(&j.files);
+    free(args.items);
+    return omma_cli_finish("read", status);
+}
