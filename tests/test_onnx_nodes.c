@@ -20,7 +20,7 @@
 #include "shared.h"
 
 static const char *only;
-static char folder[512];
+static char folder[64];
 
 /* |got - want| <= atol + rtol |want|, as the ONNX project's own runner asks. */
 static int same(const omma_tensor *got, const omma_tensor *want, char *why, size_t size) {

@@ -2,31 +2,10 @@
  * ScatterElements, ScatterND, OneHot, TopK. Vectors are worked out by hand from the ONNX
  * specification; TopK is held against a plain stable sort. An index out of range must fail
  * cleanly, never read or write outside. */
-#include "optest.h"
-
 #include <math.h>
 #include <stdlib.h>
 
-#define F(...) ((const float[]){__VA_ARGS__})
-#define I(...) ((const int64_t[]){__VA_ARGS__})
-
-/* For tensors without elements. */
-static const float none_f32[1];
-static const int64_t none_i64[1];
-
-static void expect(const omma_tensor *y, omma_dtype type, const void *data, const int64_t *dims, int rank) {
-    assert_int_equal(y->dtype, type);
-    assert_int_equal(y->rank, rank);
-    for (int d = 0; d < rank; d++) assert_int_equal(y->dims[d], dims[d]);
-    const size_t bytes = (size_t)omma_tensor_count(y) * omma_dtype_size(type);
-    if (bytes) assert_memory_equal(y->data, data, bytes);
-}
-
-static void expect_error(optest *t, int n_out, omma_status status) {
-    assert_int_equal(optest_try(t, n_out, 2), status);
-    assert_non_null(strstr(t->err.message, "node 'node'"));
-    optest_free(t);
-}
+#include "movement.h"
 
 /* A run that fails, naming the index. */
 static void expect_index(optest *t, const char *index) {
@@ -548,12 +527,18 @@ static void topk_random(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gathers),          cmocka_unit_test(gathers_bad),
-        cmocka_unit_test(gather_elements),  cmocka_unit_test(gather_elements_large),
-        cmocka_unit_test(gather_nd),        cmocka_unit_test(scatter_reductions),
-        cmocka_unit_test(scatter_elements), cmocka_unit_test(scatter_nd),
-        cmocka_unit_test(one_hot),          cmocka_unit_test(topk),
-        cmocka_unit_test(topk_types),       cmocka_unit_test(topk_bad),
+        cmocka_unit_test(gathers),
+        cmocka_unit_test(gathers_bad),
+        cmocka_unit_test(gather_elements),
+        cmocka_unit_test(gather_elements_large),
+        cmocka_unit_test(gather_nd),
+        cmocka_unit_test(scatter_reductions),
+        cmocka_unit_test(scatter_elements),
+        cmocka_unit_test(scatter_nd),
+        cmocka_unit_test(one_hot),
+        cmocka_unit_test(topk),
+        cmocka_unit_test(topk_types),
+        cmocka_unit_test(topk_bad),
         cmocka_unit_test(topk_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

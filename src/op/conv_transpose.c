@@ -237,7 +237,7 @@ static double plain_one(const plain_job *j, int64_t n, int64_t m, const int64_t 
     const transpose_param *p = j->p;
     const int64_t g = m / p->m, taps = p->win.kernel_count;
     double sum = j->bias ? omma_number(j->t, j->bias, m) : 0;
-    for (int64_t tap = 0; tap < taps; tap++) {
+    for (int64_t tap = 0; p->c && tap < taps; tap++) {
         int64_t offset = source(&p->win, at, tap);
         if (offset < 0) continue;
         for (int64_t c = g * p->c; c < (g + 1) * p->c; c++)

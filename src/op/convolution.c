@@ -114,7 +114,7 @@ static double plain_one(const conv_job *j, int64_t n, int64_t m, const int64_t *
     const int64_t plane = p->win.in_count, taps = p->win.kernel_count;
     const int64_t first = n * p->groups * p->c + m / (p->m / p->groups) * p->c;
     double sum = j->bias ? omma_number(j->t, j->bias, m) : 0;
-    for (int64_t tap = 0; tap < taps; tap++) {
+    for (int64_t tap = 0; p->c && tap < taps; tap++) {
         int64_t offset = omma_window_at(&p->win, at, tap);
         if (offset < 0) continue;
         for (int64_t c = 0; c < p->c; c++)

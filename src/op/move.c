@@ -12,7 +12,7 @@
 
 enum {
     PIECE = 1 << 16,  /* bytes of one work item, and of one chunk for a thread */
-    TILE = 32,        /* side of a tile along a [elements] */
+    TILE = 64,        /* side of a tile along a [elements] */
     STRIP = 256       /* side of a tile along the last dim [elements] */
 };
 
@@ -69,13 +69,13 @@ void omma_move_ready(omma_move *m) {
     int64_t item;
     if (m->tiled) {
         m->outer = last - 1;
-        m->per_row = (m->dims[last] + STRIP - 1) / STRIP;
-        m->pieces = (m->dims[last - 1] + TILE - 1) / TILE * m->per_row;
+        m->per_row = (m->dims[last] - 1) / STRIP + 1;
+        m->pieces = ((m->dims[last - 1] - 1) / TILE + 1) * m->per_row;
         item = (m->dims[last] < STRIP ? m->dims[last] : STRIP) * TILE * (int64_t)m->size;
     } else {
         const int64_t piece = PIECE / (int64_t)m->size;
         m->outer = last;
-        m->per_row = m->pieces = (m->dims[last] + piece - 1) / piece;
+        m->per_row = m->pieces = (m->dims[last] - 1) / piece + 1;
         item = m->pieces > 1 ? PIECE : m->dims[last] * (int64_t)m->size;
     }
     m->items = m->pieces;

@@ -142,16 +142,18 @@ typedef struct omma_packed {
 void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes, bool *fresh) {
     *fresh = true;
     if (!b->packs || !v->lasting) return omma_arena_alloc(b->arena, bytes);
-    for (packed *p = b->packs->head; p; p = p->next)
+    const size_t heads = sizeof b->packs->head / sizeof *b->packs->head;
+    packed **head = &b->packs->head[((uintptr_t)v->data * 0x9e3779b97f4a7c15u >> 32) % heads];
+    for (packed *p = *head; p; p = p->next)
         if (p->data == v->data && p->bytes == bytes && !strcmp(p->form, form)) {
             *fresh = false;
             return p->mem;
         }
     packed *p = omma_arena_alloc(b->packs->arena, sizeof *p);
     if (!p) return NULL;
-    *p = (packed){b->packs->head, v->data, form, bytes, omma_arena_alloc(b->packs->arena, bytes)};
+    *p = (packed){*head, v->data, form, bytes, omma_arena_alloc(b->packs->arena, bytes)};
     if (!p->mem) return NULL;
-    b->packs->head = p;
+    *head = p;
     return p->mem;
 }
 

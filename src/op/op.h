@@ -100,10 +100,10 @@ void *omma_param(omma_build *b, omma_node *n, size_t size);
 
 /* --- for prepare --------------------------------------------------------------- */
 
-/* Packed weights of a session; starts as {arena, NULL}. */
+/* Packed weights of a session; starts as {.arena = arena}. */
 typedef struct omma_packs {
     omma_arena *arena;
-    struct omma_packed *head;
+    struct omma_packed *head[1024]; /* by where the weights lie */
 } omma_packs;
 
 /* Memory of bytes for value v (a constant) in another form named by form. It is made

@@ -168,13 +168,38 @@ static int64_t reported(const pool_param *p, int64_t offset) {
     return r;
 }
 
-static void plain_max(const plain_job *j, int64_t plane, const int64_t *at, int64_t out) {
+/* A window's taps inside the input, along all axes; only those are walked, since the
+ * kernel may be far larger than the input. */
+typedef struct box {
+    span axis[OMMA_MAX_SPATIAL];
+    int64_t len[OMMA_MAX_SPATIAL], taps;
+    double count;
+} box;
+
+static box box_at(const pool_param *p, const int64_t *at) {
+    box x = {.taps = 1, .count = 1};
+    for (int d = 0; d < p->win.k; d++) {
+        x.axis[d] = span_at(p, d, at[d]);
+        x.len[d] = x.axis[d].taps;
+        x.taps *= x.len[d];
+        x.count *= (double)x.axis[d].count;
+    }
+    return x;
+}
+
+static int64_t offset_of(const pool_param *p, const box *x, int64_t tap) {
+    int64_t t[OMMA_MAX_SPATIAL], offset = 0;
+    omma_unravel(tap, x->len, p->win.k, t);
+    for (int d = 0; d < p->win.k; d++) offset = offset * p->win.in[d] + x->axis[d].first + t[d] * p->win.dilation[d];
+    return offset;
+}
+
+static void plain_max(const plain_job *j, int64_t plane, const box *x, int64_t out) {
     const pool_param *p = j->p;
     double best = -INFINITY;
     int64_t where = -1;
-    for (int64_t tap = 0; tap < p->win.kernel_count; tap++) {
-        int64_t offset = omma_window_at(&p->win, at, tap);
-        if (offset < 0) continue;
+    for (int64_t tap = 0; tap < x->taps; tap++) {
+        int64_t offset = offset_of(p, x, tap);
         double v = omma_number(j->t, j->x, plane * p->win.in_count + offset);
         if (where < 0 || v > best || (v != v && best == best)) best = v, where = offset;
     }
@@ -182,18 +207,12 @@ static void plain_max(const plain_job *j, int64_t plane, const int64_t *at, int6
     if (j->indices) j->indices[out] = where < 0 ? 0 : plane * p->win.in_count + reported(p, where);
 }
 
-static void plain_average(const plain_job *j, int64_t plane, const int64_t *at, int64_t out) {
+static void plain_average(const plain_job *j, int64_t plane, const box *x, int64_t out) {
     const pool_param *p = j->p;
-    double sum = 0, count = 1, taps = 1;
-    for (int d = 0; d < p->win.k; d++) {
-        span s = span_at(p, d, at[d]);
-        count *= (double)s.count, taps *= (double)s.taps;
-    }
-    for (int64_t tap = 0; tap < p->win.kernel_count; tap++) {
-        int64_t offset = omma_window_at(&p->win, at, tap);
-        if (offset >= 0) sum += omma_number(j->t, j->x, plane * p->win.in_count + offset);
-    }
-    omma_set_number(j->t, j->y, out, taps > 0 ? sum / count : 0);
+    double sum = 0;
+    for (int64_t tap = 0; tap < x->taps; tap++)
+        sum += omma_number(j->t, j->x, plane * p->win.in_count + offset_of(p, x, tap));
+    omma_set_number(j->t, j->y, out, x->taps ? sum / x->count : 0);
 }
 
 static void plain_planes(void *arg, int64_t begin, int64_t end, int worker) {
@@ -203,8 +222,9 @@ static void plain_planes(void *arg, int64_t begin, int64_t end, int worker) {
         for (int64_t o = 0; o < j->p->out_count; o++) {
             int64_t at[OMMA_MAX_SPATIAL];
             omma_unravel(o, j->p->win.out, j->p->win.k, at);
-            if (j->p->average) plain_average(j, i, at, i * j->p->out_count + o);
-            else plain_max(j, i, at, i * j->p->out_count + o);
+            const box x = box_at(j->p, at);
+            if (j->p->average) plain_average(j, i, &x, i * j->p->out_count + o);
+            else plain_max(j, i, &x, i * j->p->out_count + o);
         }
 }
 

@@ -1,4 +1,4 @@
-/* scatter.c - operators that write by index: ScatterElements, ScatterND.
+/* scatter.c - operators that write by index: ScatterElements (once called Scatter), ScatterND.
  *
  * The output starts as a copy of the data; then the updates are put in, or combined with what
  * is there, one after the other in the order of the indices. That makes the result with
@@ -241,6 +241,12 @@ static omma_status nd_run(const omma_exec *x, const omma_node *n) {
 
 const omma_op omma_op_ScatterElements = {
     .name = "ScatterElements", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
+    .infer = elements_infer, .run = elements_run, .flops = omma_move_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+
+/* The name of ScatterElements before opset 11. */
+const omma_op omma_op_Scatter = {
+    .name = "Scatter", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
     .infer = elements_infer, .run = elements_run, .flops = omma_move_flops,
     .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
 

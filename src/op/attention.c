@@ -1,0 +1,496 @@
+/* attention.c - Attention: every query weighs every key and takes that mixture of the values.
+ *
+ *     s = softcap(scale * q kT) + mask        a = softmax(s)        y = a v
+ *
+ *   q: [B, H, Q, D] or [B, Q, H*D]           mask: bool or numbers, broadcast to [B, H, Q, T];
+ *   k: [B, G, K, D] or [B, K, G*D]                 its last axis may be shorter (opset 24)
+ *   v: [B, G, K, E] or [B, K, G*E]           past k, v: [B, G, P, D] and [B, G, P, E]
+ *   y: like q, with E for D                  present k, v: past and new; T = P + K keys
+ *
+ * H heads of queries share G heads of keys (G divides H): head h reads h / (H/G). Causal: query
+ * i sees keys up to i + offset, the offset being P, or with nonpad_kv_seqlen (keys that are
+ * no padding, per batch) that number - Q, else 0. Output 3 is s on its way, by
+ * qk_matmul_output_mode: 0 scale * q kT, 1 after softcap, 2 after the mask, 3 a.
+ *
+ * f32: keys and values are packed once, then tiles of a few query rows go through two
+ * products with their scores kept in the cache. Everything else, and a softmax asked for in
+ * double, goes row by row in double; softmax_precision never lowers the precision.
+ * Source: ONNX Attention, 23 and 24. Traps: the softcap comes before the mask, so that what is
+ * masked stays -inf; a row with every key masked gives zeros, not NaN; a masked key's score
+ * is replaced where the mask is bool, added to where it holds numbers. */
+#include <math.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "op/element.h"
+#include "op/fused.h"
+
+enum { Q, K, V, MASK, PAST_K, PAST_V, NONPAD };                    /* inputs */
+enum { Y, PRESENT_K, PRESENT_V, SCORES };                          /* outputs */
+enum { AT_PRODUCT, AT_SOFTCAP, AT_MASK, AT_SOFTMAX };              /* qk_matmul_output_mode */
+enum { TILE_SCORES = 1 << 16, MIN_TILE = 8, MAX_TILE = 64 };
+
+/* Where heads' rows lie [elements]. */
+typedef struct layout {
+    int64_t batch, head, row;
+} layout;
+
+typedef struct attention {
+    int64_t batch, heads, groups;        /* groups: heads of keys and values */
+    int64_t q_len, kv_len, past, total;
+    int64_t d, e;                        /* numbers of a key; of a value */
+    layout q, k, v, y;
+    bool causal;
+    float scale, softcap;                /* softcap 0: none */
+    int64_t mode;
+    int64_t mask_step[4], mask_len;      /* strides over [B, H, Q, T]; keys beyond mask_len are masked */
+    bool fast;
+    int workers;                         /* threads the working memory is for */
+    int64_t tile;                        /* query rows done at once */
+    size_t k_panel, v_panel;             /* bytes of a packed head */
+    size_t v_at, join_at[2], tile_at;    /* parts of the working memory; packed keys come first */
+    size_t q_bytes, tile_bytes;          /* of one worker: its scaled queries; these and the scores */
+} attention;
+
+/* --- shapes ---------------------------------------------------------------------------------- */
+
+/* Take input i apart: batch must agree with the queries'. */
+static omma_status heads_of(omma_build *b, const omma_node *n, int i, int64_t heads, int64_t *len, int64_t *d,
+                            int64_t *found, layout *l) {
+    const omma_value *v = n->in[i];
+    if (v->rank != n->in[Q]->rank || v->dims[0] != n->in[Q]->dims[0])
+        return omma_bad(b, n, "queries, keys and values differ in rank or batch");
+    if (v->rank == 4) {
+        *found = v->dims[1], *len = v->dims[2], *d = v->dims[3];
+        *l = (layout){*found * *len * *d, *len * *d, *d};
+    } else {
+        if (heads < 1 || v->dims[2] % heads)
+            return omma_bad(b, n, "%lld heads do not divide the %lld numbers of a row of '%s'", (long long)heads,
+                            (long long)v->dims[2], v->name);
+        *found = heads, *len = v->dims[1], *d = v->dims[2] / heads;
+        *l = (layout){*len * v->dims[2], *d, v->dims[2]};
+    }
+    return OMMA_OK;
+}
+
+static omma_status check_types(omma_build *b, const omma_node *n) {
+    for (int i = Q; i <= V; i++) OMMA_TRY(omma_want(b, n, i, OMMA_IN_FLOAT));
+    OMMA_TRY(omma_want_same(b, n, K));
+    if (omma_in(n, MASK)) OMMA_TRY(omma_want(b, n, MASK, OMMA_IN_ANY));
+    if (!omma_in(n, PAST_K) != !omma_in(n, PAST_V)) return omma_bad(b, n, "past_key and past_value go together");
+    if (omma_in(n, PAST_K)) {
+        OMMA_TRY(omma_want_same(b, n, PAST_K));
+        if (n->in[PAST_V]->dtype != n->in[V]->dtype) return omma_bad(b, n, "past_value is not of the values' type");
+    }
+    if (omma_in(n, NONPAD)) {
+        if (n->opset < 24) return omma_bad(b, n, "opset %d has no nonpad_kv_seqlen", n->opset);
+        OMMA_TRY(omma_want(b, n, NONPAD, OMMA_BIT(OMMA_I64)));
+        if (omma_in(n, PAST_K)) return omma_bad(b, n, "nonpad_kv_seqlen and past_key exclude each other");
+        if (n->in[NONPAD]->rank != 1 || n->in[NONPAD]->dims[0] != n->in[Q]->dims[0])
+            return omma_bad(b, n, "nonpad_kv_seqlen must hold a number for each batch");
+    }
+    return OMMA_OK;
+}
+
+static omma_status check_past(omma_build *b, const omma_node *n, attention *p) {
+    for (int i = PAST_K; i <= PAST_V && omma_in(n, PAST_K); i++) {
+        const omma_value *v = n->in[i];
+        const int64_t width = i == PAST_K ? p->d : p->e;
+        if (v->rank != 4 || v->dims[0] != p->batch || v->dims[1] != p->groups || v->dims[3] != width ||
+            v->dims[2] != n->in[PAST_K]->dims[2])
+            return omma_bad(b, n, "'%s' does not continue the keys or values", v->name);
+        p->past = v->dims[2];
+    }
+    if (__builtin_add_overflow(p->past, p->kv_len, &p->total)) return omma_bad(b, n, "the number of keys overflows");
+    return OMMA_OK;
+}
+
+/* Strides of the mask over [B, H, Q, T]. */
+static omma_status read_mask(omma_build *b, const omma_node *n, attention *p) {
+    const omma_value *m = omma_in(n, MASK);
+    const int64_t want[4] = {p->batch, p->heads, p->q_len, p->total};
+    p->mask_len = p->total;
+    if (!m) return OMMA_OK;
+    if (m->rank > 4) return omma_bad(b, n, "the mask is of rank %d; at most 4 make sense", m->rank);
+    int64_t s = 1;
+    for (int d = 3, o = m->rank - 1; o >= 0; d--, o--) {
+        const int64_t dim = m->dims[o];
+        const bool shorter = d == 3 && n->opset >= 24 && dim < p->total;
+        if (shorter) p->mask_len = dim;
+        else if (dim != 1 && dim != want[d])
+            return omma_bad(b, n, "the mask does not broadcast: %lld against %lld along axis %d", (long long)dim,
+                            (long long)want[d], d);
+        p->mask_step[d] = dim == 1 ? 0 : s;
+        s *= dim;
+    }
+    return OMMA_OK;
+}
+
+static omma_status read_attributes(omma_build *b, const omma_node *n, attention *p) {
+    const int64_t precision = omma_node_int(n, "softmax_precision", 0);
+    p->causal = omma_node_int(n, "is_causal", 0) != 0;
+    p->scale = omma_node_float(n, "scale", (float)(1 / sqrt((double)p->d)));
+    p->softcap = omma_node_float(n, "softcap", 0);
+    p->mode = omma_node_int(n, "qk_matmul_output_mode", AT_PRODUCT);
+    if (!(p->softcap >= 0)) return omma_bad(b, n, "softcap %g is negative", (double)p->softcap);
+    if (p->mode < AT_PRODUCT || p->mode > AT_SOFTMAX)
+        return omma_bad(b, n, "qk_matmul_output_mode is %lld, not 0..3", (long long)p->mode);
+    if (precision && (precision < 0 || precision >= 32 || !omma_type_in((omma_dtype)precision, OMMA_IN_FLOAT)))
+        return omma_bad(b, n, "softmax_precision %lld is no floating type", (long long)precision);
+    p->fast = n->in[Q]->dtype == OMMA_F32 && n->in[V]->dtype == OMMA_F32 && precision != OMMA_F64 && p->total > 0;
+    return OMMA_OK;
+}
+
+static omma_status set_outputs(omma_build *b, const omma_node *n, attention *p) {
+    const omma_dtype t = n->in[Q]->dtype;
+    int64_t width;
+    if (__builtin_mul_overflow(p->heads, p->e, &width)) return omma_bad(b, n, "the output's size overflows");
+    if (n->in[Q]->rank == 4) {
+        p->y = (layout){0, 0, p->e};
+        OMMA_TRY(omma_out(b, n, Y, t, 4, (int64_t[]){p->batch, p->heads, p->q_len, p->e}));
+    } else {
+        p->y = (layout){0, p->e, width};
+        OMMA_TRY(omma_out(b, n, Y, t, 3, (int64_t[]){p->batch, p->q_len, width}));
+    }
+    if (omma_wanted(n, Y)) { /* its size is checked by now */
+        p->y.batch = p->q_len * width;
+        if (n->in[Q]->rank == 4) p->y.head = p->q_len * p->e;
+    }
+    OMMA_TRY(omma_out(b, n, PRESENT_K, t, 4, (int64_t[]){p->batch, p->groups, p->total, p->d}));
+    OMMA_TRY(omma_out(b, n, PRESENT_V, n->in[V]->dtype, 4, (int64_t[]){p->batch, p->groups, p->total, p->e}));
+    return omma_out(b, n, SCORES, t, 4, (int64_t[]){p->batch, p->heads, p->q_len, p->total});
+}
+
+static omma_status attention_infer(omma_build *b, omma_node *n) {
+    int64_t d, len, groups;
+    attention *p = omma_param(b, n, sizeof *p);
+    if (!p) return omma_nomem(b, n);
+    OMMA_TRY(check_types(b, n));
+    const omma_value *q = n->in[Q];
+    if (q->rank != 3 && q->rank != 4) return omma_bad(b, n, "queries of rank %d; 3 or 4 are needed", q->rank);
+    const int64_t q_heads = omma_node_int(n, "q_num_heads", 0), kv_heads = omma_node_int(n, "kv_num_heads", 0);
+    p->batch = q->dims[0];
+    OMMA_TRY(heads_of(b, n, Q, q_heads, &p->q_len, &p->d, &p->heads, &p->q));
+    OMMA_TRY(heads_of(b, n, K, kv_heads, &p->kv_len, &d, &p->groups, &p->k));
+    OMMA_TRY(heads_of(b, n, V, kv_heads, &len, &p->e, &groups, &p->v));
+    if (d != p->d || d < 1 || len != p->kv_len || groups != p->groups)
+        return omma_bad(b, n, "queries, keys and values do not fit together");
+    if (p->groups < 1 || p->heads % p->groups)
+        return omma_bad(b, n, "%lld heads of keys do not divide %lld of queries", (long long)p->groups, (long long)p->heads);
+    OMMA_TRY(check_past(b, n, p));
+    OMMA_TRY(read_mask(b, n, p));
+    OMMA_TRY(read_attributes(b, n, p));
+    return set_outputs(b, n, p);
+}
+
+/* --- working memory --------------------------------------------------------------------------- */
+
+/* Put count pieces of bytes at *at, in whole cache lines. */
+static bool reserve(size_t *at, size_t count, size_t bytes) {
+    size_t all;
+    return omma_mul(count, bytes, &all) && omma_add(*at, all, at) && omma_align_up(*at, 64, at);
+}
+
+static bool is_joined(const omma_node *n, int i) { return omma_in(n, PAST_K) || omma_wanted(n, i); }
+
+static bool lay_out(const omma_kernels *kern, const omma_node *n, attention *p, size_t *at) {
+    const int64_t rows[2] = {p->d, p->e};
+    int64_t heads;
+    if (!omma_dims_count((int64_t[]){p->batch, p->groups}, 2, &heads)) return false;
+    if (p->fast) {
+        if (!omma_packed_bytes(kern, p->d, p->total, &p->k_panel) || !omma_packed_bytes(kern, p->total, p->e, &p->v_panel) ||
+            !reserve(at, (size_t)heads, p->k_panel))
+            return false;
+        p->v_at = *at;
+        if (!reserve(at, (size_t)heads, p->v_panel)) return false;
+    }
+    for (int i = 0; i < 2; i++) { /* past and new in one piece, unless an output is that already */
+        p->join_at[i] = *at;
+        const size_t size = omma_dtype_size(n->in[i ? V : K]->dtype);
+        size_t bytes;
+        if (!is_joined(n, PRESENT_K + i) || omma_wanted(n, PRESENT_K + i)) continue;
+        if (!omma_dims_bytes((int64_t[]){heads, p->total, rows[i]}, 3, size, &bytes) || !reserve(at, 1, bytes)) return false;
+    }
+    p->tile_at = *at;
+    p->tile = p->fast ? TILE_SCORES / p->total : 1;
+    p->tile = p->tile < MIN_TILE ? MIN_TILE : p->tile > MAX_TILE ? MAX_TILE : p->tile;
+    const size_t each = p->fast ? (size_t)p->tile * sizeof(float) : sizeof(double);
+    if (p->fast && !reserve(&p->q_bytes, (size_t)p->d, each)) return false;
+    p->tile_bytes = p->q_bytes;
+    return reserve(&p->tile_bytes, (size_t)p->total, each) && reserve(at, (size_t)p->workers, p->tile_bytes);
+}
+
+static omma_status attention_prepare(omma_build *b, omma_node *n) {
+    attention *p = (attention *)n->param;
+    size_t at = 0;
+    p->workers = omma_threads_default();
+    p->q_bytes = 0;
+    if (!lay_out(b->kern, n, p, &at)) return omma_bad(b, n, "its working memory overflows");
+    n->scratch = at;
+    return OMMA_OK;
+}
+
+/* --- run: shared -------------------------------------------------------------------------------- */
+
+typedef struct job {
+    const omma_kernels *kern;
+    const omma_node *n;
+    const attention *p;
+    const void *kv[2];   /* all keys, all values */
+    layout at[2];        /* of these */
+    char *work;
+} job;
+
+/* The head of keys or values `which` (0, 1) that is number i of batch and groups. */
+static int64_t kv_start(const job *j, int which, int64_t i) {
+    return i / j->p->groups * j->at[which].batch + i % j->p->groups * j->at[which].head;
+}
+
+/* Items are heads of keys, then of values: past and new copied one behind the other. */
+static void join_heads(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const attention *p = j->p;
+    const int64_t heads = p->batch * p->groups;
+    for (int64_t i = begin; i < end; i++) {
+        const int which = i >= heads;
+        const int64_t h = which ? i - heads : i, width = which ? p->e : p->d;
+        if (!is_joined(j->n, PRESENT_K + which)) continue;
+        const omma_value *new = j->n->in[which ? V : K], *past = omma_in(j->n, which ? PAST_V : PAST_K);
+        const layout *l = which ? &p->v : &p->k;
+        const size_t size = omma_dtype_size(new->dtype), row = (size_t)width * size;
+        const char *src = (const char *)new->mem + (size_t)(h / p->groups * l->batch + h % p->groups * l->head) * size;
+        char *dst = (char *)(uintptr_t)j->kv[which] + (size_t)(h * p->total) * row;
+        if (past && p->past) memcpy(dst, (const char *)past->mem + (size_t)(h * p->past) * row, (size_t)p->past * row);
+        dst += (size_t)p->past * row;
+        for (int64_t r = 0; r < p->kv_len; r++) memcpy(dst + (size_t)r * row, src + (size_t)(r * l->row) * size, row);
+    }
+}
+
+/* Where all keys and all values are; joins them with the past first. */
+static void gather_kv(const omma_exec *x, job *j) {
+    const attention *p = j->p;
+    bool any = false;
+    for (int i = 0; i < 2; i++) {
+        const omma_value *out = omma_wanted(j->n, PRESENT_K + i);
+        const int64_t width = i ? p->e : p->d;
+        j->kv[i] = j->n->in[i ? V : K]->mem, j->at[i] = i ? p->v : p->k;
+        if (!is_joined(j->n, PRESENT_K + i)) continue;
+        any = true;
+        j->kv[i] = out ? out->mem : j->work + p->join_at[i];
+        j->at[i] = (layout){p->groups * p->total * width, p->total * width, width};
+    }
+    if (any) omma_parallel(x->threads, 2 * p->batch * p->groups, 1, join_heads, j);
+}
+
+/* How many of the first keys query i of batch b may see, by order and padding alone. */
+static int64_t visible(const job *j, int64_t b, int64_t i) {
+    const attention *p = j->p;
+    const omma_value *nonpad = omma_in(j->n, NONPAD);
+    int64_t end = p->total, offset = p->past;
+    if (nonpad) {
+        const int64_t valid = ((const int64_t *)nonpad->mem)[b];
+        offset = valid - p->q_len;
+        end = valid;
+    }
+    if (p->causal && i + offset + 1 < end) end = i + offset + 1;
+    return end < 0 ? 0 : end;
+}
+
+static int64_t mask_row(const attention *p, int64_t b, int64_t h, int64_t i) {
+    return b * p->mask_step[0] + h * p->mask_step[1] + i * p->mask_step[2];
+}
+
+static int64_t score_row(const attention *p, int64_t b, int64_t h, int64_t i) {
+    return ((b * p->heads + h) * p->q_len + i) * p->total;
+}
+
+/* --- run: f32 ------------------------------------------------------------------------------------ */
+
+static const float *packed(const job *j, int which, int64_t head) {
+    const attention *p = j->p;
+    return (const float *)(const void *)(j->work + (which ? p->v_at + (size_t)head * p->v_panel : (size_t)head * p->k_panel));
+}
+
+/* Items are heads of keys, then of values. */
+static void pack_heads(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const attention *p = j->p;
+    const int64_t heads = p->batch * p->groups;
+    for (int64_t i = begin; i < end; i++) {
+        const int which = i >= heads;
+        const int64_t h = which ? i - heads : i;
+        const float *src = (const float *)j->kv[which] + kv_start(j, which, h);
+        float *dst = (float *)(uintptr_t)packed(j, which, h);
+        if (which) omma_gemm_pack(j->kern, dst, src, j->at[1].row, 1, p->total, p->e, 1);
+        else omma_gemm_pack(j->kern, dst, src, 1, j->at[0].row, p->d, p->total, 1);
+    }
+}
+
+static void add_mask(const job *j, const omma_value *m, int64_t at, float *s) {
+    const attention *p = j->p;
+    const int64_t len = p->mask_len, step = p->mask_step[3];
+    if (m->dtype == OMMA_BOOL) {
+        const uint8_t *seen = (const uint8_t *)m->mem + at;
+        for (int64_t k = 0; k < len; k++)
+            if (!seen[k * step]) s[k] = -INFINITY;
+    } else if (m->dtype == OMMA_F32) {
+        j->kern->binary[OMMA_BIN_ADD](len, s, 1, (const float *)m->mem + at, step != 0, s);
+    } else {
+        for (int64_t k = 0; k < len; k++) s[k] += (float)omma_get_number(m->dtype, m->mem, at + k * step);
+    }
+    for (int64_t k = len; k < p->total; k++) s[k] = -INFINITY;
+}
+
+/* Mask the scores of m queries from number `first` on. */
+static void mask_tile(const job *j, int64_t b, int64_t h, int64_t first, int64_t m, float *s) {
+    const attention *p = j->p;
+    const omma_value *mask = omma_in(j->n, MASK);
+    for (int64_t i = first; i < first + m; i++, s += p->total) {
+        if (mask) add_mask(j, mask, mask_row(p, b, h, i), s);
+        for (int64_t k = visible(j, b, i); k < p->total; k++) s[k] = -INFINITY;
+    }
+}
+
+static void softmax_tile(const job *j, int64_t m, float *s) {
+    const int64_t total = j->p->total;
+    const bool masked = j->p->causal || omma_in(j->n, MASK) || omma_in(j->n, NONPAD);
+    for (int64_t i = 0; i < m; i++, s += total) {
+        if (masked && j->kern->max(total, s) == -INFINITY) memset(s, 0, (size_t)total * sizeof *s);
+        else j->kern->softmax(total, s, s);
+    }
+}
+
+static void cap_tile(const job *j, int64_t count, float *s) {
+    const float *cap = &j->p->softcap;
+    j->kern->binary[OMMA_BIN_DIV](count, s, 1, cap, 0, s);
+    j->kern->unary[OMMA_UN_TANH](count, s, s);
+    j->kern->binary[OMMA_BIN_MUL](count, s, 1, cap, 0, s);
+}
+
+/* Queries first, first+1, ... of a head; their scores live in s. */
+static void do_tile(const job *j, int64_t b, int64_t h, int64_t first, int64_t m, float *q, float *s) {
+    const attention *p = j->p;
+    const omma_kernels *kern = j->kern;
+    const omma_value *y = omma_wanted(j->n, Y), *out = omma_wanted(j->n, SCORES);
+    const int64_t count = m * p->total, kv = b * p->groups + h / (p->heads / p->groups);
+    const float *src = (const float *)j->n->in[Q]->mem + b * p->q.batch + h * p->q.head + first * p->q.row;
+    float *kept = out ? (float *)out->mem + score_row(p, b, h, first) : NULL;
+    for (int64_t i = 0; i < m; i++) kern->binary[OMMA_BIN_MUL](p->d, src + i * p->q.row, 1, &p->scale, 0, q + i * p->d);
+    omma_gemm(kern, 1, m, p->total, p->d, q, p->d, packed(j, 0, kv), s, p->total, NULL);
+    for (int stage = AT_PRODUCT; stage <= AT_SOFTMAX; stage++) {
+        if (stage == AT_SOFTCAP && p->softcap > 0) cap_tile(j, count, s);
+        if (stage == AT_MASK) mask_tile(j, b, h, first, m, s);
+        if (stage == AT_SOFTMAX) softmax_tile(j, m, s);
+        if (kept && stage == p->mode) memcpy(kept, s, (size_t)count * sizeof *s);
+    }
+    if (!y || !p->e) return;
+    float *dst = (float *)y->mem + b * p->y.batch + h * p->y.head + first * p->y.row;
+    omma_gemm(kern, 1, m, p->e, p->total, s, p->total, packed(j, 1, kv), dst, p->y.row, NULL);
+}
+
+/* Items are tiles of all heads. */
+static void tiles(void *arg, int64_t begin, int64_t end, int worker) {
+    const job *j = arg;
+    const attention *p = j->p;
+    const int64_t each = (p->q_len + p->tile - 1) / p->tile;
+    char *own = j->work + p->tile_at + (size_t)worker * p->tile_bytes;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t head = i / each, first = i % each * p->tile, left = p->q_len - first;
+        do_tile(j, head / p->heads, head % p->heads, first, left < p->tile ? left : p->tile, (float *)(void *)own,
+                (float *)(void *)(own + p->q_bytes));
+    }
+}
+
+/* --- run: any type, row by row ---------------------------------------------------------------------- */
+
+static void keep_row(const omma_value *out, const attention *p, int64_t at, const double *s) {
+    for (int64_t k = 0; out && k < p->total; k++) omma_set_number(out->dtype, out->mem, at + k, s[k]);
+}
+
+static void plain_softmax(int64_t n, double *s) {
+    double max = -INFINITY, sum = 0;
+    for (int64_t k = 0; k < n; k++)
+        if (s[k] > max || s[k] != s[k]) max = s[k];
+    for (int64_t k = 0; k < n; k++) sum += s[k] = max == -INFINITY ? 0 : exp(s[k] - max);
+    for (int64_t k = 0; k < n && sum != 0; k++) s[k] /= sum;
+}
+
+static void plain_mask(const job *j, int64_t b, int64_t h, int64_t i, double *s) {
+    const attention *p = j->p;
+    const omma_value *m = omma_in(j->n, MASK);
+    const int64_t at = mask_row(p, b, h, i), end = visible(j, b, i);
+    for (int64_t k = 0; m && k < p->mask_len; k++) {
+        const double v = omma_get_number(m->dtype, m->mem, at + k * p->mask_step[3]);
+        if (m->dtype != OMMA_BOOL) s[k] += v;
+        else if (v == 0) s[k] = -INFINITY;
+    }
+    for (int64_t k = end < p->mask_len ? end : p->mask_len; k < p->total; k++) s[k] = -INFINITY;
+}
+
+static void plain_row(const job *j, int64_t b, int64_t h, int64_t i, double *s) {
+    const attention *p = j->p;
+    const omma_value *q = j->n->in[Q], *y = omma_wanted(j->n, Y), *out = omma_wanted(j->n, SCORES);
+    const omma_dtype vt = j->n->in[V]->dtype;
+    const int64_t kv = b * p->groups + h / (p->heads / p->groups), from = b * p->q.batch + h * p->q.head + i * p->q.row;
+    const int64_t k0 = kv_start(j, 0, kv), v0 = kv_start(j, 1, kv);
+    for (int64_t k = 0; k < p->total; k++) {
+        double sum = 0;
+        for (int64_t c = 0; c < p->d; c++)
+            sum += omma_get_number(q->dtype, q->mem, from + c) * omma_get_number(q->dtype, j->kv[0], k0 + k * j->at[0].row + c);
+        s[k] = sum * (double)p->scale;
+    }
+    for (int stage = AT_PRODUCT; stage <= AT_SOFTMAX; stage++) {
+        if (stage == AT_SOFTCAP && p->softcap > 0)
+            for (int64_t k = 0; k < p->total; k++) s[k] = tanh(s[k] / (double)p->softcap) * (double)p->softcap;
+        if (stage == AT_MASK) plain_mask(j, b, h, i, s);
+        if (stage == AT_SOFTMAX) plain_softmax(p->total, s);
+        if (stage == p->mode) keep_row(out, p, score_row(p, b, h, i), s);
+    }
+    for (int64_t c = 0; y && c < p->e; c++) {
+        double sum = 0;
+        for (int64_t k = 0; k < p->total; k++) sum += s[k] * omma_get_number(vt, j->kv[1], v0 + k * j->at[1].row + c);
+        omma_set_number(y->dtype, y->mem, b * p->y.batch + h * p->y.head + i * p->y.row + c, sum);
+    }
+}
+
+/* Items are queries of all heads. */
+static void plain_rows(void *arg, int64_t begin, int64_t end, int worker) {
+    const job *j = arg;
+    const attention *p = j->p;
+    double *s = (double *)(void *)(j->work + p->tile_at + (size_t)worker * p->tile_bytes);
+    for (int64_t i = begin; i < end; i++)
+        plain_row(j, i / p->q_len / p->heads, i / p->q_len % p->heads, i % p->q_len, s);
+}
+
+static omma_status attention_run(const omma_exec *x, const omma_node *n) {
+    const attention *p = n->param;
+    const omma_value *nonpad = omma_in(n, NONPAD);
+    const int threads = x->threads < p->workers ? x->threads : p->workers;
+    job j = {.kern = x->kern, .n = n, .p = p, .work = n->work};
+    for (int64_t b = 0; nonpad && b < p->batch; b++) {
+        const int64_t v = ((const int64_t *)nonpad->mem)[b];
+        if (v < 0 || v > p->total)
+            return omma_run_bad(x, n, "nonpad_kv_seqlen says %lld of %lld keys", (long long)v, (long long)p->total);
+    }
+    gather_kv(x, &j);
+    if (!omma_wanted(n, Y) && !omma_wanted(n, SCORES)) return OMMA_OK;
+    if (!p->fast) {
+        omma_parallel(threads, p->batch * p->heads * p->q_len, 1, plain_rows, &j);
+        return OMMA_OK;
+    }
+    omma_parallel(x->threads, 2 * p->batch * p->groups, 1, pack_heads, &j);
+    omma_parallel(threads, p->batch * p->heads * ((p->q_len + p->tile - 1) / p->tile), 1, tiles, &j);
+    return OMMA_OK;
+}
+
+static double attention_flops(const omma_node *n) {
+    const attention *p = n->param;
+    return (double)p->batch * (double)p->heads * (double)p->q_len * (double)p->total * (2 * (double)(p->d + p->e) + 5);
+}
+
+const omma_op omma_op_Attention = {
+    .name = "Attention", .min_in = 3, .max_in = 7, .min_out = 1, .max_out = 4,
+    .infer = attention_infer, .prepare = attention_prepare, .run = attention_run, .flops = attention_flops,
+    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
