@@ -4,22 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "cli/cli.h"
 #include "file/bytes.h"
 #include "file/image.h"
 #include "file/json.h"
 #include "task/known.h"
 #include "task/read.h"
-#include "view/draw.h"
+#include "view/reading.h"
 
 static const char help_text[] =
     "omma read: read the text in pictures.\n\n"
     "usage: omma read IMAGE... [-m FOLDER] [-o DIR] [--json]\n\n"
-    "IMAGE is a picture (JPEG, PNG, WebP), a folder of pictures, or a quoted glob. Prints the\n"
-    "lines in reading order.\n\n"
+    "IMAGE is a picture (JPEG, PNG, WebP), a folder of pictures, or a quoted glob. Folders in\n"
+    "a folder are not searched, and what omma drew there is left out. Prints the lines in\n"
+    "reading order.\n\n"
     "  -m, --model FOLDER        the reader's files: detector, angle classifier, recogniser and\n"
     "                            dictionary; default: the pulled ppocrv4\n"
-    "  -o, --output DIR          draw the lines on copies, DIR/NAME.read.png\n"
+    "  -o, --output DIR          draw copies, DIR/NAME.read.png: the picture with its lines\n"
+    "                            outlined, and what was read beside it; DIR is made\n"
     "  -c, --min-confidence F    drop lines read with less confidence, 0..1; default 0.5\n"
     "      --json                one JSON document: file, size, lines with text, confidence and\n"
     "                            corners\n"
@@ -50,7 +53,11 @@ static int fault(job *j, const omma_error *err) {
 /* --- one picture, three ways --------------------------------------------------- */
 
 static void print_text(const job *j, int file, const omma_text_lines *lines) {
-    if (j->files.count > 1) printf("%s== %s\n", file ? "\n" : "", j->files.paths[file]);
+    if (j->files.count > 1) {
+        printf("%s== ", file ? "\n" : "");
+        omma_cli_put_name(j->files.paths[file], 0);
+        printf("\n");
+    }
     for (int i = 0; i < lines->count; i++) printf("%s\n", lines->items[i].text);
 }
 
@@ -83,30 +90,22 @@ static void put_json(job *j, int file, const omma_image *img, const omma_text_li
     omma_json_end_object(w);
 }
 
-static omma_status draw(const job *j, int file, omma_image *img, const omma_text_lines *lines, omma_error *err) {
-    char path[4096], label[512];
-    float scale = omma_draw_scale(img);
+static omma_status draw(const job *j, int file, const omma_image *img, const omma_text_lines *lines,
+                        omma_error *err) {
+    char path[4096];
+    omma_image page;
     omma_cli_output_path(path, sizeof path, j->output, &j->files, file, "read");
-    for (int i = 0; i < lines->count; i++)
-        omma_draw_polygon(img, lines->items[i].quad[0], 4, 2 * scale, omma_color_of_class(i));
-    for (int i = 0; i < lines->count; i++) {
-        const omma_text_line *l = &lines->items[i];
-        float x = l->quad[0][0], y = l->quad[0][1];
-        for (int k = 1; k < 4; k++) {
-            if (l->quad[k][0] < x) x = l->quad[k][0];
-            if (l->quad[k][1] < y) y = l->quad[k][1];
-        }
-        snprintf(label, sizeof label, "%d %s", i + 1, l->text);
-        omma_draw_label(img, x, y, label, omma_color_of_class(i), (int)(13 * scale));
-    }
-    return omma_image_write(img, path, err);
+    OMMA_TRY(omma_view_reading(&page, img, lines, err));
+    omma_status s = omma_image_write(&page, path, err);
+    omma_image_free(&page);
+    return s;
 }
 
 /* Leave out what was read with too little confidence. */
 static void drop_unsure(const job *j, omma_text_lines *lines) {
     int kept = 0;
     for (int i = 0; i < lines->count; i++) {
-        if ((double)lines->items[i].confidence < j->least) free(lines->items[i].text);
+        if ((double)lines->items[i].confidence < j->least) omma_mem_free(lines->items[i].text);
         else lines->items[kept++] = lines->items[i];
     }
     lines->count = kept;
@@ -147,21 +146,23 @@ static int all(job *j) {
     omma_error err;
     char folder[OMMA_KNOWN_PATH];
     omma_cli_progress p;
+    int status = OMMA_EXIT_OK;
     if (open_model(j, folder, sizeof folder, &err)) return fault(j, &err);
     if (j->json) omma_json_writer_file(&j->w, stdout, true), omma_json_begin_array(&j->w);
     omma_cli_progress_start(&p, "read", j->files.count);
-    for (int i = 0; i < j->files.count; i++) {
+    for (int i = 0; i < j->files.count && !omma_cli_flush(); i++) {
         if (one(j, i, &err)) omma_cli_progress_end(&p), fault(j, &err);
         omma_cli_progress_step(&p, i + 1);
     }
     omma_cli_progress_end(&p);
     if (j->json) {
         omma_json_end_array(&j->w);
-        if (omma_json_writer_end(&j->w, &err)) fault(j, &err);
-        omma_json_writer_free(&j->w);
+        if (omma_cli_json_end("read", &j->w)) status = OMMA_EXIT_FAILED;
     }
-    if (j->failed && j->files.count > 1) fprintf(stderr, "omma read: %d of %d pictures failed\n", j->failed, j->files.count);
-    return j->failed ? OMMA_EXIT_FAILED : OMMA_EXIT_OK;
+    if (!j->failed) return status;
+    if (j->files.count > 1)
+        fprintf(stderr, "omma read: %d of %d pictures failed\n", j->failed, j->files.count);
+    return OMMA_EXIT_FAILED;
 }
 
 int omma_cli_read(int argc, char **argv) {
@@ -170,12 +171,11 @@ int omma_cli_read(int argc, char **argv) {
     int want_help;
     const omma_cli_option options[] = {
         {'m', "model", 's', &j.model}, {'o', "output", 's', &j.output}, {'c', "min-confidence", 'f', &j.least},
-        {0, "json", 'b', &j.json}, {0, "threads", 'i', &j.threads}};
+        {0, "json", 'b', &j.json}, {0, "threads", 't', &j.threads}};
     int status = omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
-    else if (!status && !args.count) status = omma_cli_misused("read", "which picture?");
+    else if (!status && !args.count) status = omma_cli_misused("read", "no picture given");
     else if (!status && !(j.least >= 0 && j.least <= 1)) status = omma_cli_misused("read", "--min-confidence wants a number from 0 to 1");
-    else if (!status && (j.threads < 0 || j.threads > 256)) status = omma_cli_misused("read", "--threads wants 1 to 256");
     else if (!status) {
         status = omma_cli_files_expand(&j.files, "read", &args);
         if (!status) status = all(&j);
