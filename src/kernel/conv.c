@@ -4,24 +4,24 @@
  *            excite): a matrix times a vector.
  *   plane    one input channel per output channel (depthwise): bands of the channel are
  *            copied with their zero border into scratch, then every output row is a sum of
- *            shifted rows (`taps`).
+ *            shifted rows.
  *   patches  all others: the patches that a block of output pixels sees are packed as
  *            panels [k][nr] (never the whole im2col matrix) and multiplied by the weights
  *            as they lie in the file, k = (channel, ky, kx) in that order.
  *
  * Padding is multiplied like any other number, so an infinite weight gives NaN there in
  * every way and on every table. */
-#include <string.h>
+#include <limits.h>
 
 #include "base/checked.h"
 #include "base/pool.h"
 #include "kernel/table.h"
 
 enum {
-    K_BLOCK = 320,            /* aim for one part of k: whole channels */
-    PANEL_BYTES = 256 << 10,  /* patches of one chunk */
+    K_BLOCK = 640,            /* aim for one part of k: whole channels */
+    PANEL_BYTES = 200 << 10,  /* patches of one chunk: stay in the L2 cache */
     BAND_BYTES = 24 << 10,    /* padded rows of one channel: half of L1 */
-    FLAT_WIDTH = 64,          /* up to this width rows are computed as one long row */
+    LINE = 16,                /* floats in the widest vector: rows of planes begin at such */
     SMALL = 50000             /* multiplications not worth waking a thread for */
 };
 
@@ -62,9 +62,9 @@ typedef struct conv_job {
     int64_t channels;    /* in one part of k */
     int64_t panels, panel_chunks, m_chunks;
     /* plane */
-    int64_t *offsets;    /* of the taps, in the band */
-    int64_t pitch, band, bands;
-    bool flat;
+    int64_t *offsets;    /* = layout.offsets */
+    omma_plane layout;
+    int64_t bands;       /* of output rows, in one channel */
 } conv_job;
 
 /* The bias of output channels from m on, or NULL. */
@@ -92,46 +92,26 @@ static void run_whole(void *arg, int64_t begin, int64_t end, int worker) {
 
 /* --- plane ----------------------------------------------------------------------- */
 
-/* One input row with its border: columns -pad_left .. of the row, pitch of them. */
-static void copy_row(const conv_job *job, float *dst, const float *plane, int64_t iy) {
-    const omma_conv *p = &job->p;
-    if (iy < 0 || iy >= p->h) {
-        memset(dst, 0, (size_t)job->pitch * 4);
-        return;
-    }
-    const int64_t left = min64(p->pad_left, job->pitch);
-    const int64_t right = max64(left, min64(job->pitch, p->pad_left + p->w));
-    memset(dst, 0, (size_t)left * 4);
-    memcpy(dst + left, plane + iy * p->w, (size_t)(right - left) * 4);
-    memset(dst + right, 0, (size_t)(job->pitch - right) * 4);
-}
-
 static void run_plane(void *arg, int64_t begin, int64_t end, int worker) {
     const conv_job *job = arg;
     const omma_conv *p = &job->p;
-    const omma_kernels *kern = job->kern;
-    float *rows = (float *)(job->scratch + (size_t)worker * job->worker_bytes);
-    const int64_t band_rows = (job->band - 1) * p->stride_h + (int64_t)(p->kh - 1) * p->dilation_h + 1;
-    float *flat = rows + band_rows * job->pitch;
+    float *work = (float *)(job->scratch + (size_t)worker * job->worker_bytes);
     for (int64_t i = begin; i < end; i++) {
         const int64_t image_m = i / job->bands, m = image_m % p->m, image = image_m / p->m;
         const int64_t y0 = p->oh * (i % job->bands) / job->bands, y1 = p->oh * (i % job->bands + 1) / job->bands;
-        const float *plane = job->x + (image * p->groups + m / job->group_m) * p->h * p->w;
-        const float *w = (const float *)(job->weights + m * job->taps);
-        float *y = job->y + image_m * job->pixels;
-        const int64_t in_rows = (y1 - y0 - 1) * p->stride_h + (int64_t)(p->kh - 1) * p->dilation_h + 1;
-        for (int64_t r = 0; r < in_rows; r++)
-            copy_row(job, rows + r * job->pitch, plane, y0 * p->stride_h - p->pad_top + r);
-        if (job->flat)
-            kern->taps((y1 - y0 - 1) * job->pitch + p->ow, (int)job->taps, w, rows, job->offsets, 1, flat);
-        for (int64_t oy = y0; oy < y1; oy++) {
-            float *out = y + oy * p->ow;
-            const float *done = job->flat ? flat + (oy - y0) * job->pitch : out;
-            if (!job->flat)
-                kern->taps(p->ow, (int)job->taps, w, rows + (oy - y0) * p->stride_h * job->pitch, job->offsets,
-                           p->stride_w, out);
-            if (job->flat || job->e) kern->finish(p->ow, done, bias_at(job->e, m), 0, job->e, out);
-        }
+        const float *x = job->x + (image * p->groups + m / job->group_m) * p->h * p->w;
+        job->kern->plane(p, &job->layout, x, (const float *)(job->weights + m * job->taps), bias_at(job->e, m),
+                         job->e, y0, y1, job->y + image_m * job->pixels + y0 * p->ow, work);
+    }
+}
+
+/* Fill job->offsets, in job->scratch: the phase a tap falls in, and where in it. */
+static void find_offsets(const conv_job *job) {
+    const omma_conv *p = &job->p;
+    for (int64_t t = 0; t < job->taps; t++) {
+        const int64_t row = t / p->kw * p->dilation_h, col = t % p->kw * p->dilation_w;
+        const int64_t phase = row % p->stride_h * p->stride_w + col % p->stride_w;
+        job->offsets[t] = phase * job->layout.phase + row / p->stride_h * job->layout.pitch + col / p->stride_w;
     }
 }
 
@@ -174,18 +154,17 @@ static void run_patches(void *arg, int64_t begin, int64_t end, int worker) {
  * not shrink with threads, so what suffices for many suffices for fewer. */
 static bool plan_plane(conv_job *job, size_t *bytes) {
     const omma_conv *p = &job->p;
-    int64_t reach;
-    if (__builtin_mul_overflow(p->ow - 1, p->stride_w, &job->pitch) ||
-        __builtin_add_overflow(job->pitch, (int64_t)(p->kw - 1) * p->dilation_w + 1, &job->pitch))
-        return false;
-    reach = (int64_t)(p->kh - 1) * p->dilation_h + 1;
-    const int64_t fit = BAND_BYTES / 4 / max64(1, min64(job->pitch, BAND_BYTES)); /* input rows */
-    job->band = min64(p->oh, max64(1, (fit - reach) / p->stride_h + 1));
-    job->bands = ceil_div(p->oh, job->band);
-    job->band = ceil_div(p->oh, job->bands);
-    job->flat = p->stride_h == 1 && p->stride_w == 1 && p->ow <= FLAT_WIDTH;
-    const int64_t rows = (job->band - 1) * p->stride_h + reach + (job->flat ? job->band : 0);
-    return omma_dims_bytes((int64_t[]){rows, job->pitch}, 2, 4, bytes);
+    /* a phase of an output row or column: the outputs, and how far the last tap reaches */
+    const int64_t below = (int64_t)(p->kh - 1) * p->dilation_h / p->stride_h;
+    const int64_t wide = p->ow + (int64_t)(p->kw - 1) * p->dilation_w / p->stride_w;
+    const int64_t pitch = (wide + LINE - 1) / LINE * LINE, phases = (int64_t)p->stride_h * p->stride_w;
+    const int64_t fit = BAND_BYTES / 4 / max64(1, min64(pitch, BAND_BYTES)) / phases; /* rows of a phase */
+    const int64_t band = min64(p->oh, max64(1, fit - below));
+    job->bands = ceil_div(p->oh, band);
+    const int64_t rows = ceil_div(p->oh, job->bands) + below;
+    job->layout = (omma_plane){pitch, rows * pitch, job->offsets};
+    return omma_dims_bytes((int64_t[]){rows, pitch, p->stride_h, p->stride_w}, 4, 4, bytes) &&
+           omma_add(*bytes, LINE * 4, bytes);
 }
 
 static bool plan_patches(conv_job *job, int threads, size_t *bytes) {
@@ -234,13 +213,14 @@ static bool plan(conv_job *job, const omma_conv *p, int threads, way w, size_t *
     job->group_m = p->m / p->groups;
     job->pixels = p->oh * p->ow;
     job->taps = (int64_t)p->kh * p->kw;
+    if (job->taps > INT_MAX) return false;
     if (w == WHOLE) return true;
     if (!(w == PLANE ? plan_plane(job, &job->worker_bytes) : plan_patches(job, threads, &job->worker_bytes)))
         return false;
     size_t offsets = 0, all;
     if (w == PLANE && (!omma_mul((size_t)job->taps, sizeof(int64_t), &offsets) || !omma_align_up(offsets, 64, &offsets)))
         return false;
-    job->offsets = (int64_t *)(void *)job->scratch;
+    job->layout.offsets = job->offsets = (int64_t *)(void *)job->scratch;
     if (job->scratch) job->scratch += offsets;
     return omma_align_up(job->worker_bytes, 64, &job->worker_bytes) &&
            omma_mul(job->worker_bytes, (size_t)threads, &all) && omma_add(all, offsets, bytes);
@@ -264,8 +244,7 @@ void omma_conv_run(const omma_kernels *kern, int threads, const omma_conv *p, co
     if (w == WHOLE) {
         omma_parallel(threads, p->n * p->groups * ceil_div(job.group_m, WHOLE_ROWS), 1, run_whole, &job);
     } else if (w == PLANE) {
-        for (int64_t t = 0; t < job.taps; t++)
-            job.offsets[t] = t / p->kw * p->dilation_h * job.pitch + t % p->kw * p->dilation_w;
+        find_offsets(&job);
         const int64_t items = p->n * p->m * job.bands;
         omma_parallel(threads, items, max64(1, items / (16 * (int64_t)threads)), run_plane, &job);
     } else {

@@ -3,44 +3,34 @@
  *
  *         n ->                       one chunk of work: rows x panels
  *      +----+----+----+----+           for each part of k (K_BLOCK long)
- *    m | chunk   |         |             for each tile of rows (mr)   A: mr x K_BLOCK in L1
+ *    m | chunk   |         |             for each tile of rows (mr)
  *    | +----+----+----+----+               for each panel (nr)        B: panels in L2
  *    v | panel ..|         |                 gemm_tile
  *      +----+----+----+----+
  *
- * Each number of C is one chain of additions in the order of k, begun with 0 and carried
- * through C from part to part of k: so neither the cuts nor the threads change its bits. */
+ * Each number of C is a sum of parts of k, each a chain of additions in the order of k. The
+ * parts depend on k alone: so neither the other cuts nor the threads change its bits. */
 #include <string.h>
 
 #include "base/pool.h"
 #include "kernel/table.h"
 
 enum {
-    K_BLOCK = 384,        /* longest part of k */
-    MAX_MR = 16,          /* of any table */
-    PANEL_BYTES = 384 << 10, /* of B in one chunk: less than half of a common L2 */
-    ROWS = 224,           /* of A and C in one chunk */
-    SMALL = 100000        /* multiplications not worth waking a thread for */
+    K_BLOCK = 1024,          /* longest part of k */
+    PANEL_BYTES = 200 << 10, /* of B in one chunk: stays in the L2 cache */
+    ROWS = 224,              /* of A and C in one chunk */
+    SMALL = 100000           /* multiplications not worth waking a thread for */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Rows that lie a multiple of half a page apart share a few sets of the L1 cache and push
- * each other out of it: those are copied first. */
-static bool rows_collide(int64_t lda) { return lda % 512 == 0; }
-
 void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
                      const float *b, int64_t panel, float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
-    enum { LD = K_BLOCK + 16 };
-    float copy[MAX_MR * LD];
-    const bool copied = rows_collide(lda) && k <= K_BLOCK && n > kern->nr && m > 1;
     const int64_t tiles = ceil_div(m, kern->mr);
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t r0 = m * i / tiles, r1 = m * (i + 1) / tiles;
         const omma_f32u *rows = (const omma_f32u *)a + r0 * lda;
-        if (copied)
-            for (int64_t r = r0; r < r1; r++) memcpy(copy + (r - r0) * LD, rows + (r - r0) * lda, (size_t)k * 4);
         for (int64_t j = 0; j < n; j += kern->nr) {
             omma_epilogue part;
             if (e) {
@@ -48,9 +38,8 @@ void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, 
                 if (e->row_bias) part.row_bias += r0;
                 if (e->col_bias) part.col_bias += j;
             }
-            kern->gemm_tile((int)(r1 - r0), (int)min64(n - j, kern->nr), k, copied ? copy : (const float *)rows,
-                            copied ? LD : lda, b + j / kern->nr * panel, c + r0 * ldc + j, ldc, acc,
-                            e ? &part : NULL);
+            kern->gemm_tile((int)(r1 - r0), (int)min64(n - j, kern->nr), k, (const float *)rows, lda,
+                            b + j / kern->nr * panel, c + r0 * ldc + j, ldc, acc, e ? &part : NULL);
         }
     }
 }
@@ -94,7 +83,7 @@ void omma_gemm_pack(const omma_kernels *kern, float *dst, const void *b, int64_t
                     int64_t k, int64_t n, int threads) {
     pack_job job = {kern, dst, b, row, col, k, n};
     const int64_t panels = ceil_div(n, kern->nr);
-    if ((double)k * (double)n < SMALL) threads = 1;
+    if (threads < 1 || (double)k * (double)n < SMALL) threads = 1;
     omma_parallel(threads, panels, ceil_div(panels, 8 * (int64_t)threads), pack_panels, &job);
 }
 

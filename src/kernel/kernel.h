@@ -23,8 +23,8 @@ typedef enum omma_act {
     OMMA_ACT_NONE,
     OMMA_ACT_RELU,
     OMMA_ACT_CLIP,     /* to [lo, hi] */
-    OMMA_ACT_HSWISH,   /* x * clip(x/6 + 1/2, 0, 1) */
-    OMMA_ACT_SILU      /* x * sigmoid(x) */
+    OMMA_ACT_HSWISH,   /* x * clip(x/6 + 1/2, 0, 1); 0 at -inf */
+    OMMA_ACT_SILU      /* x * sigmoid(x); 0 at -inf */
 } omma_act;
 
 typedef struct omma_epilogue {
@@ -46,18 +46,30 @@ typedef enum omma_binary {
 
 struct omma_conv;
 
+/* A channel of a convolution's input as `plane` lays it out in working memory: with its
+ * zero border, and for strides above 1 as stride_h*stride_w phases, each holding every
+ * stride-th row and column, so that the outputs of a row lie side by side under every tap.
+ * Made by omma_conv_run. */
+typedef struct omma_plane {
+    int64_t pitch;          /* of a row of a phase [floats]: a multiple of 16 */
+    int64_t phase;          /* of a phase [floats] */
+    const int64_t *offsets; /* [kh,kw]: from output pixel 0 to what it sees through a tap */
+} omma_plane;
+
 typedef struct omma_kernels {
     const char *isa;
     int mr, nr; /* the tile of gemm_tile: rows <= mr, columns <= nr */
 
     /* C[m,n] (=|+=) A[m,k] x B: m <= mr, n <= nr. a: row stride lda [elements], may be
      * unaligned to 4 bytes. b: one packed panel [k][nr], columns beyond n are zero. When acc,
-     * C's old numbers are added first. Epilogue pointers are already moved to this tile;
+     * C's old numbers are added to the sum over k. Epilogue pointers are already moved to this tile;
      * NULL when this is not the last part of k. */
     void (*gemm_tile)(int m, int n, int64_t k, const float *a, int64_t lda, const float *b, float *c,
                       int64_t ldc, bool acc, const omma_epilogue *e);
 
-    /* y[i] = f(x[i]); x and y may be the same array. About 2 ulp. NaN stays NaN. */
+    /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
+     * others to 3, gelu to 5, for all floats with denormals. NaN stays NaN; silu, gelu and
+     * hswish give 0 at -inf, their limit. */
     void (*unary[OMMA_UN_COUNT])(int64_t n, const float *x, float *y);
 
     /* y[i] = a[i*sa] op b[i*sb], sa and sb 0 or 1; y may be a or b where their stride is 1. */
@@ -102,6 +114,12 @@ typedef struct omma_kernels {
      * group's first channel of one image. */
     void (*patches)(const struct omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first, int n,
                     float *panel);
+
+    /* Rows [y0, y1) of one output channel that sees one input channel x: [h,w] through
+     * w: [kh,kw], which may be unaligned to 4 bytes. y: the first of these rows. bias: one
+     * number or NULL; e as in finish. work: the phases for y1 - y0 rows, and 16 floats. */
+    void (*plane)(const struct omma_conv *p, const omma_plane *l, const float *x, const float *w,
+                  const float *bias, const omma_epilogue *e, int64_t y0, int64_t y1, float *y, float *work);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */

@@ -29,8 +29,9 @@ static void gemm_f32_4x16(int m, int n, int64_t k, const float *a, int64_t lda, 
     for (int i = 0; i < m; i++) {
         const omma_f32u *row = (const omma_f32u *)a + i * lda;
         for (int j = 0; j < n; j++) {
-            float s = acc ? c[i * ldc + j] : 0;
+            float s = 0;
             for (int64_t l = 0; l < k; l++) s += row[l] * b[l * NR + j];
+            if (acc) s += c[i * ldc + j];
             if (e && e->row_bias) s += e->row_bias[i];
             if (e && e->col_bias) s += e->col_bias[j];
             c[i * ldc + j] = e ? omma_act_apply(e, s) : s;

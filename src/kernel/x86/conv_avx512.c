@@ -1,5 +1,6 @@
 /* conv_avx512.c - pieces of convolution; see conv_body.h. */
 #include "kernel/x86/vec_avx512.h"
+#include "kernel/x86/vec_math.h"
 
 #define TILE_NV 2
 #include "kernel/x86/conv_body.h"

@@ -156,7 +156,127 @@ static void ISA(patches_f32)(const omma_conv *p, const float *x, int64_t c0, int
         gather(x + c0 * plane, plane, c1 - c0, p->kh * p->kw, pieces, counts, 2, panel);
 }
 
+/* --- planes ---------------------------------------------------------------------------- */
+
+/* VL numbers of an input row from column ix on, 0 outside [0, w). */
+static inline vf load_padded(const float *row, int64_t ix, int64_t w) {
+    if (ix >= 0 && ix + VL <= w) return v_load(row + ix);
+    const int64_t left = ix < 0 ? -ix : 0, right = w - ix;
+    if (left >= VL || right <= 0) return v_set(0);
+    const unsigned bits = right < VL ? v_first((int)right) : v_first(VL);
+    return v_load_bits(row + ix, bits & ~v_first((int)left));
+}
+
+/* One padded input row, cut into its phases. */
+static inline void lay_row(const omma_conv *p, const omma_plane *l, const float *row, float *dst) {
+    const int stride = p->stride_w;
+    for (int64_t q = 0; q < l->pitch; q += VL) {
+        const int64_t ix = q * stride - p->pad_left;
+        if (stride == 1) {
+            v_store(dst + q, load_padded(row, ix, p->w));
+        } else if (stride == 2) {
+            const vf lo = load_padded(row, ix, p->w), hi = load_padded(row, ix + VL, p->w);
+            v_store(dst + q, v_even(lo, hi));
+            v_store(dst + l->phase + q, v_odd(lo, hi));
+        } else {
+            for (int64_t i = 0; i < (int64_t)VL * stride; i++)
+                dst[i % stride * l->phase + q + i / stride] = ix + i >= 0 && ix + i < p->w ? row[ix + i] : 0;
+        }
+    }
+}
+
+/* The input rows that output rows [y0, y1) see. */
+static void lay_plane(const omma_conv *p, const omma_plane *l, const float *x, int64_t y0, int64_t y1, float *work) {
+    const int64_t rows = (y1 - y0 - 1) * p->stride_h + (int64_t)(p->kh - 1) * p->dilation_h + 1;
+    int64_t iy = y0 * p->stride_h - p->pad_top;
+    int phase = 0;
+    for (int64_t r = 0; r < rows; r++, iy++) {
+        float *dst = work + phase * p->stride_w * l->phase;
+        if (iy >= 0 && iy < p->h)
+            lay_row(p, l, x + iy * p->w, dst);
+        else
+            for (int f = 0; f < p->stride_w; f++)
+                for (int64_t q = 0; q < l->pitch; q += VL) v_store(dst + f * l->phase + q, v_set(0));
+        if (++phase == p->stride_h) phase = 0, work += l->pitch;
+    }
+}
+
+/* VL columns of R output rows, tap by tap; all output rows but the last R - 1 find their
+ * inputs one pitch below those of the row before. */
+static inline __attribute__((always_inline)) void sum_taps(const omma_conv *p, const omma_plane *l, const float *at,
+                                                           const float *w, const int R, vf *s) {
+    const int taps = p->kh * p->kw;
+    const int64_t pitch = l->pitch;
+    for (int t = 0; t < taps; t++) {
+        const vf f = v_spread((const float *)((const omma_f32u *)w + t));
+        const float *q = at + l->offsets[t];
+        UNROLL for (int r = 0; r < R; r++) s[r] = v_fma(f, v_load(q + r * pitch), s[r]);
+    }
+}
+
+/* The same for kernels KH high whose rows touch (stride and dilation 1 downwards): a row of
+ * input is loaded once for all the output rows that see it. */
+static inline __attribute__((always_inline)) void sum_columns(const omma_conv *p, const omma_plane *l, const float *at,
+                                                              const float *w, const int R, const int KH, vf *s) {
+    const int64_t pitch = l->pitch;
+    const int kw = p->kw;
+    for (int kx = 0; kx < kw; kx++) {
+        const float *q = at + l->offsets[kx];
+        vf f[5];
+        UNROLL for (int ky = 0; ky < KH; ky++) f[ky] = v_spread((const float *)((const omma_f32u *)w + ky * kw + kx));
+        UNROLL for (int i = 0; i < R + KH - 1; i++) {
+            const vf v = v_load(q);
+            q += pitch;
+            __asm__("" : "+r"(q)); /* one pointer, and not one for every row */
+            UNROLL for (int r = 0; r < R; r++)
+                if (i - r >= 0 && i - r < KH) s[r] = v_fma(f[i - r], v, s[r]);
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void plane_rows(const omma_conv *p, const omma_plane *l, const float *w,
+                                                             const float *bias, const omma_epilogue *e,
+                                                             const float *work, const int R, const int KH, float *y) {
+    const vf b = bias ? v_set(*bias) : v_set(0);
+    const bool act = e && e->act != OMMA_ACT_NONE;
+    for (int64_t ox = 0; ox < p->ow; ox += VL) {
+        const int lanes = p->ow - ox < VL ? (int)(p->ow - ox) : VL;
+        vf s[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
+        if (KH)
+            sum_columns(p, l, work + ox, w, R, KH, s);
+        else
+            sum_taps(p, l, work + ox, w, R, s);
+        UNROLL for (int r = 0; r < R; r++) {
+            if (bias) s[r] = v_add(s[r], b);
+            if (act) s[r] = v_act(e, s[r]);
+            v_store_n(y + r * p->ow + ox, s[r], lanes);
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void plane_high(const omma_conv *p, const omma_plane *l, const float *w,
+                                                             const float *bias, const omma_epilogue *e, int64_t rows,
+                                                             const float *work, const int KH, float *y) {
+    for (; rows >= 4; rows -= 4, work += 4 * l->pitch, y += 4 * p->ow) plane_rows(p, l, w, bias, e, work, 4, KH, y);
+    if (rows == 3) plane_rows(p, l, w, bias, e, work, 3, KH, y);
+    if (rows == 2) plane_rows(p, l, w, bias, e, work, 2, KH, y);
+    if (rows == 1) plane_rows(p, l, w, bias, e, work, 1, KH, y);
+}
+
+static void ISA(plane_f32)(const omma_conv *p, const omma_plane *l, const float *x, const float *w,
+                           const float *bias, const omma_epilogue *e, int64_t y0, int64_t y1, float *y, float *work) {
+    lay_plane(p, l, x, y0, y1, work);
+    const bool touch = p->stride_h == 1 && p->dilation_h == 1;
+    if (touch && p->kh == 3)
+        plane_high(p, l, w, bias, e, y1 - y0, work, 3, y);
+    else if (touch && p->kh == 5)
+        plane_high(p, l, w, bias, e, y1 - y0, work, 5, y);
+    else
+        plane_high(p, l, w, bias, e, y1 - y0, work, 0, y);
+}
+
 static void fill_conv(omma_kernels *k) {
     k->taps = ISA(taps_f32);
     k->patches = ISA(patches_f32);
+    k->plane = ISA(plane_f32);
 }

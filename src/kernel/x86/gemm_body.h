@@ -11,18 +11,6 @@ typedef void tile_fn(int n, int64_t k, const float *a, int64_t lda, const float 
 
 /* --- what is done before the store -------------------------------------------------- */
 
-/* As omma_act_apply: x is the second argument of v_max, so NaN stays. */
-static inline vf v_act(const omma_epilogue *e, vf x) {
-    switch (e->act) {
-    case OMMA_ACT_NONE: return x;
-    case OMMA_ACT_RELU: return v_max(v_set(0), x);
-    case OMMA_ACT_CLIP: return v_min(v_set(e->hi), v_max(v_set(e->lo), x));
-    case OMMA_ACT_HSWISH: return v_hswish(x);
-    case OMMA_ACT_SILU: return v_silu(x);
-    }
-    return x;
-}
-
 static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int stride, const omma_epilogue *e,
                             float *y) {
     const omma_epilogue none = {.act = OMMA_ACT_NONE};
@@ -47,8 +35,9 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
         const int last = n - (NV - 1) * VL;                                                                  \
         vf s[MR][NV];                                                                                        \
         UNROLL for (int i = 0; i < MR; i++) {                                                                \
-            UNROLL for (int j = 0; j < NV - 1; j++) s[i][j] = acc ? v_load(c + i * ldc + j * VL) : v_set(0); \
-            s[i][NV - 1] = acc ? v_load_n(c + i * ldc + (NV - 1) * VL, last) : v_set(0);                     \
+            __builtin_prefetch(c + i * ldc, 1);                                                              \
+            __builtin_prefetch(c + i * ldc + n - 1, 1);                                                      \
+            UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                          \
         }                                                                                                    \
         const omma_f32u *p0 = (const omma_f32u *)a, *p3 = p0 + 3 * lda, *p6 = p0 + 6 * lda;                  \
         const omma_f32u *p9 = p0 + 9 * lda, *p12 = p0 + 12 * lda;                                            \
@@ -63,6 +52,12 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
             }                                                                                                \
             b += TILE_NV * VL;                                                                               \
             p0++, p3++, p6++, p9++, p12++;                                                                   \
+        }                                                                                                    \
+        if (acc) {                                                                                           \
+            UNROLL for (int i = 0; i < MR; i++) {                                                            \
+                UNROLL for (int j = 0; j < NV - 1; j++) s[i][j] = v_add(s[i][j], v_load(c + i * ldc + j * VL));\
+                s[i][NV - 1] = v_add(s[i][NV - 1], v_load_n(c + i * ldc + (NV - 1) * VL, last));             \
+            }                                                                                                \
         }                                                                                                    \
         if (e) {                                                                                             \
             if (e->row_bias) {                                                                               \
@@ -92,7 +87,7 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
             for (int i = 0; i < MR; i++) ISA(finish_f32)(n, c + i * ldc, NULL, 0, e, c + i * ldc);           \
     }
 
-/* --- one row of A against whole rows: A.x --------------------------------------------- */
+/* --- matrix times vector ---------------------------------------------------------------- */
 
 enum { DOT_V = 4 }; /* vectors of one row at once */
 

@@ -58,7 +58,7 @@ static inline vmask v_equal(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ)
 static inline vmask v_isnan(vf a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
 static inline vf v_select(vmask m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
 
-/* p * 2^n for whole n in [-160, 160] and p near 1: in two steps, of which only the second
+/* p * 2^n for whole n in [-220, 130]: in two steps, of which only the second
  * can round. */
 static inline vf v_scale(vf p, vf n) {
     const __m256i all = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(all, 1), bias = _mm256_set1_epi32(127);
@@ -88,6 +88,12 @@ static inline float v_sum(vf a) {
 /* Lanes 0, 2, 4, ... of the 2*VL floats lo, hi. */
 static inline vf v_even(vf lo, vf hi) {
     const vf mixed = _mm256_shuffle_ps(lo, hi, 0x88); /* lo 0 2, hi 0 2, lo 4 6, hi 4 6 */
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
+}
+
+/* Lanes 1, 3, 5, ... of them. */
+static inline vf v_odd(vf lo, vf hi) {
+    const vf mixed = _mm256_shuffle_ps(lo, hi, 0xdd);
     return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
 }
 

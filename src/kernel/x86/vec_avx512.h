@@ -49,7 +49,7 @@ static inline vmask v_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_E
 static inline vmask v_isnan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 static inline vf v_select(vmask m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
 
-/* p * 2^n for whole n in [-160, 160], rounded once. */
+/* p * 2^n for whole n in [-220, 130], rounded once. */
 static inline vf v_scale(vf p, vf n) { return _mm512_scalef_ps(p, n); }
 
 /* x = m * 2^(*e), m in [0.75, 1.5), for finite x > 0, denormal or not. */
@@ -69,6 +69,12 @@ static inline float v_sum(vf a) {
 /* Lanes 0, 2, 4, ... of the 2*VL floats lo, hi. */
 static inline vf v_even(vf lo, vf hi) {
     const __m512i i = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps(lo, i, hi);
+}
+
+/* Lanes 1, 3, 5, ... of them. */
+static inline vf v_odd(vf lo, vf hi) {
+    const __m512i i = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
     return _mm512_permutex2var_ps(lo, i, hi);
 }
 

@@ -18,13 +18,19 @@ static inline __attribute__((always_inline)) vf v_poly(vf x, const float *c, int
 static inline vf v_abs(vf x) { return v_andnot(v_set(-0.0f), x); }
 static inline vf v_sign_of(vf s, vf x) { return v_or(v_and(v_set(-0.0f), s), x); } /* x >= 0 */
 
-/* e^x = 2^n e^r, |r| <= ln2/2; e^r = 1 + r + r^2 q(r), error 3e-9. */
-static inline vf v_exp(vf x) {
-    x = v_min(v_set(89), v_max(v_set(-104), x)); /* beyond: inf and 0 all the same */
-    const vf n = v_round(v_mul(x, v_set(1.44269504f)));
-    const vf r = v_fnma(n, v_set(-2.12194440e-4f), v_fnma(n, v_set(0.693359375f), x));
+/* e^x = 2^n e^r, |r| <= ln2/2; e^r = 1 + r + r^2 q(r), error 3e-9. Gives e^r and n. */
+static inline vf v_exp_parts(vf x, vf *n) {
+    x = v_min(v_set(89), v_max(v_set(-150), x)); /* beyond: inf and 0 all the same */
+    *n = v_round(v_mul(x, v_set(1.44269504f)));
+    const vf r = v_fnma(*n, v_set(-2.12194440e-4f), v_fnma(*n, v_set(0.693359375f), x));
     const vf q = V_POLY(r, 4.999999404e-01f, 1.666651964e-01f, 4.166839644e-02f, 8.368796669e-03f, 1.381443348e-03f);
-    return v_scale(v_add(v_set(1), v_fma(v_mul(r, r), q, r)), n);
+    return v_add(v_set(1), v_fma(v_mul(r, r), q, r));
+}
+
+static inline vf v_exp(vf x) {
+    vf n;
+    const vf p = v_exp_parts(x, &n);
+    return v_scale(p, n);
 }
 
 /* log(2^e (1 + f)), f in [-1/4, 1/2); log(1 + f) = f - f^2/2 + f^3 p(f), error 9e-10. */
@@ -57,8 +63,13 @@ static inline vf v_sigmoid(vf x) {
     return v_div(v_select(v_less(x, v_set(0)), z, one), v_add(one, z));
 }
 
-/* x sigmoid(x); the factor 0 wins at -inf. */
-static inline vf v_silu(vf x) { return v_mul(v_max(v_set(-200), x), v_sigmoid(x)); }
+/* x/(1 + e^-x), on the left x e^x/(1 + e^x): there x meets e^r before 2^n makes it small. */
+static inline vf v_silu(vf x) {
+    vf n;
+    const vf p = v_exp_parts(v_or(v_set(-0.0f), x), &n);
+    const vf left = v_scale(v_mul(v_max(v_set(-200), x), p), n);
+    return v_div(v_select(v_less(x, v_set(0)), left, x), v_add(v_set(1), v_scale(p, n)));
+}
 
 /* x clip(x + 3, 0, 6)/6: x + 3 is exact near -3, where x/6 + 1/2 is not. */
 static inline vf v_hswish(vf x) {
@@ -66,33 +77,49 @@ static inline vf v_hswish(vf x) {
     return v_mul(v_max(v_set(-3), x), v_mul(part, v_set(1 / 6.0f)));
 }
 
-/* e^(t^2) erfc(t) for t in [0, 10.3]: p(u)/(t + 2), u = (t - 2)/(t + 2), error 4e-9. */
-static inline vf v_erfcx(vf t) {
-    const vf s = v_div(v_set(1), v_add(t, v_set(2))), u = v_mul(v_sub(t, v_set(2)), s);
-    const vf p = V_POLY(u, 1.021582723e+00f, -6.871606708e-01f, 2.794717550e-01f, -3.644182906e-02f,
-                        -2.150561102e-02f, 6.476259790e-03f, 3.062285716e-03f, -8.333206642e-04f,
-                        -5.926138256e-04f, 4.833329876e-05f, 7.022509089e-05f);
-    return v_mul(p, s);
+/* e^(a^2/2) Phi(-a), Phi the normal distribution function, for a in [0, 14.6]:
+ * p(u) s, s = 1/(a + 3), u = 1 - 6s, error 1e-9. */
+static inline vf v_mills(vf a) {
+    const vf sum = v_add(a, v_set(3)), s = v_div(v_set(1), sum);
+    const vf lost = v_sub(a, v_sub(sum, v_set(3)));                       /* from a + 3, */
+    const vf ds = v_mul(s, v_fnma(s, lost, v_fnma(s, sum, v_set(1)))); /* and so from s */
+    const vf u = v_fnma(ds, v_set(6), v_fnma(s, v_set(6), v_set(1)));
+    const vf p = V_POLY(u, 7.290837169e-01f, -5.093320012e-01f, 2.300177068e-01f, -4.726268724e-02f,
+                        -1.046251878e-02f, 6.969304290e-03f, 1.024776604e-03f, -1.032536151e-03f,
+                        -2.447485458e-04f, 1.312726527e-04f, 5.446343494e-05f);
+    return v_fma(p, ds, v_mul(p, s));
 }
 
-/* x + x p(x^2), error 1e-9, below 1; 1 - erfc above. */
+/* x + x p(x^2), error 1e-9, below 1; 1 - erfc above, erfc(x) = 2 Phi(-sqrt(2) x). */
 static inline vf v_erf(vf x) {
     const vf a = v_min(v_set(5), v_abs(x)), z = v_mul(a, a);
     const vf p = V_POLY(z, 1.283791661e-01f, -3.761262596e-01f, 1.128358543e-01f, -2.685381286e-02f, 5.188328680e-03f,
                         -8.010200690e-04f, 7.853883289e-05f);
     const vf near = v_fma(x, p, x);
-    const vf far = v_fnma(v_exp(v_sub(v_set(0), z)), v_erfcx(a), v_set(1));
+    const vf far = v_fnma(v_exp(v_sub(v_set(0), z)), v_mul(v_set(2), v_mills(v_mul(a, v_set(1.41421356f)))), v_set(1));
     return v_select(v_less(a, v_set(1)), near, v_sign_of(x, far));
 }
 
-/* x Phi(x) = max(x, 0) - |x| Phi(-|x|), Phi(-a) = erfc(a/sqrt 2)/2 = e^(-a^2/2) erfcx/2.
- * a^2/2 is taken in two parts, else its rounding would be magnified a^2/2 times; the small
- * factor comes last, else it would lose bits as a denormal. */
+/* x Phi(x) = max(x, 0) - |x| Phi(-|x|). a^2/2 is taken in two parts, else its rounding
+ * would be magnified a^2/2 times; the small factor comes last, else it would lose bits as a
+ * denormal. */
 static inline vf v_gelu(vf x) {
     const vf a = v_min(v_set(14.5f), v_abs(x)), h = v_mul(a, v_set(0.5f)), top = v_mul(h, a);
-    const vf low = v_sub(v_set(0), v_fma(h, a, v_sub(v_set(0), top)));
-    const vf g = v_exp(v_sub(v_set(0), top)), part = v_mul(h, v_erfcx(v_mul(a, v_set(0.70710678f))));
-    return v_fnma(v_fma(part, low, part), g, v_max(v_set(0), x));
+    const vf low = v_fma(h, a, v_sub(v_set(0), top));
+    const vf g = v_exp(v_sub(v_set(0), top)), part = v_mul(a, v_mills(a));
+    return v_fnma(v_fnma(part, low, part), g, v_max(v_set(0), x));
+}
+
+/* As omma_act_apply. */
+static inline vf v_act(const omma_epilogue *e, vf x) {
+    switch (e->act) {
+    case OMMA_ACT_NONE: return x;
+    case OMMA_ACT_RELU: return v_max(v_set(0), x);
+    case OMMA_ACT_CLIP: return v_min(v_set(e->hi), v_max(v_set(e->lo), x));
+    case OMMA_ACT_HSWISH: return v_hswish(x);
+    case OMMA_ACT_SILU: return v_silu(x);
+    }
+    return x;
 }
 
 #endif

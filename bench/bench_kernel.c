@@ -1,0 +1,247 @@
+/* bench_kernel.c - what the kernels reach: GFLOP/s (2 per multiplication) and per cent of
+ * the FMA peak that registers alone reach in the same round.
+ *
+ *     bench_kernel [--threads T] [--rounds N] [--isa c|avx2|avx512] [--only TEXT]
+ *
+ * The machine may be shared: cases are interleaved over rounds, each is timed beside the
+ * peak, and medians are shown; "best" is the best round. With one thread its processor time
+ * is measured, so that being put aside does not count; with more, the time on the wall. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/pool.h"
+#include "kernel/kernel.h"
+
+enum { MAX_ROUNDS = 101 };
+static const double SLICE = 0.01; /* seconds for one measurement */
+
+static clockid_t watch = CLOCK_MONOTONIC;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(watch, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* --- the peak ------------------------------------------------------------------------ */
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+enum { CHAINS = 12, STEPS = 20000 };
+
+__attribute__((target("avx512f"))) static double burn_avx512(void) {
+    __m512 s[CHAINS];
+    for (int j = 0; j < CHAINS; j++) s[j] = _mm512_set1_ps((float)j);
+    const __m512 a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(0.001f);
+    for (int i = 0; i < STEPS; i++) {
+#pragma GCC unroll 12
+        for (int j = 0; j < CHAINS; j++) s[j] = _mm512_fmadd_ps(s[j], a, b);
+    }
+    for (int j = 1; j < CHAINS; j++) s[0] = _mm512_add_ps(s[0], s[j]);
+    volatile float keep = _mm512_cvtss_f32(s[0]);
+    (void)keep;
+    return 2.0 * CHAINS * STEPS * 16;
+}
+
+__attribute__((target("avx2,fma"))) static double burn_avx2(void) {
+    __m256 s[CHAINS];
+    for (int j = 0; j < CHAINS; j++) s[j] = _mm256_set1_ps((float)j);
+    const __m256 a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(0.001f);
+    for (int i = 0; i < STEPS; i++) {
+#pragma GCC unroll 12
+        for (int j = 0; j < CHAINS; j++) s[j] = _mm256_fmadd_ps(s[j], a, b);
+    }
+    for (int j = 1; j < CHAINS; j++) s[0] = _mm256_add_ps(s[0], s[j]);
+    volatile float keep = _mm256_cvtss_f32(s[0]);
+    (void)keep;
+    return 2.0 * CHAINS * STEPS * 8;
+}
+#endif
+
+static double burn_c(void) {
+    float s[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    for (int i = 0; i < 50000; i++)
+        for (int j = 0; j < 8; j++) s[j] = s[j] * 0.999f + 0.001f;
+    volatile float keep = s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
+    (void)keep;
+    return 2.0 * 8 * 50000;
+}
+
+typedef struct burner {
+    double (*fn)(void);
+    double *flop; /* by item */
+} burner;
+
+static void burn_items(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const burner *b = arg;
+    for (int64_t i = begin; i < end; i++) b->flop[i] = b->fn();
+}
+
+static double peak(const omma_kernels *kern, int threads) {
+    double flop[OMMA_MAX_THREADS * 4], sum = 0;
+    burner b = {burn_c, flop};
+#ifdef __x86_64__
+    if (!strcmp(kern->isa, "avx512")) b.fn = burn_avx512;
+    if (!strcmp(kern->isa, "avx2")) b.fn = burn_avx2;
+#endif
+    const int items = threads * 4;
+    const double t0 = now();
+    omma_parallel(threads, items, 1, burn_items, &b);
+    const double t1 = now();
+    for (int i = 0; i < items; i++) sum += flop[i];
+    return sum / (t1 - t0);
+}
+
+/* --- the cases ------------------------------------------------------------------------ */
+
+typedef struct bench {
+    const char *name;
+    int m, n, k;    /* product when m > 0, else convolution */
+    omma_conv conv;
+} bench;
+
+#define CONV(n_g, c_, side, m_, out, kernel, stride, pad) \
+    {1, n_g, c_, side, side, m_, out, out, kernel, kernel, stride, stride, 1, 1, pad, pad}
+
+static const bench cases[] = {
+    {"gemm 850x256x256", 850, 256, 256, {0}},
+    {"gemm 197x3072x768", 197, 3072, 768, {0}},
+    {"gemm 197x768x3072", 197, 768, 3072, {0}},
+    {"gemm 49x512x2048", 49, 512, 2048, {0}},
+    {"gemm 1x1000x2048", 1, 1000, 2048, {0}},
+    {"gemm 300x4x256", 300, 4, 256, {0}},
+    {"conv 3x3 56 64", 0, 0, 0, CONV(1, 64, 56, 64, 56, 3, 1, 1)},
+    {"conv 3x3 28 128", 0, 0, 0, CONV(1, 128, 28, 128, 28, 3, 1, 1)},
+    {"conv 3x3 14 256", 0, 0, 0, CONV(1, 256, 14, 256, 14, 3, 1, 1)},
+    {"conv 3x3 7 512", 0, 0, 0, CONV(1, 512, 7, 512, 7, 3, 1, 1)},
+    {"conv 3x3/2 56 128", 0, 0, 0, CONV(1, 128, 56, 128, 28, 3, 2, 1)},
+    {"conv 1x1 56 64-256", 0, 0, 0, CONV(1, 64, 56, 256, 56, 1, 1, 0)},
+    {"conv 1x1 56 256-64", 0, 0, 0, CONV(1, 256, 56, 64, 56, 1, 1, 0)},
+    {"conv 1x1 14 1024-256", 0, 0, 0, CONV(1, 1024, 14, 256, 14, 1, 1, 0)},
+    {"conv 1x1/2 56 256-512", 0, 0, 0, CONV(1, 256, 56, 512, 28, 1, 2, 0)},
+    {"conv 7x7/2 224 3-64", 0, 0, 0, CONV(1, 3, 224, 64, 112, 7, 2, 3)},
+    {"conv 16x16/16 224 3-768", 0, 0, 0, CONV(1, 3, 224, 768, 14, 16, 16, 0)},
+    {"conv 1x1 1 240-960", 0, 0, 0, CONV(1, 240, 1, 960, 1, 1, 1, 0)},
+    {"depthwise 3x3 112 64", 0, 0, 0, CONV(64, 1, 112, 64, 112, 3, 1, 1)},
+    {"depthwise 5x5 28 240", 0, 0, 0, CONV(240, 1, 28, 240, 28, 5, 1, 2)},
+    {"depthwise 3x3/2 112 64", 0, 0, 0, CONV(64, 1, 112, 64, 56, 3, 2, 1)},
+    {"depthwise 5x5/2 28 240", 0, 0, 0, CONV(240, 1, 28, 240, 14, 5, 2, 2)},
+    {"depthwise 5x5 14 672", 0, 0, 0, CONV(672, 1, 14, 672, 14, 5, 1, 2)},
+    {"depthwise 5x5 7 960", 0, 0, 0, CONV(960, 1, 7, 960, 7, 5, 1, 2)},
+};
+enum { N_CASES = sizeof cases / sizeof *cases };
+
+typedef struct state {
+    float *a, *b, *c, *bias;
+    void *scratch;
+} state;
+
+static void *floats(size_t n) {
+    float *p = aligned_alloc(64, (n * 4 + 64 + 63) & ~(size_t)63);
+    if (!p) {
+        fputs("out of memory\n", stderr);
+        exit(1);
+    }
+    for (size_t i = 0; i < n; i++) p[i] = (float)((i * 7919) % 1000) * 0.001f - 0.5f;
+    return p;
+}
+
+static double setup(const bench *t, const omma_kernels *kern, int threads, state *s) {
+    if (t->m) {
+        float *b = floats((size_t)t->n * (size_t)t->k);
+        s->a = floats((size_t)t->m * (size_t)t->k);
+        s->b = floats(omma_gemm_packed_size(kern, t->k, t->n));
+        s->c = floats((size_t)t->m * (size_t)t->n);
+        s->bias = floats((size_t)t->n);
+        s->scratch = NULL;
+        omma_gemm_pack(kern, s->b, b, t->n, 1, t->k, t->n, threads);
+        free(b);
+        return 2.0 * t->m * t->n * t->k;
+    }
+    const omma_conv *p = &t->conv;
+    size_t bytes;
+    if (!omma_conv_scratch(kern, p, threads, &bytes)) exit(1);
+    s->a = floats((size_t)(p->groups * p->c * p->h * p->w));
+    s->b = floats((size_t)(p->m * p->c * p->kh * p->kw));
+    s->c = floats((size_t)(p->m * p->oh * p->ow));
+    s->bias = floats((size_t)p->m);
+    s->scratch = floats(bytes / 4 + 1);
+    return 2.0 * (double)p->m * (double)p->oh * (double)p->ow * (double)p->c * p->kh * p->kw;
+}
+
+static void once(const bench *t, const omma_kernels *kern, int threads, const state *s) {
+    if (t->m) {
+        const omma_epilogue e = {.col_bias = s->bias};
+        omma_gemm(kern, threads, t->m, t->n, t->k, s->a, t->k, s->b, s->c, t->n, &e);
+    } else {
+        const omma_epilogue e = {.row_bias = s->bias, .act = OMMA_ACT_RELU};
+        omma_conv_run(kern, threads, &t->conv, s->a, s->b, s->c, &e, s->scratch);
+    }
+}
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv) {
+    const omma_kernels *kern = omma_kernels_best();
+    int threads = 1, rounds = 9;
+    const char *only = "";
+    for (int i = 1; i < argc; i++) {
+        const char *v = i + 1 < argc ? argv[i + 1] : NULL;
+        if (v && !strcmp(argv[i], "--threads"))
+            threads = atoi(v), i++;
+        else if (v && !strcmp(argv[i], "--rounds"))
+            rounds = atoi(v), i++;
+        else if (v && !strcmp(argv[i], "--isa"))
+            kern = omma_kernels_named(v), i++;
+        else if (v && !strcmp(argv[i], "--only"))
+            only = v, i++;
+        else if (strcmp(argv[i], "--bench"))
+            kern = NULL;
+    }
+    if (!kern || threads < 1 || threads > OMMA_MAX_THREADS || rounds < 1 || rounds > MAX_ROUNDS) {
+        fputs("usage: bench_kernel [--threads T] [--rounds N] [--isa c|avx2|avx512] [--only TEXT]\n", stderr);
+        return 2;
+    }
+    if (threads == 1) watch = CLOCK_THREAD_CPUTIME_ID;
+    static double rate[N_CASES][MAX_ROUNDS], share[N_CASES][MAX_ROUNDS], peaks[MAX_ROUNDS];
+    state states[N_CASES];
+    double flop[N_CASES];
+    for (int t = 0; t < N_CASES; t++)
+        if (strstr(cases[t].name, only)) flop[t] = setup(&cases[t], kern, threads, &states[t]);
+    for (int r = 0; r < rounds; r++)
+        for (int t = 0; t < N_CASES; t++) {
+            if (!strstr(cases[t].name, only)) continue;
+            once(&cases[t], kern, threads, &states[t]);
+            const double top = peak(kern, threads), t0 = now();
+            double t1;
+            int64_t n = 0;
+            do {
+                once(&cases[t], kern, threads, &states[t]);
+                n++;
+            } while ((t1 = now()) - t0 < SLICE);
+            const double top2 = peak(kern, threads);
+            rate[t][r] = flop[t] * (double)n / (t1 - t0);
+            peaks[r] = top > top2 ? top : top2;
+            share[t][r] = rate[t][r] / peaks[r];
+        }
+    qsort(peaks, (size_t)rounds, sizeof(double), ascending);
+    printf("%s, %d thread%s, FMA peak %.0f GFLOP/s\n", kern->isa, threads, threads > 1 ? "s" : "", peaks[rounds / 2] * 1e-9);
+    printf("%-26s %9s %7s %7s %10s\n", "", "GFLOP/s", "%", "best %", "us");
+    for (int t = 0; t < N_CASES; t++) {
+        if (!strstr(cases[t].name, only)) continue;
+        qsort(rate[t], (size_t)rounds, sizeof(double), ascending);
+        qsort(share[t], (size_t)rounds, sizeof(double), ascending);
+        printf("%-26s %9.1f %7.1f %7.1f %10.1f\n", cases[t].name, rate[t][rounds / 2] * 1e-9, 100 * share[t][rounds / 2],
+               100 * share[t][rounds - 1], flop[t] / rate[t][rounds / 2] * 1e6);
+        free(states[t].a), free(states[t].b), free(states[t].c), free(states[t].bias), free(states[t].scratch);
+    }
+    return 0;
+}
