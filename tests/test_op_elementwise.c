@@ -8,21 +8,37 @@
 #include "optest.h"
 
 static const omma_dtype floats[] = {OMMA_F32, OMMA_F64, OMMA_F16, OMMA_BF16};
-static const omma_dtype ints[] = {OMMA_I8, OMMA_I16, OMMA_I32, OMMA_I64, OMMA_U8, OMMA_U16, OMMA_U32, OMMA_U64};
-static const omma_dtype all[] = {OMMA_F32, OMMA_F64, OMMA_F16, OMMA_BF16, OMMA_I8, OMMA_I16, OMMA_I32,
-                                 OMMA_I64, OMMA_U8, OMMA_U16, OMMA_U32, OMMA_U64, OMMA_BOOL};
-enum { N_FLOATS = sizeof floats / sizeof *floats, N_INTS = sizeof ints / sizeof *ints, N_ALL = sizeof all / sizeof *all };
+static const omma_dtype ints[] = {OMMA_I8, OMMA_I16, OMMA_I32, OMMA_I64,
+                                  OMMA_U8, OMMA_U16, OMMA_U32, OMMA_U64};
+static const omma_dtype all[] = {OMMA_F32, OMMA_F64, OMMA_F16, OMMA_BF16, OMMA_I8,
+                                 OMMA_I16, OMMA_I32, OMMA_I64, OMMA_U8,   OMMA_U16,
+                                 OMMA_U32, OMMA_U64, OMMA_BOOL};
+enum {
+    N_FLOATS = sizeof floats / sizeof *floats,
+    N_INTS = sizeof ints / sizeof *ints,
+    N_ALL = sizeof all / sizeof *all
+};
 
-static bool is_signed(omma_dtype t) { return t == OMMA_I8 || t == OMMA_I16 || t == OMMA_I32 || t == OMMA_I64; }
-static bool is_int(omma_dtype t) { return is_signed(t) || t == OMMA_U8 || t == OMMA_U16 || t == OMMA_U32 || t == OMMA_U64; }
+static bool is_signed(omma_dtype t) {
+    return t == OMMA_I8 || t == OMMA_I16 || t == OMMA_I32 || t == OMMA_I64;
+}
+static bool is_int(omma_dtype t) {
+    return is_signed(t) || t == OMMA_U8 || t == OMMA_U16 || t == OMMA_U32 || t == OMMA_U64;
+}
 
 /* One unit in the last place of 1, for comparing. */
 static double unit(omma_dtype t) {
-    return t == OMMA_F64 ? 0x1p-50 : t == OMMA_F32 ? 0x1p-20 : t == OMMA_F16 ? 0x1p-10 : t == OMMA_BF16 ? 0x1p-7 : 0;
+    return t == OMMA_F64    ? 0x1p-50
+           : t == OMMA_F32  ? 0x1p-20
+           : t == OMMA_F16  ? 0x1p-10
+           : t == OMMA_BF16 ? 0x1p-7
+                            : 0;
 }
 
 static void same(const char *what, omma_dtype t, double got, double want) {
-    if (isnan(want) ? isnan(got) : got == want || fabs(got - want) <= 2 * unit(t) * fmax(1, fabs(want))) return;
+    if (isnan(want) ? isnan(got)
+                    : got == want || fabs(got - want) <= 2 * unit(t) * fmax(1, fabs(want)))
+        return;
     fail_msg("%s on %s: %.9g, not %.9g", what, omma_dtype_name(t), got, want);
 }
 
@@ -33,8 +49,12 @@ static void put(optest *t, omma_dtype type, const double *v, int64_t n) {
     optest_put(t, false, type, raw, 1, &n);
 }
 
-static double in_at(const optest *t, int k, int64_t i) { return omma_get_number(t->in[k]->dtype, t->in[k]->mem, i); }
-static double out_at(const optest *t, int64_t i) { return omma_get_number(t->out[0].dtype, t->out[0].data, i); }
+static double in_at(const optest *t, int k, int64_t i) {
+    return omma_get_number(t->in[k]->dtype, t->in[k]->mem, i);
+}
+static double out_at(const optest *t, int64_t i) {
+    return omma_get_number(t->out[0].dtype, t->out[0].data, i);
+}
 
 /* As optest_try with one output that lies on input `on` (-1: on its own). */
 static omma_status try_on(optest *t, int on, int threads) {
@@ -45,14 +65,15 @@ static omma_status try_on(optest *t, int on, int threads) {
     omma_node_set_output(n, 0, omma_graph_value(t->g, "y"));
     omma_build b = {.arena = &t->arena, .err = &t->err, .kern = omma_kernels_best()};
     OMMA_TRY(op->infer(&b, n));
-    n->out[0]->mem = on < 0 ? omma_arena_alloc(&t->arena, omma_value_bytes(n->out[0])) : n->in[on]->mem;
+    n->out[0]->mem =
+        on < 0 ? omma_arena_alloc(&t->arena, omma_value_bytes(n->out[0])) : n->in[on]->mem;
     omma_exec x = {.threads = threads, .kern = b.kern, .err = &t->err};
     OMMA_TRY(op->run(&x, n));
     t->out[0] = omma_value_tensor(n->out[0]);
     return OMMA_OK;
 }
 
-/* --- unary ---------------------------------------------------------------------------------- */
+/* --- unary -------------------------------------------------------------------- */
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double softplus(double x) { return x > 30 ? x : log1p(exp(x)); }
@@ -65,7 +86,9 @@ static double r_mish(double x) { return x * tanh(softplus(x)); }
 static double r_neg(double x) { return -x; }
 static double r_reciprocal(double x) { return 1 / x; }
 static double r_relu(double x) { return x < 0 ? 0 : x; }
-static double r_selu(double x) { return (double)1.05070102f * (x > 0 ? x : (double)1.67326319f * expm1(x)); }
+static double r_selu(double x) {
+    return (double)1.05070102f * (x > 0 ? x : (double)1.67326319f * expm1(x));
+}
 static double r_sign(double x) { return (x > 0) - (x < 0); }
 static double r_softsign(double x) { return x / (1 + fabs(x)); }
 static double r_thresholded(double x) { return x > 1 ? x : 0; }
@@ -73,17 +96,38 @@ static double r_thresholded(double x) { return x > 1 ? x : 0; }
 static const struct {
     const char *op;
     double (*f)(double);
-} unaries[] = {
-    {"Abs", fabs}, {"Ceil", ceil}, {"Cos", cos}, {"Elu", r_elu}, {"Erf", erf}, {"Exp", exp}, {"Floor", floor},
-    {"Gelu", r_gelu}, {"HardSigmoid", r_hard_sigmoid}, {"HardSwish", r_hard_swish}, {"LeakyRelu", r_leaky},
-    {"Log", log}, {"Mish", r_mish}, {"Neg", r_neg}, {"Reciprocal", r_reciprocal}, {"Relu", r_relu},
-    {"Round", rint}, {"Selu", r_selu}, {"Sigmoid", sigmoid}, {"Sign", r_sign}, {"Sin", sin},
-    {"Softplus", softplus}, {"Softsign", r_softsign}, {"Sqrt", sqrt}, {"Tan", tan}, {"Tanh", tanh},
-    {"ThresholdedRelu", r_thresholded}};
+} unaries[] = {{"Abs", fabs},
+               {"Ceil", ceil},
+               {"Cos", cos},
+               {"Elu", r_elu},
+               {"Erf", erf},
+               {"Exp", exp},
+               {"Floor", floor},
+               {"Gelu", r_gelu},
+               {"HardSigmoid", r_hard_sigmoid},
+               {"HardSwish", r_hard_swish},
+               {"LeakyRelu", r_leaky},
+               {"Log", log},
+               {"Mish", r_mish},
+               {"Neg", r_neg},
+               {"Reciprocal", r_reciprocal},
+               {"Relu", r_relu},
+               {"Round", rint},
+               {"Selu", r_selu},
+               {"Sigmoid", sigmoid},
+               {"Sign", r_sign},
+               {"Sin", sin},
+               {"Softplus", softplus},
+               {"Softsign", r_softsign},
+               {"Sqrt", sqrt},
+               {"Tan", tan},
+               {"Tanh", tanh},
+               {"ThresholdedRelu", r_thresholded}};
 
 static void unary_floats(void **state) {
     (void)state;
-    const double x[] = {-7, -3.5, -2.5, -1, -0.75, -0.5, -0.1, 0, 0.1, 0.5, 0.75, 1, 1.5, 2.5, 3.5, 6, 8};
+    const double x[] = {-7,  -3.5, -2.5, -1,  -0.75, -0.5, -0.1, 0, 0.1,
+                        0.5, 0.75, 1,    1.5, 2.5,   3.5,  6,    8};
     const int n = (int)(sizeof x / sizeof *x);
     for (size_t k = 0; k < sizeof unaries / sizeof *unaries; k++)
         for (int f = 0; f < N_FLOATS; f++) {
@@ -91,7 +135,8 @@ static void unary_floats(void **state) {
             put(t, floats[f], x, n);
             const omma_tensor *y = optest_run(t, 1);
             assert_int_equal(y->dtype, floats[f]);
-            for (int i = 0; i < n; i++) same(t->op, floats[f], out_at(t, i), unaries[k].f(in_at(t, 0, i)));
+            for (int i = 0; i < n; i++)
+                same(t->op, floats[f], out_at(t, i), unaries[k].f(in_at(t, 0, i)));
             optest_free(t);
         }
 }
@@ -110,9 +155,11 @@ static void unary_edges(void **state) {
     const struct {
         const char *op;
         double plus, minus;
-    } limits[] = {{"Relu", INFINITY, 0}, {"Sigmoid", 1, 0}, {"Tanh", 1, -1}, {"Erf", 1, -1}, {"Exp", INFINITY, 0},
-                  {"Softplus", INFINITY, 0}, {"Elu", INFINITY, -1}, {"HardSigmoid", 1, 0}, {"Sign", 1, -1},
-                  {"Reciprocal", 0, 0}, {"Abs", INFINITY, INFINITY}, {"LeakyRelu", INFINITY, -INFINITY}};
+    } limits[] = {
+        {"Relu", INFINITY, 0}, {"Sigmoid", 1, 0},           {"Tanh", 1, -1},
+        {"Erf", 1, -1},        {"Exp", INFINITY, 0},        {"Softplus", INFINITY, 0},
+        {"Elu", INFINITY, -1}, {"HardSigmoid", 1, 0},       {"Sign", 1, -1},
+        {"Reciprocal", 0, 0},  {"Abs", INFINITY, INFINITY}, {"LeakyRelu", INFINITY, -INFINITY}};
     for (size_t k = 0; k < sizeof limits / sizeof *limits; k++)
         for (int f = 0; f < N_FLOATS; f++) {
             optest *t = optest_new(limits[k].op, 22);
@@ -157,7 +204,8 @@ static void unary_ints(void **state) {
     optest_free(t);
 }
 
-static void expect_f32(const char *op, int opset, const char *attr, const char *s, const float *x, const float *y, int64_t n) {
+static void expect_f32(const char *op, int opset, const char *attr, const char *s, const float *x,
+                       const float *y, int64_t n) {
     optest *t = optest_new(op, opset);
     optest_f32(t, x, &n, 1);
     if (attr) optest_string(t, attr, s);
@@ -172,10 +220,12 @@ static void published_values(void **state) {
     (void)state;
     expect_f32("Gelu", 20, NULL, NULL, (float[]){-1, -.5f, .5f, 1, 2},
                (float[]){-.15865529f, -.15426879f, .34573120f, .84134471f, 1.95449996f}, 5);
-    expect_f32("Gelu", 20, "approximate", "none", (float[]){-1, 2}, (float[]){-.15865529f, 1.95449996f}, 2);
+    expect_f32("Gelu", 20, "approximate", "none", (float[]){-1, 2},
+               (float[]){-.15865529f, 1.95449996f}, 2);
     expect_f32("Gelu", 20, "approximate", "tanh", (float[]){-1, 0, 1, 2},
                (float[]){-.15880801f, 0, .84119199f, 1.95459769f}, 4);
-    expect_f32("Round", 11, NULL, NULL, (float[]){.1f, .5f, .9f, 1.2f, 1.5f, 1.8f, 2.3f, 2.5f, 2.7f, -1.1f, -1.5f, -2.5f},
+    expect_f32("Round", 11, NULL, NULL,
+               (float[]){.1f, .5f, .9f, 1.2f, 1.5f, 1.8f, 2.3f, 2.5f, 2.7f, -1.1f, -1.5f, -2.5f},
                (float[]){0, 0, 1, 1, 2, 2, 2, 2, 3, -1, -2, -2}, 12);
     expect_f32("HardSwish", 14, NULL, NULL, (float[]){-4, -3, -1, 0, 1, 3, 4},
                (float[]){0, 0, -1 / 3.f, 0, 2 / 3.f, 3, 4}, 7);
@@ -192,11 +242,14 @@ static void attributes(void **state) {
         const char *op, *b;
         float alpha, beta;
         double want[4];
-    } c[] = {{"LeakyRelu", NULL, 0.5f, 0, {-2, -.5, 0, 3}},   {"LeakyRelu", NULL, 2, 0, {-8, -2, 0, 3}},
-             {"LeakyRelu", NULL, 0, 0, {0, 0, 0, 3}},         {"LeakyRelu", NULL, -1, 0, {4, 1, 0, 3}},
+    } c[] = {{"LeakyRelu", NULL, 0.5f, 0, {-2, -.5, 0, 3}},
+             {"LeakyRelu", NULL, 2, 0, {-8, -2, 0, 3}},
+             {"LeakyRelu", NULL, 0, 0, {0, 0, 0, 3}},
+             {"LeakyRelu", NULL, -1, 0, {4, 1, 0, 3}},
              {"Elu", NULL, 2, 0, {-1.96336872222253164, -1.26424111765711536, 0, 3}},
              {"HardSigmoid", "beta", 0.25f, 0.25f, {0, 0, .25, 1}},
-             {"ThresholdedRelu", NULL, -2, 0, {0, -1, 0, 3}}, {"Selu", "gamma", 1, 2, {-1.96336872222253164, -1.26424111765711536, 0, 6}}};
+             {"ThresholdedRelu", NULL, -2, 0, {0, -1, 0, 3}},
+             {"Selu", "gamma", 1, 2, {-1.96336872222253164, -1.26424111765711536, 0, 6}}};
     for (size_t k = 0; k < sizeof c / sizeof *c; k++)
         for (int f = 0; f < N_FLOATS; f++) {
             optest *t = optest_new(c[k].op, 22);
@@ -316,7 +369,7 @@ static void identity_and_dropout(void **state) {
         }
 }
 
-/* --- Cast ------------------------------------------------------------------------------------- */
+/* --- Cast --------------------------------------------------------------------- */
 
 static void cast(omma_dtype from, omma_dtype to, const void *x, const void *want, int64_t n) {
     optest *t = optest_new("Cast", 13);
@@ -326,8 +379,9 @@ static void cast(omma_dtype from, omma_dtype to, const void *x, const void *want
     assert_int_equal(y->dtype, to);
     if (memcmp(y->data, want, (size_t)n * omma_dtype_size(to)))
         for (int64_t i = 0; i < n; i++)
-            fail_msg("%s to %s, number %lld: %.9g, not %.9g", omma_dtype_name(from), omma_dtype_name(to), (long long)i,
-                     omma_get_number(to, y->data, i), omma_get_number(to, want, i));
+            fail_msg("%s to %s, number %lld: %.9g, not %.9g", omma_dtype_name(from),
+                     omma_dtype_name(to), (long long)i, omma_get_number(to, y->data, i),
+                     omma_get_number(to, want, i));
     optest_free(t);
 }
 
@@ -345,24 +399,36 @@ static void casts(void **state) {
     const float f[] = {-1.9f, 1.9f, 300, -300, NAN, INFINITY, -INFINITY, 3e9f, -3e9f, 1e19f};
     cast(OMMA_F32, OMMA_I8, f, (int8_t[]){-1, 1, 127, -128, 0, 127, -128, 127, -128, 127}, 10);
     cast(OMMA_F32, OMMA_U8, f, (uint8_t[]){0, 1, 255, 0, 0, 255, 0, 255, 0, 255}, 10);
-    cast(OMMA_F32, OMMA_I32, f, (int32_t[]){-1, 1, 300, -300, 0, INT32_MAX, INT32_MIN, INT32_MAX, INT32_MIN, INT32_MAX}, 10);
-    cast(OMMA_F32, OMMA_I64, f, (int64_t[]){-1, 1, 300, -300, 0, INT64_MAX, INT64_MIN, 3000000000, -3000000000, INT64_MAX}, 10);
-    cast(OMMA_F32, OMMA_U64, f, (uint64_t[]){0, 1, 300, 0, 0, UINT64_MAX, 0, 3000000000, 0, 9999999980506447872u}, 10);
-    cast(OMMA_F32, OMMA_BOOL, (float[]){0, -0.f, .1f, NAN, -INFINITY}, (uint8_t[]){0, 0, 1, 1, 1}, 5);
+    cast(OMMA_F32, OMMA_I32, f,
+         (int32_t[]){-1, 1, 300, -300, 0, INT32_MAX, INT32_MIN, INT32_MAX, INT32_MIN, INT32_MAX},
+         10);
+    cast(OMMA_F32, OMMA_I64, f,
+         (int64_t[]){-1, 1, 300, -300, 0, INT64_MAX, INT64_MIN, 3000000000, -3000000000, INT64_MAX},
+         10);
+    cast(OMMA_F32, OMMA_U64, f,
+         (uint64_t[]){0, 1, 300, 0, 0, UINT64_MAX, 0, 3000000000, 0, 9999999980506447872u}, 10);
+    cast(OMMA_F32, OMMA_BOOL, (float[]){0, -0.f, .1f, NAN, -INFINITY}, (uint8_t[]){0, 0, 1, 1, 1},
+         5);
     cast(OMMA_BOOL, OMMA_F32, (uint8_t[]){0, 1, 7}, (float[]){0, 1, 1}, 3);
     cast(OMMA_I32, OMMA_U8, (int32_t[]){-1, 256, 511, 65}, (uint8_t[]){255, 0, 255, 65}, 4);
     cast(OMMA_I64, OMMA_I8, (int64_t[]){128, -129, 1000}, (int8_t[]){-128, 127, -24}, 3);
     cast(OMMA_I64, OMMA_I32, (int64_t[]){INT64_MAX, 1ll << 31}, (int32_t[]){-1, INT32_MIN}, 2);
     cast(OMMA_U64, OMMA_F32, (uint64_t[]){UINT64_MAX, 16777217}, (float[]){0x1p64f, 16777216}, 2);
     /* one rounding only: 2^60 + 2^36 + 1 is above the tie between two floats */
-    cast(OMMA_I64, OMMA_F32, (int64_t[]){(1ll << 60) + (1ll << 36) + 1}, (float[]){0x1p60f + 0x1p37f}, 1);
+    cast(OMMA_I64, OMMA_F32, (int64_t[]){(1ll << 60) + (1ll << 36) + 1},
+         (float[]){0x1p60f + 0x1p37f}, 1);
     /* 1, 65504, the tie to infinity, the smallest subnormal, half of it, NaN */
-    cast(OMMA_F32, OMMA_F16, (float[]){1, 65504, 65519.9f, 65520, 0x1p-24f, 0x1p-25f, -2, 1.00048828125f, 1.00146484375f},
+    cast(OMMA_F32, OMMA_F16,
+         (float[]){1, 65504, 65519.9f, 65520, 0x1p-24f, 0x1p-25f, -2, 1.00048828125f,
+                   1.00146484375f},
          (uint16_t[]){0x3c00, 0x7bff, 0x7bff, 0x7c00, 1, 0, 0xc000, 0x3c00, 0x3c02}, 9);
-    cast(OMMA_F32, OMMA_BF16, (float[]){1, 1.00390625f, 1.01171875f, -INFINITY}, (uint16_t[]){0x3f80, 0x3f80, 0x3f82, 0xff80}, 4);
+    cast(OMMA_F32, OMMA_BF16, (float[]){1, 1.00390625f, 1.01171875f, -INFINITY},
+         (uint16_t[]){0x3f80, 0x3f80, 0x3f82, 0xff80}, 4);
     /* just above a tie of float16 and bfloat16, closer than float can say */
-    cast(OMMA_F64, OMMA_F16, (double[]){1 + 0x1p-11 + 0x1p-40, -1 - 0x1p-11 - 0x1p-40, 1 + 0x1p-11}, (uint16_t[]){0x3c01, 0xbc01, 0x3c00}, 3);
-    cast(OMMA_F64, OMMA_BF16, (double[]){1 + 0x1p-8 + 0x1p-40, 1e300, 1e-300}, (uint16_t[]){0x3f81, 0x7f80, 0}, 3);
+    cast(OMMA_F64, OMMA_F16, (double[]){1 + 0x1p-11 + 0x1p-40, -1 - 0x1p-11 - 0x1p-40, 1 + 0x1p-11},
+         (uint16_t[]){0x3c01, 0xbc01, 0x3c00}, 3);
+    cast(OMMA_F64, OMMA_BF16, (double[]){1 + 0x1p-8 + 0x1p-40, 1e300, 1e-300},
+         (uint16_t[]){0x3f81, 0x7f80, 0}, 3);
     const int bad[] = {0, OMMA_STRING, 14, 17, 31, 32, 1000, -1};
     for (int k = 0; k < 8; k++) {
         optest *t = optest_new("Cast", 13);
@@ -373,7 +439,7 @@ static void casts(void **state) {
     }
 }
 
-/* --- binary --------------------------------------------------------------------------------------- */
+/* --- binary ------------------------------------------------------------------- */
 
 static double b_add(double x, double z) { return x + z; }
 static double b_sub(double x, double z) { return x - z; }
@@ -395,14 +461,17 @@ static const struct {
     const char *op;
     double (*f)(double, double);
     bool floats, ints;
-} pairs[] = {{"Add", b_add, 1, 1}, {"Sub", b_sub, 1, 1}, {"Mul", b_mul, 1, 1}, {"Div", b_div, 1, 1}, {"Pow", b_pow, 1, 1},
-             {"Mod", b_mod, 0, 1}, {"PRelu", b_prelu, 1, 1}, {"Max", b_max, 1, 1}, {"Min", b_min, 1, 1},
-             {"Sum", b_add, 1, 0}, {"Mean", b_mean, 1, 0}, {"Equal", b_eq, 1, 1}, {"Greater", b_gt, 1, 1},
-             {"GreaterOrEqual", b_ge, 1, 1}, {"Less", b_lt, 1, 1}, {"LessOrEqual", b_le, 1, 1}};
+} pairs[] = {{"Add", b_add, 1, 1},       {"Sub", b_sub, 1, 1},           {"Mul", b_mul, 1, 1},
+             {"Div", b_div, 1, 1},       {"Pow", b_pow, 1, 1},           {"Mod", b_mod, 0, 1},
+             {"PRelu", b_prelu, 1, 1},   {"Max", b_max, 1, 1},           {"Min", b_min, 1, 1},
+             {"Sum", b_add, 1, 0},       {"Mean", b_mean, 1, 0},         {"Equal", b_eq, 1, 1},
+             {"Greater", b_gt, 1, 1},    {"GreaterOrEqual", b_ge, 1, 1}, {"Less", b_lt, 1, 1},
+             {"LessOrEqual", b_le, 1, 1}};
 
 static void pairs_of_types(void **state) {
     (void)state;
-    const double x[] = {7, 6, 5, 4, 3, 9, 1, 0, -4, -7, -7, 2}, z[] = {2, 3, 4, 4, 2, 1, 5, 3, 3, 2, 3, 2};
+    const double x[] = {7, 6, 5, 4, 3, 9, 1, 0, -4, -7, -7, 2},
+                 z[] = {2, 3, 4, 4, 2, 1, 5, 3, 3, 2, 3, 2};
     for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++)
         for (int f = 0; f < N_ALL - 1; f++) {
             const bool whole = is_int(all[f]);
@@ -509,7 +578,8 @@ static void powers(void **state) {
                 put(t, all[a], x, 5);
                 put(t, all[e], one ? &z[1] : z, one ? 1 : 5);
                 assert_int_equal(optest_run(t, 1)->dtype, all[a]);
-                for (int i = 0; i < 5; i++) same("Pow", all[a], out_at(t, i), pow(x[i], one ? 2 : z[i]));
+                for (int i = 0; i < 5; i++)
+                    same("Pow", all[a], out_at(t, i), pow(x[i], one ? 2 : z[i]));
                 optest_free(t);
             }
     optest *t = optest_new("Pow", 13); /* negative exponents of integers */
@@ -542,10 +612,14 @@ static void variadic(void **state) {
                     const double v[3] = {i + 1, 9 - i, i % 2 ? 7 : 3};
                     put(t, all[f], v, 3);
                     for (int c = 0; c < 3; c++)
-                        want[c] = !i ? v[c] : k == 0 ? fmax(want[c], v[c]) : k == 1 ? fmin(want[c], v[c]) : want[c] + v[c];
+                        want[c] = !i       ? v[c]
+                                  : k == 0 ? fmax(want[c], v[c])
+                                  : k == 1 ? fmin(want[c], v[c])
+                                           : want[c] + v[c];
                 }
                 optest_run(t, 1);
-                for (int c = 0; c < 3; c++) same(ops[k], all[f], out_at(t, c), k == 3 ? want[c] / n : want[c]);
+                for (int c = 0; c < 3; c++)
+                    same(ops[k], all[f], out_at(t, c), k == 3 ? want[c] / n : want[c]);
                 optest_free(t);
             }
     for (int k = 0; k < 2; k++)
@@ -580,7 +654,7 @@ static void wheres(void **state) {
     optest_free(t);
 }
 
-/* --- broadcasting --------------------------------------------------------------------------------- */
+/* --- broadcasting ------------------------------------------------------------- */
 
 static uint32_t seed = 1;
 static int rnd(int n) {
@@ -632,11 +706,16 @@ static void broadcasting(void **state) {
         optest_run(t, 1);
         const int64_t count = omma_tensor_count(&t->out[0]);
         for (int64_t i = 0; i < count; i++) {
-            const double a = spread_at(t, 0, i), b = spread_at(t, 1, i), c = n > 2 ? spread_at(t, 2, i) : 0;
-            double want = o == 0 ? a - b : o == 1 ? a < b : o == 2 ? (a != 0 ? b : c) : o == 3 ? fmax(fmax(a, b), c) : a + b + c;
+            const double a = spread_at(t, 0, i), b = spread_at(t, 1, i),
+                         c = n > 2 ? spread_at(t, 2, i) : 0;
+            double want = o == 0   ? a - b
+                          : o == 1 ? a < b
+                          : o == 2 ? (a != 0 ? b : c)
+                          : o == 3 ? fmax(fmax(a, b), c)
+                                   : a + b + c;
             if (out_at(t, i) != want)
-                fail_msg("round %d, %s of rank %d on %s at %lld: %g, not %g", round, ops[o], rank, omma_dtype_name(type),
-                         (long long)i, out_at(t, i), want);
+                fail_msg("round %d, %s of rank %d on %s at %lld: %g, not %g", round, ops[o], rank,
+                         omma_dtype_name(type), (long long)i, out_at(t, i), want);
         }
         optest_free(t);
     }
@@ -664,7 +743,8 @@ static void shapes_that_do_not_fit(void **state) {
     optest_f32(t, (float[3]){0}, OPTEST_DIMS(3));
     assert_int_equal(optest_try(t, 1, 1), OMMA_E_SHAPE);
     optest_free(t);
-    const char *ops[] = {"Add", "Relu", "Where", "Clip", "Cast", "Not", "Dropout", "Pow", "Identity", "Mod"};
+    const char *ops[] = {"Add", "Relu",    "Where", "Clip",     "Cast",
+                         "Not", "Dropout", "Pow",   "Identity", "Mod"};
     for (int k = 0; k < 10; k++) { /* required inputs left out */
         t = optest_new(ops[k], 13);
         for (int i = 0; i < 3; i++) optest_skip(t);
@@ -682,7 +762,7 @@ static void shapes_that_do_not_fit(void **state) {
     optest_free(t);
 }
 
-/* --- in place, threads, unwanted ------------------------------------------------------------------- */
+/* --- in place, threads, unwanted ---------------------------------------------- */
 
 static void in_place(void **state) {
     (void)state;
@@ -690,12 +770,15 @@ static void in_place(void **state) {
         const char *op;
         int n, on;
         omma_dtype type;
-    } c[] = {{"Relu", 1, 0, OMMA_F32}, {"Gelu", 1, 0, OMMA_F32}, {"LeakyRelu", 1, 0, OMMA_F32}, {"HardSigmoid", 1, 0, OMMA_F16},
-             {"Mish", 1, 0, OMMA_F64}, {"Neg", 1, 0, OMMA_I8}, {"Clip", 1, 0, OMMA_F32}, {"Not", 1, 0, OMMA_BOOL},
-             {"Sub", 2, 0, OMMA_F32}, {"Sub", 2, 1, OMMA_F32}, {"Sub", 2, 1, OMMA_F16}, {"Sub", 2, 1, OMMA_I32},
-             {"And", 2, 1, OMMA_BOOL}, {"Equal", 2, 0, OMMA_BOOL}, {"Pow", 2, 0, OMMA_F32}, {"Pow", 2, 1, OMMA_BF16},
-             {"Sum", 3, 2, OMMA_F32}, {"Sum", 4, 1, OMMA_F16}, {"Mean", 3, 2, OMMA_F64}, {"Max", 5, 3, OMMA_I64},
-             {"Where", 3, 1, OMMA_F32}, {"Where", 3, 2, OMMA_I64}, {"Where", 3, 0, OMMA_BOOL}, {"Cast", 1, 0, OMMA_F32}};
+    } c[] = {
+        {"Relu", 1, 0, OMMA_F32},        {"Gelu", 1, 0, OMMA_F32},   {"LeakyRelu", 1, 0, OMMA_F32},
+        {"HardSigmoid", 1, 0, OMMA_F16}, {"Mish", 1, 0, OMMA_F64},   {"Neg", 1, 0, OMMA_I8},
+        {"Clip", 1, 0, OMMA_F32},        {"Not", 1, 0, OMMA_BOOL},   {"Sub", 2, 0, OMMA_F32},
+        {"Sub", 2, 1, OMMA_F32},         {"Sub", 2, 1, OMMA_F16},    {"Sub", 2, 1, OMMA_I32},
+        {"And", 2, 1, OMMA_BOOL},        {"Equal", 2, 0, OMMA_BOOL}, {"Pow", 2, 0, OMMA_F32},
+        {"Pow", 2, 1, OMMA_BF16},        {"Sum", 3, 2, OMMA_F32},    {"Sum", 4, 1, OMMA_F16},
+        {"Mean", 3, 2, OMMA_F64},        {"Max", 5, 3, OMMA_I64},    {"Where", 3, 1, OMMA_F32},
+        {"Where", 3, 2, OMMA_I64},       {"Where", 3, 0, OMMA_BOOL}, {"Cast", 1, 0, OMMA_F32}};
     for (size_t k = 0; k < sizeof c / sizeof *c; k++)
         for (int long_rows = 0; long_rows < 2; long_rows++) {
             optest *t[2];
@@ -705,13 +788,17 @@ static void in_place(void **state) {
                 seed = 7;
                 for (int i = 0; i < c[k].n; i++) {
                     const int64_t other[3] = {i % 2 ? 3 : 1, i % 2 ? 1 : 5, i == 4 ? 1 : dims[2]};
-                    put_random(t[copy], !strcmp(c[k].op, "Where") && !i ? OMMA_BOOL : c[k].type, 3, i == c[k].on ? dims : other);
+                    put_random(t[copy], !strcmp(c[k].op, "Where") && !i ? OMMA_BOOL : c[k].type, 3,
+                               i == c[k].on ? dims : other);
                 }
                 optest_int(t[copy], "to", c[k].type);
-                if (try_on(t[copy], copy ? c[k].on : -1, 2)) fail_msg("%s: %s", c[k].op, t[copy]->err.message);
+                if (try_on(t[copy], copy ? c[k].on : -1, 2))
+                    fail_msg("%s: %s", c[k].op, t[copy]->err.message);
             }
-            const size_t bytes = (size_t)omma_tensor_count(&t[0]->out[0]) * omma_dtype_size(t[0]->out[0].dtype);
-            if (memcmp(t[0]->out[0].data, t[1]->out[0].data, bytes)) fail_msg("%s in place on input %d differs", c[k].op, c[k].on);
+            const size_t bytes =
+                (size_t)omma_tensor_count(&t[0]->out[0]) * omma_dtype_size(t[0]->out[0].dtype);
+            if (memcmp(t[0]->out[0].data, t[1]->out[0].data, bytes))
+                fail_msg("%s in place on input %d differs", c[k].op, c[k].on);
             optest_free(t[0]);
             optest_free(t[1]);
         }
@@ -731,7 +818,8 @@ static void threads(void **state) {
             if (n > 1) put_random(t[i], OMMA_F32, 1, (int64_t[]){1533});
             if (n > 2) put_random(t[i], OMMA_F32, 2, (int64_t[]){70, 1});
             assert_int_equal(optest_try(t[i], 1, i == 0 ? 1 : i == 1 ? 2 : 7), OMMA_OK);
-            assert_memory_equal(t[0]->out[0].data, t[i]->out[0].data, (size_t)omma_tensor_count(&t[i]->out[0]) * 4);
+            assert_memory_equal(t[0]->out[0].data, t[i]->out[0].data,
+                                (size_t)omma_tensor_count(&t[i]->out[0]) * 4);
         }
         for (int i = 0; i < 3; i++) optest_free(t[i]);
     }
@@ -744,9 +832,11 @@ static void small(void **state) {
         const char *op;
         int n;
         omma_dtype type;
-    } c[] = {{"Exp", 1, OMMA_F32}, {"Round", 1, OMMA_F16}, {"Gelu", 1, OMMA_F32}, {"Clip", 1, OMMA_F32}, {"IsNaN", 1, OMMA_F32},
-             {"Not", 1, OMMA_BOOL}, {"Dropout", 1, OMMA_F32}, {"Cast", 1, OMMA_F32}, {"Add", 2, OMMA_F32}, {"Div", 2, OMMA_I32},
-             {"Equal", 2, OMMA_BOOL}, {"Pow", 2, OMMA_F64}, {"Where", 3, OMMA_BOOL}, {"Max", 1, OMMA_F32}, {"Mean", 3, OMMA_F32}};
+    } c[] = {{"Exp", 1, OMMA_F32},     {"Round", 1, OMMA_F16},  {"Gelu", 1, OMMA_F32},
+             {"Clip", 1, OMMA_F32},    {"IsNaN", 1, OMMA_F32},  {"Not", 1, OMMA_BOOL},
+             {"Dropout", 1, OMMA_F32}, {"Cast", 1, OMMA_F32},   {"Add", 2, OMMA_F32},
+             {"Div", 2, OMMA_I32},     {"Equal", 2, OMMA_BOOL}, {"Pow", 2, OMMA_F64},
+             {"Where", 3, OMMA_BOOL},  {"Max", 1, OMMA_F32},    {"Mean", 3, OMMA_F32}};
     for (size_t k = 0; k < sizeof c / sizeof *c; k++)
         for (int how = 0; how < 3; how++) {
             optest *t = optest_new(c[k].op, 20);
@@ -790,12 +880,16 @@ static void columns(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unary_floats), cmocka_unit_test(unary_edges), cmocka_unit_test(unary_ints),
-        cmocka_unit_test(published_values), cmocka_unit_test(attributes), cmocka_unit_test(clip), cmocka_unit_test(bools),
-        cmocka_unit_test(identity_and_dropout), cmocka_unit_test(casts), cmocka_unit_test(pairs_of_types),
-        cmocka_unit_test(int_edges), cmocka_unit_test(powers), cmocka_unit_test(variadic), cmocka_unit_test(wheres),
-        cmocka_unit_test(broadcasting), cmocka_unit_test(shapes_that_do_not_fit), cmocka_unit_test(in_place),
-        cmocka_unit_test(threads), cmocka_unit_test(small), cmocka_unit_test(columns),
+        cmocka_unit_test(unary_floats), cmocka_unit_test(unary_edges),
+        cmocka_unit_test(unary_ints),   cmocka_unit_test(published_values),
+        cmocka_unit_test(attributes),   cmocka_unit_test(clip),
+        cmocka_unit_test(bools),        cmocka_unit_test(identity_and_dropout),
+        cmocka_unit_test(casts),        cmocka_unit_test(pairs_of_types),
+        cmocka_unit_test(int_edges),    cmocka_unit_test(powers),
+        cmocka_unit_test(variadic),     cmocka_unit_test(wheres),
+        cmocka_unit_test(broadcasting), cmocka_unit_test(shapes_that_do_not_fit),
+        cmocka_unit_test(in_place),     cmocka_unit_test(threads),
+        cmocka_unit_test(small),        cmocka_unit_test(columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

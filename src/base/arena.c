@@ -34,10 +34,14 @@ static _Atomic uint64_t mem_fail;
 uint64_t omma_mem_calls(void) { return atomic_load(&mem_calls); }
 void omma_mem_fail_at(uint64_t k) { atomic_store(&mem_fail, k ? atomic_load(&mem_calls) + k : 0); }
 
+/* Count a request; false when it is the one that a test wants to fail. */
+static bool granted(void) {
+    return atomic_fetch_add(&mem_calls, 1) + 1 != atomic_load(&mem_fail);
+}
+
 void *omma_mem_alloc_raw(size_t n) {
-    uint64_t call = atomic_fetch_add(&mem_calls, 1) + 1;
-    if (call == atomic_load(&mem_fail)) return NULL;
     size_t size;
+    if (!granted()) return NULL;
     if (!omma_align_up(n ? n : 1, ALIGN, &size) || size > (size_t)PTRDIFF_MAX) return NULL;
     return aligned_alloc(ALIGN, size);
 }
@@ -97,6 +101,7 @@ static omma_block *block_new(omma_arena *a, size_t size) {
 
 void *omma_arena_alloc(omma_arena *a, size_t n) {
     size_t need;
+    if (!granted()) return NULL;
     if (!omma_align_up(n ? n : 1, ALIGN, &need)) return NULL;
     omma_block *b = a->head;
     if (!b || b->size - b->used < need) {

@@ -62,8 +62,8 @@ void omma_mem_free(void *p);
 /* As omma_mem_alloc, but what the memory holds is anything: for large working memory. */
 void *omma_mem_alloc_raw(size_t n);
 
-/* Test hooks: calls to omma_mem_alloc so far, and the call (counted from now, 1 = next)
- * that shall fail; 0 = none. */
+/* Test hooks: requests for memory so far, of arenas and through omma_mem_alloc, and the
+ * request (counted from now, 1 = next) that shall fail; 0 = none. */
 uint64_t omma_mem_calls(void);
 void omma_mem_fail_at(uint64_t k);
 

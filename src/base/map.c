@@ -1,21 +1,22 @@
-/* map.c - open addressing with FNV-1a; see map.h. The seed is fixed: a file whose names
- * collide on purpose costs time quadratic in its own names, which the file's size bounds;
- * the mixing step makes such files hard to write by accident. */
+/* map.c - open addressing with FNV-1a; see map.h. The hash starts from the map's
+ * address, which differs from run to run: nobody can write a file whose names all collide. */
 #include "base/map.h"
 
 #include <string.h>
 
-static size_t hash(const char *s) {
-    uint64_t h = 0xcbf29ce484222325u;
+static size_t hash(const omma_map *m, const char *s) {
+    uint64_t h = 0xcbf29ce484222325u ^ m->seed;
     for (; *s; s++) h = (h ^ (unsigned char)*s) * 0x100000001b3u;
     h ^= h >> 32;
     return (size_t)(h * 0x9e3779b97f4a7c15u >> 16);
 }
 
-void omma_map_init(omma_map *m, omma_arena *arena) { *m = (omma_map){.arena = arena}; }
+void omma_map_init(omma_map *m, omma_arena *arena) {
+    *m = (omma_map){.arena = arena, .seed = (uint64_t)(uintptr_t)m * 0x9e3779b97f4a7c15u};
+}
 
 static struct omma_map_slot *find(const omma_map *m, const char *name) {
-    size_t i = hash(name) & (m->cap - 1);
+    size_t i = hash(m, name) & (m->cap - 1);
     while (m->slots[i].name && strcmp(m->slots[i].name, name)) i = (i + 1) & (m->cap - 1);
     return &m->slots[i];
 }
@@ -25,7 +26,7 @@ void *omma_map_get(const omma_map *m, const char *name) {
 }
 
 static omma_status grow(omma_map *m) {
-    omma_map bigger = {.arena = m->arena, .count = m->count, .cap = m->cap ? m->cap * 2 : 64};
+    omma_map bigger = {.arena = m->arena, .seed = m->seed, .count = m->count, .cap = m->cap ? m->cap * 2 : 64};
     bigger.slots = omma_arena_array(m->arena, bigger.cap, sizeof *bigger.slots);
     if (!bigger.slots) return OMMA_E_NOMEM;
     for (size_t i = 0; i < m->cap; i++)

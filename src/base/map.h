@@ -11,6 +11,7 @@ typedef struct omma_map {
         const char *name;
         void *item;
     } *slots;
+    uint64_t seed;
     size_t count, cap; /* cap is a power of two, at most 3/4 full */
 } omma_map;
 

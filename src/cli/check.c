@@ -13,7 +13,9 @@ static const char help_text[] =
     "Reads the whole ONNX file, verifies its graph and works out every shape, without\n"
     "running it. Prints 'sound', or the first fault with the name and the byte offset\n"
     "where it is. Exit status 0 if all files are sound, 1 if not.\n\n"
-    "  -h, --help    this text\n";
+    "  -h, --help    this text\n\n"
+    "example:\n"
+    "  omma check downloaded.onnx && omma info downloaded.onnx\n";
 
 static int one(const char *path) {
     omma_error err;
@@ -21,9 +23,12 @@ static int one(const char *path) {
     omma_inspection x = {0};
     omma_status s = omma_model_open(&m, path, NULL, &err);
     if (!s) s = omma_inspect(&x, m, NULL, &err);
-    if (!s) printf("%s: sound: %d nodes, %lld parameters\n", path, m->graph->n_nodes, (long long)m->parameters);
+    if (!s) {
+        omma_cli_put_name(path, 0);
+        printf(": sound: %d nodes, %lld parameters\n", m->graph->n_nodes, (long long)m->parameters);
+    }
     else if (m && err.offset >= 0) {
-        fflush(stdout);
+        omma_cli_flush();
         fprintf(stderr, "omma check: %s (byte %lld)\n", err.message, (long long)err.offset);
     } else omma_cli_failed("check", &err);
     omma_inspection_free(&x);
@@ -36,7 +41,7 @@ int omma_cli_check(int argc, char **argv) {
     int want_help;
     int status = omma_cli_parse(argc, argv, NULL, 0, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
-    else if (!status && !args.count) status = omma_cli_misused("check", "which file?");
+    else if (!status && !args.count) status = omma_cli_misused("check", "no file given");
     else
         for (int i = 0; i < args.count && status != OMMA_EXIT_USAGE; i++)
             if (one(args.items[i])) status = OMMA_EXIT_FAILED;

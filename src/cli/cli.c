@@ -15,8 +15,16 @@
 
 #include "file/image.h"
 
+static int lost; /* errno of the first flush that failed */
+
+int omma_cli_flush(void) {
+    errno = 0;
+    if (fflush(stdout) && !lost) lost = errno;
+    return lost || ferror(stdout) ? -1 : 0;
+}
+
 int omma_cli_failed(const char *verb, const omma_error *err) {
-    fflush(stdout);
+    omma_cli_flush();
     fprintf(stderr, "omma %s: %s\n", verb, err->message);
     return OMMA_EXIT_FAILED;
 }
@@ -24,7 +32,7 @@ int omma_cli_failed(const char *verb, const omma_error *err) {
 int omma_cli_misused(const char *verb, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    fflush(stdout);
+    omma_cli_flush();
     fprintf(stderr, "omma %s: ", verb);
     vfprintf(stderr, fmt, ap);
     fprintf(stderr, "; try 'omma %s --help'\n", verb);
@@ -33,13 +41,32 @@ int omma_cli_misused(const char *verb, const char *fmt, ...) {
 }
 
 int omma_cli_finish(const char *verb, int status) {
-    errno = 0;
-    if (!fflush(stdout) && !ferror(stdout)) return status;
-    fprintf(stderr, "omma %s: cannot write the answer: %s\n", verb, strerror(errno ? errno : EIO));
+    if (!omma_cli_flush()) return status;
+    fprintf(stderr, "omma %s: cannot write the answer: %s\n", verb,
+            lost ? strerror(lost) : "the disk is full, or the reader is gone");
     return OMMA_EXIT_FAILED;
 }
 
+int omma_cli_json_end(const char *verb, omma_json_writer *w) {
+    omma_error err;
+    omma_status s = omma_json_writer_end(w, &err);
+    if (!s && !w->pretty) putchar('\n');
+    omma_json_writer_free(w);
+    return s && !omma_cli_flush() ? omma_cli_failed(verb, &err) : OMMA_EXIT_OK;
+}
+
+void omma_cli_put_name(const char *name, int width) {
+    int used = 0;
+    for (const unsigned char *s = (const unsigned char *)name; *s; s++) {
+        putchar(*s < 0x20 || *s == 0x7f ? '?' : *s);
+        used += (*s & 0xc0) != 0x80; /* UTF-8: not a byte that continues */
+    }
+    printf("%*s", used < width ? width - used : 0, "");
+}
+
 /* --- options ------------------------------------------------------------------- */
+
+enum { MOST_THREADS = 256 }; /* omma_options.threads */
 
 static const char *verb_of(char **argv) { return argv[0]; }
 
@@ -54,6 +81,8 @@ static const omma_cli_option *find_option(const omma_cli_option *o, int n, const
 static int take(char **argv, const omma_cli_option *o, const char *value) {
     char *end;
     errno = 0;
+    if (value && !*value)
+        return omma_cli_misused(verb_of(argv), "--%s wants a value, not an empty one", o->word);
     switch (o->kind) {
     case 'b': *(int *)o->target = 1; return 0;
     case 's': *(const char **)o->target = value; return 0;
@@ -62,10 +91,13 @@ static int take(char **argv, const omma_cli_option *o, const char *value) {
         l->items[l->count++] = value;
         return 0;
     }
+    case 't':
     case 'i': {
         long v = strtol(value, &end, 10);
         if (end == value || *end || errno || v < INT32_MIN || v > INT32_MAX)
             return omma_cli_misused(verb_of(argv), "--%s wants a whole number, not '%s'", o->word, value);
+        if (o->kind == 't' && (v < 1 || v > MOST_THREADS))
+            return omma_cli_misused(verb_of(argv), "--%s wants 1 to %d", o->word, MOST_THREADS);
         *(int *)o->target = (int)v;
         return 0;
     }
@@ -117,6 +149,7 @@ int omma_cli_parse(int argc, char **argv, const omma_cli_option *options, int n,
     bool ended = false;
     for (int i = 1, used; i < argc; i += used) {
         used = 1;
+        if (!*argv[i]) return omma_cli_misused(verb_of(argv), "argument %d is empty", i);
         if (ended || argv[i][0] != '-' || !argv[i][1]) rest->items[rest->count++] = argv[i];
         else if (!strcmp(argv[i], "--")) ended = true;
         else {
@@ -144,6 +177,18 @@ static void sort_from(omma_cli_files *f, int first) {
     if (f->count - first > 1) qsort(f->paths + first, (size_t)(f->count - first), sizeof *f->paths, by_name);
 }
 
+/* Drawn by omma, as omma_cli_output_path names it? A folder's pictures may have been drawn
+ * into that folder before. */
+static bool is_drawing(const char *name) {
+    static const char *const ends[] = {".detect.png", ".read.png"};
+    size_t n = strlen(name);
+    for (int i = 0; i < 2; i++) {
+        size_t k = strlen(ends[i]);
+        if (n > k && !strcmp(name + n - k, ends[i])) return true;
+    }
+    return false;
+}
+
 static int add_folder(omma_cli_files *f, const char *folder) {
     DIR *d = opendir(folder);
     if (!d) return -1;
@@ -151,7 +196,8 @@ static int add_folder(omma_cli_files *f, const char *folder) {
     while (len > 1 && folder[len - 1] == '/') len--;
     int bad = 0, first = f->count;
     for (struct dirent *e; !bad && (e = readdir(d));) {
-        if (e->d_name[0] == '.' || !omma_image_is_picture_name(e->d_name)) continue;
+        if (e->d_name[0] == '.' || is_drawing(e->d_name)) continue;
+        if (!omma_image_is_picture_name(e->d_name)) continue;
         char *path = malloc(len + strlen(e->d_name) + 2);
         if (!path) bad = -1;
         else {
@@ -176,48 +222,137 @@ static int add_glob(omma_cli_files *f, const char *pattern) {
     return bad;
 }
 
-int omma_cli_files_expand(omma_cli_files *out, const char *verb, const omma_cli_list *args) {
-    *out = (omma_cli_files){0};
-    for (int i = 0; i < args->count; i++) {
-        const char *arg = args->items[i];
-        struct stat st;
-        int before = out->count, bad;
-        bool there = !stat(arg, &st), folder = there && S_ISDIR(st.st_mode);
-        bool pattern = !there && strpbrk(arg, "*?[");
-        errno = 0;
-        bad = folder ? add_folder(out, arg) : pattern ? add_glob(out, arg) : add_path(out, arg);
-        const char *why = bad ? strerror(errno ? errno : ENOMEM)
-                              : out->count == before ? (folder ? "holds no pictures (.jpg .png .webp)" : "matches no file") : NULL;
-        if (why) {
-            fprintf(stderr, "omma %s: %s: %s\n", verb, arg, why);
-            omma_cli_files_free(out);
-            return OMMA_EXIT_FAILED;
-        }
-    }
-    return 0;
-}
+/* --- the names of drawings: stems, made unique ---------------------------------- */
 
-void omma_cli_files_free(omma_cli_files *f) {
-    for (int i = 0; i < f->count; i++) free(f->paths[i]);
-    free(f->paths);
-    *f = (omma_cli_files){0};
-}
+typedef struct stem {
+    const char *text; /* len bytes of a path */
+    size_t len;
+    int file;
+} stem;
 
-static size_t stem(const char *path, const char **begin) {
+static stem stem_of(const char *path, int file) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     const char *dot = strrchr(name, '.');
-    *begin = name;
-    return dot && dot > name ? (size_t)(dot - name) : strlen(name);
+    return (stem){name, dot && dot > name ? (size_t)(dot - name) : strlen(name), file};
+}
+
+static int by_text(const void *a, const void *b) {
+    const stem *x = a, *y = b;
+    int c = memcmp(x->text, y->text, x->len < y->len ? x->len : y->len);
+    return c ? c : (x->len > y->len) - (x->len < y->len);
+}
+
+static int by_text_and_file(const void *a, const void *b) {
+    int c = by_text(a, b);
+    return c ? c : ((const stem *)a)->file - ((const stem *)b)->file;
+}
+
+/* The stem with -number behind it, or as it is for number 1. */
+static char *numbered(const stem *s, int number) {
+    size_t size = s->len + 16;
+    char *out = malloc(size);
+    if (!out) return NULL;
+    if (number > 1) snprintf(out, size, "%.*s-%d", (int)s->len, s->text, number);
+    else snprintf(out, size, "%.*s", (int)s->len, s->text);
+    return out;
+}
+
+/* As numbered, with the first number from *number on that makes it no picture's own stem. */
+static char *free_stem(const stem *s, int *number, const stem *all, int n) {
+    for (;; ++*number) {
+        char *out = numbered(s, *number);
+        stem key = {out, out ? strlen(out) : 0, 0};
+        if (!out || *number == 1 || !bsearch(&key, all, (size_t)n, sizeof *all, by_text)) return out;
+        free(out);
+    }
+}
+
+/* f->stems[]: every picture's own, and for a stem's second picture on, -2, -3, ... */
+static int name_drawings(omma_cli_files *f) {
+    size_t n = (size_t)f->count;
+    stem *all = calloc(n + 1, sizeof *all);
+    f->stems = calloc(n + 1, sizeof *f->stems);
+    int bad = !all || !f->stems ? -1 : 0;
+    for (int i = 0; !bad && i < f->count; i++) all[i] = stem_of(f->paths[i], i);
+    if (!bad) qsort(all, n, sizeof *all, by_text_and_file);
+    for (int i = 0, number = 1; !bad && i < f->count; i++, number++) {
+        if (i && by_text(&all[i], &all[i - 1])) number = 1;
+        f->stems[all[i].file] = free_stem(&all[i], &number, all, f->count);
+        if (!f->stems[all[i].file]) bad = -1;
+    }
+    free(all);
+    return bad;
+}
+
+/* Is this the path of one of the pictures? */
+static bool is_picture(const omma_cli_files *f, const char *path) {
+    struct stat a, b;
+    if (stat(path, &a)) return false;
+    const char *name = strrchr(path, '/') + 1;
+    for (int i = 0; i < f->count; i++) {
+        const char *slash = strrchr(f->paths[i], '/');
+        if (strcmp(slash ? slash + 1 : f->paths[i], name)) continue;
+        if (!stat(f->paths[i], &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino) return true;
+    }
+    return false;
+}
+
+static bool is_stem(const omma_cli_files *f, const char *text) {
+    for (int i = 0; i < f->count; i++)
+        if (!strcmp(f->stems[i], text)) return true;
+    return false;
 }
 
 void omma_cli_output_path(char *out, size_t size, const char *dir, const omma_cli_files *f, int i,
                           const char *verb) {
-    const char *mine, *its;
-    size_t len = stem(f->paths[i], &mine);
-    int same = 1;
-    for (int k = 0; k < i; k++) same += stem(f->paths[k], &its) == len && !strncmp(mine, its, len);
-    if (same > 1) snprintf(out, size, "%s/%.*s-%d.%s.png", dir, (int)len, mine, same, verb);
-    else snprintf(out, size, "%s/%.*s.%s.png", dir, (int)len, mine, verb);
+    snprintf(out, size, "%s/%s.%s.png", dir, f->stems[i], verb);
+    for (int k = 2; is_picture(f, out); k++) {
+        char *other = numbered(&(stem){f->stems[i], strlen(f->stems[i]), i}, k);
+        if (!other) return;
+        if (!is_stem(f, other)) snprintf(out, size, "%s/%s.%s.png", dir, other, verb);
+        free(other);
+    }
+}
+
+/* --- arguments to pictures ------------------------------------------------------ */
+
+static int add(omma_cli_files *f, const char *arg, const char **why) {
+    struct stat st;
+    int before = f->count, bad;
+    bool there = !stat(arg, &st), folder = there && S_ISDIR(st.st_mode);
+    errno = 0;
+    if (folder) bad = add_folder(f, arg);
+    else bad = !there && strpbrk(arg, "*?[") ? add_glob(f, arg) : add_path(f, arg);
+    if (bad) *why = strerror(errno ? errno : ENOMEM);
+    else if (f->count > before) return 0;
+    else if (!folder) *why = "matches no file";
+    else *why = "holds no pictures (.jpg .jpeg .png .webp); folders in it are not searched";
+    return -1;
+}
+
+int omma_cli_files_expand(omma_cli_files *out, const char *verb, const omma_cli_list *args) {
+    omma_error err;
+    omma_status s = OMMA_OK;
+    *out = (omma_cli_files){0};
+    for (int i = 0; i < args->count && !s; i++) {
+        const char *why;
+        if (add(out, args->items[i], &why))
+            s = omma_fail_at(&err, OMMA_E_IO, args->items[i], -1, "%s", why);
+    }
+    if (!s && name_drawings(out)) s = omma_fail(&err, OMMA_E_NOMEM, "no memory for a list of files");
+    if (!s) return OMMA_EXIT_OK;
+    omma_cli_files_free(out);
+    return omma_cli_failed(verb, &err);
+}
+
+void omma_cli_files_free(omma_cli_files *f) {
+    for (int i = 0; i < f->count; i++) {
+        free(f->paths[i]);
+        if (f->stems) free(f->stems[i]);
+    }
+    free(f->paths);
+    free(f->stems);
+    *f = (omma_cli_files){0};
 }
 
 /* --- progress ------------------------------------------------------------------ */
@@ -234,7 +369,8 @@ static int columns(void) {
 }
 
 void omma_cli_progress_start(omma_cli_progress *p, const char *what, int total) {
-    *p = (omma_cli_progress){what, total, now(), 0};
+    bool mixed = isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
+    *p = (omma_cli_progress){what, mixed ? 0 : total, now(), 0};
 }
 
 static void bar(const omma_cli_progress *p, int done, double left) {

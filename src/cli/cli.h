@@ -4,6 +4,7 @@
 #define OMMA_CLI_CLI_H
 
 #include "base/error.h"
+#include "file/json.h"
 
 enum { OMMA_EXIT_OK = 0, OMMA_EXIT_FAILED = 1, OMMA_EXIT_USAGE = 2 };
 
@@ -23,15 +24,26 @@ int omma_cli_failed(const char *verb, const omma_error *err);
 /* "omma VERB: message; try 'omma VERB --help'" on stderr. Returns OMMA_EXIT_USAGE. */
 int omma_cli_misused(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Flush stdout and check that everything printed arrived (a full disk, a closed pipe):
- * status when it did, else a message on stderr and OMMA_EXIT_FAILED. Every verb ends
- * with it. */
+/* Flush stdout. Returns 0, or -1 when something printed, now or before, did not arrive (a
+ * full disk, a closed pipe); omma_cli_finish tells why. A verb with much to do stops then. */
+int omma_cli_flush(void);
+
+/* Flush stdout and check that everything printed arrived: status when it did, else a
+ * message on stderr and OMMA_EXIT_FAILED. Every verb ends with it. */
 int omma_cli_finish(const char *verb, int status);
+
+/* End a JSON document on stdout, with a newline, and free its writer. Returns 0, or OMMA_EXIT_FAILED after a
+ * message; what did not arrive on stdout is left to omma_cli_finish, which tells it once. */
+int omma_cli_json_end(const char *verb, omma_json_writer *w);
+
+/* Print a name from a file or a folder on stdout, padded to width columns. Control
+ * characters, which could drive a terminal, are shown as '?'. */
+void omma_cli_put_name(const char *name, int width);
 
 /* --- options: one reader for all verbs ----------------------------------------- */
 
 /* kind 'b': a switch, target int*; 's': a string, const char**; 'i': int*; 'f': double*;
- * 'm': may be repeated, target omma_cli_list*. */
+ * 't': a number of threads, 1..256, int*; 'm': may be repeated, target omma_cli_list*. */
 typedef struct omma_cli_option {
     char letter;      /* 0: none */
     const char *word; /* without the dashes */
@@ -44,8 +56,9 @@ typedef struct omma_cli_list {
     int count;
 } omma_cli_list;
 
-/* Sort argv into options and the rest. "--" ends the options; "--word=value" and
- * "-o value" are understood. *help is set for -h and --help. Returns 0, or
+/* Sort argv into options and the rest. "--" ends the options; "--word=value", "-o value" and
+ * "-ovalue" are understood; an empty argument or value is refused, since it is most often an
+ * unset variable of a shell. *help is set for -h and --help. Returns 0, or
  * OMMA_EXIT_USAGE after a message. Free rest->items and every 'm' list's items. */
 int omma_cli_parse(int argc, char **argv, const omma_cli_option *options, int n,
                    omma_cli_list *rest, int *help);
@@ -54,24 +67,26 @@ int omma_cli_parse(int argc, char **argv, const omma_cli_option *options, int n,
 
 typedef struct omma_cli_files {
     char **paths;
+    char **stems; /* of the drawings' names, all different */
     int count;
 } omma_cli_files;
 
-/* Expand files, folders (their pictures by name, not deeper) and quoted globs into a
- * list, sorted within each argument. A missing file stays in the list and is reported
+/* Expand files, folders (their pictures by name, not deeper, without what omma drew) and
+ * quoted globs into a list, sorted within each argument. A missing file stays in the list and is reported
  * when it is opened. Returns 0, or OMMA_EXIT_FAILED after a message (a folder without
  * pictures, a glob that matches nothing). */
 int omma_cli_files_expand(omma_cli_files *out, const char *verb, const omma_cli_list *args);
 void omma_cli_files_free(omma_cli_files *f);
 
 /* The name of an annotated copy of picture i of f: DIR/STEM.VERB.png. Pictures of the same
- * stem get -2, -3, ... in their order, so that none overwrites another, and the verb in the
- * name keeps it from overwriting the picture itself. */
+ * stem get -2, -3, ... in their order, and so does one whose drawing would have the name of
+ * a picture of f: no drawing overwrites another or a picture. */
 void omma_cli_output_path(char *out, size_t size, const char *dir, const omma_cli_files *f, int i,
                           const char *verb);
 
 /* Progress on stderr: a bar when it is a terminal, a plain line every few seconds
- * otherwise; nothing for a single item. Call with done = 0..total. */
+ * otherwise; nothing for a single item, nor when stdout is a terminal too, where the answers
+ * themselves show how far it is and a bar would be among them. Call with done = 0..total. */
 typedef struct omma_cli_progress {
     const char *what;
     int total;

@@ -2,6 +2,7 @@
  * (--coco), and drawn on copies of the pictures (-o). */
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,21 +12,22 @@
 #include "file/json.h"
 #include "learn/coco.h"
 #include "task/coco_names.h"
-#include "task/detect.h"
+#include "task/detector.h"
 #include "task/known.h"
 #include "view/draw.h"
 
 static const char help_text[] =
     "omma detect: find the things in pictures.\n\n"
     "usage: omma detect IMAGE... [-m MODEL] [-o DIR] [--json | --coco]\n\n"
-    "IMAGE is a picture (JPEG, PNG, WebP), a folder of pictures, or a quoted glob.\n\n"
+    "IMAGE is a picture (JPEG, PNG, WebP), a folder of pictures, or a quoted glob. Folders in\n"
+    "a folder are not searched, and what omma drew there is left out.\n\n"
     "  -m, --model MODEL      an ONNX detector; default: the pulled deimv2-atto\n"
-    "  -o, --output DIR       draw the boxes on copies, DIR/NAME.detect.png\n"
+    "  -o, --output DIR       draw the boxes on copies, DIR/NAME.detect.png; DIR is made\n"
     "  -t, --threshold F      show scores of at least F, 0..1; default 0.5, with --coco 0\n"
     "      --json             one JSON document: file, size, detections\n"
     "      --coco             COCO results: [{image_id, category_id, bbox, score}, ...];\n"
     "                         the image id is the number at the end of the file's name\n"
-    "      --gt GT.json       take image ids from these annotations, by file name\n"
+    "      --gt GT.json       with --coco: take image ids from these annotations, by file name\n"
     "      --threads N        threads to use; the answers do not depend on it\n"
     "  -h, --help             this text\n\n"
     "examples:\n"
@@ -60,14 +62,21 @@ static const char *class_name(const omma_detection *d, char *buf, size_t size) {
     return buf;
 }
 
+/* Rounded, and never -0. */
+static double px(float v) { return rint((double)v) + 0.0; }
+
 static void print_text(const job *j, const char *path, const omma_image *img, const omma_detection *d, int n) {
     char buf[32];
     int shown = 0;
-    printf("%s  (%d x %d)\n", path, img->width, img->height);
+    omma_cli_put_name(path, 0);
+    printf("  (%d x %d)\n", img->width, img->height);
     for (int i = 0; i < n; i++) {
         if ((double)d[i].score < j->threshold) continue;
         shown++;
-        printf("  %-16s %5.1f %%   x %5.0f .. %-5.0f  y %5.0f .. %-5.0f\n", class_name(&d[i], buf, sizeof buf), (double)d[i].score * 100, (double)d[i].box[0], (double)d[i].box[2], (double)d[i].box[1], (double)d[i].box[3]);
+        const float *b = d[i].box;
+        printf("  %-16s %5.1f %%   x %5.0f .. %-5.0f  y %5.0f .. %.0f\n",
+               class_name(&d[i], buf, sizeof buf), (double)d[i].score * 100, px(b[0]), px(b[2]),
+               px(b[1]), px(b[3]));
     }
     if (!shown) printf("  nothing with a score of %g or more\n", j->threshold);
 }
@@ -116,7 +125,7 @@ static omma_status image_id(const job *j, const char *path, int64_t *id, omma_er
 }
 
 static omma_status put_coco(job *j, const char *path, const omma_detection *d, int n, omma_error *err) {
-    int64_t id;
+    int64_t id = -1;
     OMMA_TRY(image_id(j, path, &id, err));
     for (int i = 0; i < n; i++) {
         int category = omma_coco_id(d[i].label);
@@ -177,22 +186,24 @@ static int all(job *j) {
     omma_error err;
     char path[OMMA_KNOWN_PATH];
     omma_cli_progress p;
+    int status = OMMA_EXIT_OK;
     if (open_model(j, path, sizeof path, &err)) return fault(j, &err);
     bool document = j->json || j->coco;
     if (document) omma_json_writer_file(&j->w, stdout, j->json), omma_json_begin_array(&j->w);
     omma_cli_progress_start(&p, "detect", j->files.count);
-    for (int i = 0; i < j->files.count; i++) {
+    for (int i = 0; i < j->files.count && !omma_cli_flush(); i++) {
         if (one(j, i, &err)) omma_cli_progress_end(&p), fault(j, &err);
         omma_cli_progress_step(&p, i + 1);
     }
     omma_cli_progress_end(&p);
     if (document) {
         omma_json_end_array(&j->w);
-        if (omma_json_writer_end(&j->w, &err)) fault(j, &err);
-        omma_json_writer_free(&j->w);
+        if (omma_cli_json_end("detect", &j->w)) status = OMMA_EXIT_FAILED;
     }
-    if (j->failed && j->files.count > 1) fprintf(stderr, "omma detect: %d of %d pictures failed\n", j->failed, j->files.count);
-    return j->failed ? OMMA_EXIT_FAILED : OMMA_EXIT_OK;
+    if (!j->failed) return status;
+    if (j->files.count > 1)
+        fprintf(stderr, "omma detect: %d of %d pictures failed\n", j->failed, j->files.count);
+    return OMMA_EXIT_FAILED;
 }
 
 int omma_cli_detect(int argc, char **argv) {
@@ -201,14 +212,14 @@ int omma_cli_detect(int argc, char **argv) {
     int want_help;
     const omma_cli_option options[] = {
         {'m', "model", 's', &j.model}, {'o', "output", 's', &j.output}, {'t', "threshold", 'f', &j.threshold},
-        {0, "json", 'b', &j.json}, {0, "coco", 'b', &j.coco}, {0, "gt", 's', &j.gt}, {0, "threads", 'i', &j.threads}};
+        {0, "json", 'b', &j.json}, {0, "coco", 'b', &j.coco}, {0, "gt", 's', &j.gt}, {0, "threads", 't', &j.threads}};
     int status = omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     bool given = j.threshold != -1;
     if (want_help) fputs(help_text, stdout);
-    else if (!status && !args.count) status = omma_cli_misused("detect", "which picture?");
+    else if (!status && !args.count) status = omma_cli_misused("detect", "no picture given");
     else if (!status && j.json && j.coco) status = omma_cli_misused("detect", "--json or --coco, not both");
     else if (!status && given && !(j.threshold >= 0 && j.threshold <= 1)) status = omma_cli_misused("detect", "--threshold wants a number from 0 to 1");
-    else if (!status && (j.threads < 0 || j.threads > 256)) status = omma_cli_misused("detect", "--threads wants 1 to 256");
+    else if (!status && j.gt && !j.coco) status = omma_cli_misused("detect", "--gt goes with --coco");
     else if (!status) {
         if (!given) j.threshold = j.coco ? 0 : 0.5;
         status = omma_cli_files_expand(&j.files, "detect", &args);

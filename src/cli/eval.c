@@ -71,16 +71,6 @@ static void print_summary(const eval_options *o, const omma_eval *e) {
             print_line(o, &omma_eval_lines[i], e->lines[i]);
 }
 
-/* A name padded to width columns; control characters, which a file may hold, as '?'. */
-static void print_name(const char *name, int width) {
-    int used = 0;
-    for (const unsigned char *s = (const unsigned char *)name; *s; s++) {
-        putchar(*s < 0x20 || *s == 0x7f ? '?' : *s);
-        used += (*s & 0xc0) != 0x80;
-    }
-    printf("%*s", used < width ? width - used : 0, "");
-}
-
 static void print_number(double v) {
     if (v < 0)
         printf("      -");
@@ -89,7 +79,7 @@ static void print_number(double v) {
 }
 
 static void print_class(const eval_options *o, const omma_coco *truth, const omma_eval_class *c) {
-    print_name(truth->categories[c->category].name, 22);
+    omma_cli_put_name(truth->categories[c->category].name, 22);
     print_number(c->ap);
     if (o->iou > 0) {
         print_number(c->ar);
@@ -174,7 +164,7 @@ static void put_truths(omma_json_writer *j, const omma_eval *e) {
     put_int(j, "crowds", crowds);
 }
 
-static omma_status print_json(const eval_options *o, const eval_work *w, omma_error *err) {
+static int print_json(const eval_options *o, const eval_work *w) {
     omma_json_writer j;
     omma_json_writer_file(&j, stdout, true);
     omma_json_begin_object(&j);
@@ -194,9 +184,7 @@ static omma_status print_json(const eval_options *o, const eval_work *w, omma_er
         omma_json_end_array(&j);
     }
     omma_json_end_object(&j);
-    omma_status status = omma_json_writer_end(&j, err);
-    omma_json_writer_free(&j);
-    return status;
+    return omma_cli_json_end("eval", &j);
 }
 
 /* --- the verb ------------------------------------------------------------------ */
@@ -209,28 +197,27 @@ static omma_status evaluate(const eval_options *o, eval_work *w, omma_error *err
     return omma_eval_coco(&w->eval, &w->truth, &w->found, o->iou > 0 ? o->iou : 0, NULL, err);
 }
 
-static omma_status report(const eval_options *o, const eval_work *w, omma_error *err) {
+static int report(const eval_options *o, const eval_work *w) {
     if (w->found.unknown)
         fprintf(stderr,
                 "omma eval: %s: %lld of %lld boxes are of categories the ground truth does not "
                 "have; they count for nothing\n",
                 o->results, (long long)w->found.unknown, (long long)w->found.count);
-    if (o->json) return print_json(o, w, err);
+    if (o->json) return print_json(o, w);
     print_summary(o, &w->eval);
     if (o->per_class) print_classes(o, w);
-    return OMMA_OK;
+    return OMMA_EXIT_OK;
 }
 
 static int run(const eval_options *o) {
     eval_work w;
     omma_error err;
     memset(&w, 0, sizeof w);
-    omma_status status = evaluate(o, &w, &err);
-    if (!status) status = report(o, &w, &err);
+    int status = evaluate(o, &w, &err) ? omma_cli_failed("eval", &err) : report(o, &w);
     omma_eval_free(&w.eval);
     omma_coco_results_free(&w.found);
     omma_coco_free(&w.truth);
-    return omma_cli_finish("eval", status ? omma_cli_failed("eval", &err) : OMMA_EXIT_OK);
+    return omma_cli_finish("eval", status);
 }
 
 /* Check the options against each other. Returns 0 or OMMA_EXIT_USAGE after a message. */

@@ -20,7 +20,11 @@ static const char help_text[] =
     "      --graph              print the graph as text, one node a line\n"
     "      --dot                print the graph for Graphviz\n"
     "  -h, --help               this text\n\n"
-    "FLOP counts a multiply-add as two. Memory is what a run needs beside the mapped file.\n";
+    "FLOP counts a multiply-add as two. Memory is what a run needs beside the mapped file.\n\n"
+    "examples:\n"
+    "  omma info model.onnx\n"
+    "  omma info text.onnx -i 1x3x736x1280\n"
+    "  omma info model.onnx --dot | dot -Tsvg > model.svg\n";
 
 typedef struct job {
     const char *path;
@@ -41,12 +45,18 @@ static omma_status parse_sizes(const job *j, const char *arg, omma_tensor *shape
         const char *name = omma_model_input(j->model, i)->name;
         if (strlen(name) == (size_t)(eq - arg) && !strncmp(name, arg, (size_t)(eq - arg))) at = i;
     }
-    if (at < 0) return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s", arg, j->path);
+    if (at < 0) return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them", arg, j->path);
+    const omma_port *port = omma_model_input(j->model, at);
     int rank = 0;
     for (char *end;; p = end + 1) {
         long long v = strtoll(p, &end, 10);
         if (end == p || v < 0 || rank == OMMA_MAX_RANK || (*end && *end != 'x'))
             return omma_fail(err, OMMA_E_USAGE, "'%s' is not a list of sizes like 1x3x640x640", arg);
+        if (rank < port->rank && port->dims[rank] >= 0 && port->dims[rank] != v)
+            return omma_fail(err, OMMA_E_SHAPE,
+                             "the input '%s' is declared with size %lld at place %d, not %lld; only open "
+                             "sizes can be chosen",
+                             port->name, (long long)port->dims[rank], rank + 1, v);
         shapes[at].dims[rank++] = v;
         if (!*end) break;
     }
@@ -107,11 +117,13 @@ static const char *last_op(const omma_graph *g) {
 /* --- for people ---------------------------------------------------------------- */
 
 static void put_port(const omma_port *p, const omma_tensor *used) {
-    printf("  %-28s %s [", p->name, omma_dtype_name(p->dtype));
+    printf("  ");
+    omma_cli_put_name(p->name, 28);
+    printf(" %s [%s", omma_dtype_name(p->dtype), p->rank < 0 ? "not declared" : "");
     for (int i = 0; i < p->rank; i++) {
         if (i) printf(", ");
         if (p->dims[i] >= 0) printf("%" PRId64, p->dims[i]);
-        else printf("%s", p->symbol[i] ? p->symbol[i] : "?");
+        else omma_cli_put_name(p->symbol[i] ? p->symbol[i] : "?", 0);
     }
     printf("]");
     bool open = p->rank < 0;
@@ -127,9 +139,12 @@ static void put_port(const omma_port *p, const omma_tensor *used) {
 static void print_text(const job *j) {
     const omma_model *m = j->model;
     const omma_inspection *x = j->known ? &j->x : NULL;
-    printf("%s\n", j->path);
+    omma_cli_put_name(j->path, 0);
+    printf("\n");
     printf("seems to be    %s\n", omma_guess_purpose(m, x ? x->outputs : NULL, last_op(m->graph)));
-    printf("made by        %s, ONNX operator set %d\n", *m->producer ? m->producer : "(the file does not say)", m->opset);
+    printf("made by        ");
+    omma_cli_put_name(*m->producer ? m->producer : "(the file does not say)", 0);
+    printf(", ONNX operator set %d\n", m->opset);
     printf("parameters     %" PRId64 " (%.1f MB)\n", m->parameters, (double)m->parameter_bytes / 1e6);
     if (x) {
         printf("arithmetic     %.3f GFLOP a run\n", x->flops / 1e9);
@@ -164,12 +179,16 @@ static void json_port(omma_json_writer *w, const omma_port *p, const omma_tensor
     omma_json_key(w, "name"), omma_json_put_text(w, p->name);
     omma_json_key(w, "type"), omma_json_put_text(w, omma_dtype_name(p->dtype));
     omma_json_key(w, "declared");
-    omma_json_begin_array(w);
-    for (int i = 0; i < p->rank; i++) {
-        if (p->dims[i] >= 0) omma_json_put_int(w, p->dims[i]);
-        else omma_json_put_text(w, p->symbol[i]);
+    if (p->rank < 0) {
+        omma_json_put_null(w);
+    } else {
+        omma_json_begin_array(w);
+        for (int i = 0; i < p->rank; i++) {
+            if (p->dims[i] >= 0) omma_json_put_int(w, p->dims[i]);
+            else omma_json_put_text(w, p->symbol[i]);
+        }
+        omma_json_end_array(w);
     }
-    omma_json_end_array(w);
     if (used) {
         omma_json_key(w, "shape");
         omma_json_begin_array(w);
@@ -179,7 +198,7 @@ static void json_port(omma_json_writer *w, const omma_port *p, const omma_tensor
     omma_json_end_object(w);
 }
 
-static omma_status print_json(const job *j, omma_error *err) {
+static int print_json(const job *j) {
     const omma_model *m = j->model;
     const omma_inspection *x = j->known ? &j->x : NULL;
     omma_json_writer w;
@@ -209,9 +228,7 @@ static omma_status print_json(const job *j, omma_error *err) {
     omma_json_end_object(&w);
     free(c);
     omma_json_end_object(&w);
-    omma_status s = omma_json_writer_end(&w, err);
-    omma_json_writer_free(&w);
-    return s;
+    return omma_cli_json_end("info", &w);
 }
 
 static omma_status work(job *j, omma_error *err) {
@@ -225,8 +242,7 @@ static omma_status work(job *j, omma_error *err) {
         return OMMA_OK;
     }
     OMMA_TRY(inspect(j, err));
-    if (j->json) return print_json(j, err);
-    print_text(j);
+    if (!j->json) print_text(j);
     return OMMA_OK;
 }
 
@@ -239,11 +255,12 @@ int omma_cli_info(int argc, char **argv) {
                                        {0, "graph", 'b', &j.graph}, {0, "dot", 'b', &j.dot}};
     int status = omma_cli_parse(argc, argv, options, 4, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
-    else if (!status && args.count != 1) status = omma_cli_misused("info", args.count ? "one model at a time" : "which model?");
+    else if (!status && args.count != 1) status = omma_cli_misused("info", args.count ? "one model at a time" : "no model given");
     else if (!status && j.json + j.graph + j.dot > 1) status = omma_cli_misused("info", "one of --json, --graph and --dot");
     else if (!status) {
         j.path = args.items[0];
         if (work(&j, &err)) status = omma_cli_failed("info", &err);
+        else if (j.json) status = print_json(&j);
         omma_inspection_free(&j.x);
         omma_model_free(j.model);
     }

@@ -22,12 +22,21 @@ enum { VERBS = sizeof verbs / sizeof *verbs };
 
 static void help(FILE *f) {
     fputs("omma: run vision models of convolutions and attention, and look into them.\n\n"
-          "usage: omma VERB [ARGUMENTS]        omma VERB --help tells more\n\n", f);
+          "usage: omma VERB [ARGUMENTS]\n"
+          "       omma VERB --help         more about a verb\n"
+          "       omma --version\n\n", f);
     for (int i = 0; i < VERBS; i++) fprintf(f, "  %-8s %s\n", verbs[i].name, verbs[i].what);
     fputs("\nTo begin:\n"
           "  omma pull ppocrv4            fetch a text reader (16 MB)\n"
           "  omma read page.png           print the text of a picture\n\n"
           "Exit status: 0 done, 1 failed, 2 used wrongly.\n", f);
+}
+
+static int run_verb(int argc, char **argv) {
+    for (int i = 0; i < VERBS; i++)
+        if (!strcmp(argv[0], verbs[i].name)) return verbs[i].run(argc, argv);
+    fprintf(stderr, "omma: there is no verb '%s'; 'omma --help' lists them\n", argv[0]);
+    return OMMA_EXIT_USAGE;
 }
 
 int main(int argc, char **argv) {
@@ -36,8 +45,8 @@ int main(int argc, char **argv) {
         return OMMA_EXIT_USAGE;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        for (int i = 0; argc > 2 && i < VERBS; i++)
-            if (!strcmp(argv[2], verbs[i].name)) return verbs[i].run(2, (char *[]){argv[2], (char[]){"--help"}, NULL});
+        char *ask[] = {argv[2], (char[]){"--help"}, NULL};
+        if (argc > 2) return run_verb(2, ask);
         help(stdout);
         return omma_cli_finish("help", OMMA_EXIT_OK);
     }
@@ -45,8 +54,5 @@ int main(int argc, char **argv) {
         printf("omma %s\n", omma_version());
         return omma_cli_finish("version", OMMA_EXIT_OK);
     }
-    for (int i = 0; i < VERBS; i++)
-        if (!strcmp(argv[1], verbs[i].name)) return verbs[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "omma: there is no verb '%s'; 'omma --help' lists them\n", argv[1]);
-    return OMMA_EXIT_USAGE;
+    return run_verb(argc - 1, argv + 1);
 }

@@ -115,14 +115,11 @@ static void put_model(omma_json_writer *w, const omma_known *k) {
 
 static int print_json(const omma_known *const *models, int n) {
     omma_json_writer w;
-    omma_error err;
     omma_json_writer_file(&w, stdout, true);
     omma_json_begin_array(&w);
     for (int i = 0; i < n; i++) put_model(&w, models[i]);
     omma_json_end_array(&w);
-    omma_status status = omma_json_writer_end(&w, &err);
-    omma_json_writer_free(&w);
-    return status ? omma_cli_failed("models", &err) : OMMA_EXIT_OK;
+    return omma_cli_json_end("models", &w);
 }
 
 enum { MOST = 64 };

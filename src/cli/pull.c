@@ -106,7 +106,7 @@ static int pull_one(const omma_known *k, const char *from, int force) {
     if (omma_known_folder(folder, sizeof folder, k, &err)) return omma_cli_failed("pull", &err);
     printf("%s: %s, %d %s checked, in %s\n", k->name, fresh ? "installed" : "already there",
            k->file_count, k->file_count == 1 ? "file" : "files", folder);
-    fflush(stdout);
+    omma_cli_flush();
     return OMMA_EXIT_OK;
 }
 

@@ -10,7 +10,7 @@
 #include "file/image.h"
 #include "file/json.h"
 #include "task/known.h"
-#include "task/read.h"
+#include "task/reader.h"
 #include "view/reading.h"
 
 static const char help_text[] =

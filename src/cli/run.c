@@ -49,6 +49,7 @@ static omma_status read_input(job *j, const char *arg, omma_error *err) {
     }
     if (at < 0 && count == 1 && !strchr(arg, '=')) at = 0;
     if (at < 0) return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them", arg, j->path);
+    if (!*file) return omma_fail(err, OMMA_E_USAGE, "'%s' names no file; -i wants NAME=FILE.npy", arg);
     if (j->tensors[at].dtype) return omma_fail(err, OMMA_E_USAGE, "the input '%s' is given twice", omma_model_input(j->model, at)->name);
     return omma_npy_read(&j->tensors[at], &j->arena, file, err);
 }
@@ -64,8 +65,11 @@ static omma_status all_inputs(job *j, omma_error *err) {
     return OMMA_OK;
 }
 
+static char in_file_name(char c) { return c == '/' ? '_' : c; }
+
 static omma_status give(const job *j, const char *name, const omma_tensor *t, omma_error *err) {
-    printf("%s: %s [", name, omma_dtype_name(t->dtype));
+    omma_cli_put_name(name, 0);
+    printf(": %s [", omma_dtype_name(t->dtype));
     for (int i = 0; i < t->rank; i++) printf("%s%lld", i ? ", " : "", (long long)t->dims[i]);
     printf("]");
     int64_t n = omma_tensor_count(t);
@@ -86,11 +90,39 @@ static omma_status give(const job *j, const char *name, const omma_tensor *t, om
     if (!path) return omma_fail(err, OMMA_E_NOMEM, "no memory for a file name");
     size_t base = (size_t)sprintf(path, "%s/", j->output);
     sprintf(path + base, "%s.npy", name);
-    for (char *p = path + base; *p; p++)
-        if (*p == '/') *p = '_';
+    for (char *p = path + base; *p; p++) *p = in_file_name(*p);
     omma_status s = omma_npy_write(t, path, err);
     free(path);
     return s;
+}
+
+static omma_status watch(job *j, const char *name, omma_error *err) {
+    omma_status s = omma_session_watch(j->session, name, err);
+    if (s != OMMA_E_NOTFOUND) return s;
+    return omma_fail_at(err, s, j->path, -1, "has no value '%s'; 'omma info --graph' lists them", name);
+}
+
+/* The name of value i of those to write: outputs, then watched ones. */
+static const char *written(const job *j, int i) {
+    int n = omma_model_output_count(j->model);
+    return i < n ? omma_model_output(j->model, i)->name : j->watch.items[i - n];
+}
+
+/* Two values whose files would have the same name? */
+static bool clash(const char *a, const char *b) {
+    if (!strcmp(a, b)) return false; /* one value, asked for twice */
+    while (*a && in_file_name(*a) == in_file_name(*b)) a++, b++;
+    return *a == *b;
+}
+
+static omma_status check_names(const job *j, omma_error *err) {
+    int n = omma_model_output_count(j->model) + j->watch.count;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < i; k++)
+            if (clash(written(j, i), written(j, k)))
+                return omma_fail(err, OMMA_E_USAGE, "'%s' and '%s' would be written to one file", written(j, k),
+                                 written(j, i));
+    return OMMA_OK;
 }
 
 static omma_status work(job *j, omma_error *err) {
@@ -98,9 +130,10 @@ static omma_status work(job *j, omma_error *err) {
     OMMA_TRY(omma_model_open(&j->model, j->path, &opt, err));
     OMMA_TRY(all_inputs(j, err));
     OMMA_TRY(omma_session_new(&j->session, j->model, &opt, err));
-    for (int i = 0; i < j->watch.count; i++) OMMA_TRY(omma_session_watch(j->session, j->watch.items[i], err));
-    OMMA_TRY(omma_session_run(j->session, j->tensors, omma_model_input_count(j->model), err));
+    for (int i = 0; i < j->watch.count; i++) OMMA_TRY(watch(j, j->watch.items[i], err));
+    if (j->output) OMMA_TRY(check_names(j, err));
     if (j->output) OMMA_TRY(omma_folder_make(j->output, err));
+    OMMA_TRY(omma_session_run(j->session, j->tensors, omma_model_input_count(j->model), err));
     for (int i = 0; i < omma_model_output_count(j->model); i++)
         OMMA_TRY(give(j, omma_model_output(j->model, i)->name, omma_session_output(j->session, i), err));
     for (int i = 0; i < j->watch.count; i++)
@@ -114,11 +147,10 @@ int omma_cli_run(int argc, char **argv) {
     omma_cli_list args;
     int want_help;
     const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs}, {'o', "output", 's', &j.output},
-                                       {'w', "watch", 'm', &j.watch}, {0, "threads", 'i', &j.threads}};
+                                       {'w', "watch", 'm', &j.watch}, {0, "threads", 't', &j.threads}};
     int status = omma_cli_parse(argc, argv, options, 4, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
-    else if (!status && args.count != 1) status = omma_cli_misused("run", args.count ? "one model at a time" : "which model?");
-    else if (!status && (j.threads < 0 || j.threads > 256)) status = omma_cli_misused("run", "--threads wants 1 to 256");
+    else if (!status && args.count != 1) status = omma_cli_misused("run", args.count ? "one model at a time; tensors go with -i" : "no model given");
     else if (!status) {
         j.path = args.items[0];
         omma_arena_init(&j.arena, NULL);

@@ -33,7 +33,9 @@ enum {
     OMMA_OP_VIEW = 1,         /* out 0 is in 0's bytes under another shape: run does nothing */
     OMMA_OP_ELEMENTWISE = 2,  /* out 0 may overwrite an input of the same size and type */
     OMMA_OP_SHAPE_ONLY = 4,   /* reads its inputs' shapes, never their numbers */
-    OMMA_OP_RANDOM = 8        /* differs from run to run: never folded */
+    OMMA_OP_RANDOM = 8,       /* differs from run to run: never folded */
+    OMMA_OP_DATA_SHAPE = 16   /* infer gives the largest shape its outputs can have; run sets the
+                                 true one in n->out[i]->dims */
 };
 
 /* Why a column is empty today though it will be filled. */

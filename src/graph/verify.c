@@ -53,6 +53,25 @@ static omma_status arity(const omma_node *n, omma_error *err) {
     return OMMA_OK;
 }
 
+/* Is v one of the graph's own values? */
+static bool listed(const omma_graph *g, const omma_value *v) {
+    return v->index >= 0 && v->index < g->n_values && g->values[v->index] == v;
+}
+
+static omma_status ports_sound(const omma_graph *g, omma_error *err) {
+    for (int i = 0; i < g->n_inputs; i++)
+        if (!listed(g, g->inputs[i]) || !g->inputs[i]->is_input)
+            return omma_fail_node(err, OMMA_E_FORMAT, g->inputs[i]->name, NULL, "is a graph input but no value of the graph");
+    for (int i = 0; i < g->n_outputs; i++) {
+        const omma_value *v = g->outputs[i];
+        if (!listed(g, v) || !v->is_output)
+            return omma_fail_node(err, OMMA_E_FORMAT, v->name, NULL, "is a graph output but no value of the graph");
+        if (!v->producer && !v->is_input && !v->data)
+            return omma_fail_node(err, OMMA_E_FORMAT, v->name, NULL, "is a graph output that nothing writes");
+    }
+    return OMMA_OK;
+}
+
 /* Everything read must be an input, a constant, or written by an earlier node. */
 static omma_status in_order(const omma_graph *g, omma_error *err) {
     for (int i = 0; i < g->n_nodes; i++) {
@@ -62,6 +81,8 @@ static omma_status in_order(const omma_graph *g, omma_error *err) {
         OMMA_TRY(arity(n, err));
         for (int k = 0; k < n->n_in; k++) {
             const omma_value *v = n->in[k];
+            if (v && !listed(g, v))
+                return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name, "reads '%s', no value of the graph", v->name);
             if (!v || v->is_input || v->data) continue;
             if (!v->producer)
                 return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
@@ -70,10 +91,14 @@ static omma_status in_order(const omma_graph *g, omma_error *err) {
                 return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
                                       "reads '%s' before it is written (a cycle, or nodes out of order)", v->name);
         }
-        for (int k = 0; k < n->n_out; k++)
-            if (n->out[k] && n->out[k]->producer != n)
+        for (int k = 0; k < n->n_out; k++) {
+            const omma_value *v = n->out[k];
+            if (v && !listed(g, v))
+                return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name, "writes '%s', no value of the graph", v->name);
+            if (v && v->producer != n)
                 return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
-                                      "writes '%s', which another node writes too", n->out[k]->name);
+                                      "writes '%s', which another node writes too", v->name);
+        }
     }
     return OMMA_OK;
 }
@@ -81,10 +106,6 @@ static omma_status in_order(const omma_graph *g, omma_error *err) {
 omma_status omma_graph_verify(const omma_graph *g, omma_error *err) {
     OMMA_TRY(values_sound(g, err));
     OMMA_TRY(in_order(g, err));
-    for (int i = 0; i < g->n_outputs; i++) {
-        const omma_value *v = g->outputs[i];
-        if (!v->producer && !v->is_input && !v->data)
-            return omma_fail_node(err, OMMA_E_FORMAT, v->name, NULL, "is a graph output that nothing writes");
-    }
+    OMMA_TRY(ports_sound(g, err));
     return unique_names(g, err);
 }

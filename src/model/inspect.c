@@ -63,7 +63,7 @@ static omma_status at_shapes(omma_inspection *x, const omma_model *m, const omma
                              const omma_tensor *shapes, omma_error *err) {
     OMMA_TRY(zeros(x, m, shapes, err));
     omma_budget budget = {.limit = m->budget.limit};
-    omma_packs packs = {arena, NULL};
+    omma_packs packs = {.arena = arena};
     omma_plan *p;
     omma_plan_options o = {.packs = &packs, .budget = &budget};
     omma_status s = omma_plan_new(&p, base, x->inputs, &o, err);

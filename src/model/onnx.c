@@ -65,6 +65,8 @@ omma_status omma_onnx_value(omma_onnx *o, const omma_pb *m, const omma_pb_field 
                             omma_value **out) {
     *out = omma_map_get(&o->values, name);
     if (*out) return OMMA_OK;
+    if (!strncmp(name, "omma:", 5)) /* what the passes name their own values */
+        return omma_pb_fail(m, f, OMMA_E_UNSUPPORTED, "names that begin with 'omma:' are kept for omma's own tensors: '%s'", name);
     *out = omma_graph_value(o->graph, name);
     if (!*out || omma_map_set(&o->values, name, *out)) return omma_pb_fail(m, f, OMMA_E_NOMEM, "no memory for tensor '%s'", name);
     return OMMA_OK;
@@ -196,6 +198,9 @@ static omma_status read_input(omma_onnx *o, const omma_pb *m, const omma_pb_fiel
     if (v->data) return OMMA_OK; /* before IR 4 weights are listed as inputs too */
     if (v->is_input) return omma_pb_fail(m, f, OMMA_E_FORMAT, "the input '%s' is declared twice", port.name);
     if (v->producer) return omma_pb_fail(m, f, OMMA_E_FORMAT, "the input '%s' is also written by a node", port.name);
+    size_t bytes;
+    if (omma_value_known(&port) && !omma_dims_bytes(port.dims, port.rank, omma_dtype_size(port.dtype), &bytes))
+        return omma_pb_fail(m, f, OMMA_E_FORMAT, "the size of the input '%s' overflows", port.name);
     int index = v->index;
     *v = port;
     v->index = index;
@@ -279,7 +284,10 @@ static omma_status read_opset(omma_onnx *o, const omma_pb *outer, const omma_pb_
         OMMA_TRY(omma_pb_next(&m, &f, &more));
         if (!more) break;
         if (f.number == 1) OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &domain));
-        if (f.number == 2) version = f.value;
+        if (f.number == 2) {
+            OMMA_TRY(omma_pb_expect(&m, &f, OMMA_PB_VARINT));
+            version = f.value;
+        }
     }
     if (*domain && strcmp(domain, "ai.onnx")) return OMMA_OK;
     if (version < OPSET_MIN || version > OPSET_MAX)

@@ -9,6 +9,7 @@
 
 /* Fields of NodeProto and AttributeProto. */
 enum { N_INPUT = 1, N_OUTPUT = 2, N_NAME = 3, N_OP = 4, N_ATTR = 5, N_DOMAIN = 7 };
+enum { ATTRS_MAX = 64 }; /* of a node; no operator has half as many */
 enum { A_NAME = 1, A_F = 2, A_I = 3, A_S = 4, A_T = 5, A_G = 6, A_FLOATS = 7, A_INTS = 8,
        A_STRINGS = 9, A_REF = 21 };
 
@@ -104,6 +105,8 @@ static omma_status reserve(omma_onnx *o, omma_pb m, omma_attr *a) {
     }
     if (floats > INT32_MAX || ints > INT32_MAX || strings > INT32_MAX)
         return omma_fail_at(m.err, OMMA_E_RANGE, m.path, whole.p - m.base, "an attribute with too many numbers");
+    if ((floats > 0) + (ints > 0) + (strings > 0) > 1) /* they share one count */
+        return omma_fail_at(m.err, OMMA_E_FORMAT, m.path, whole.p - m.base, "an attribute with lists of two kinds");
     a->floats = floats ? omma_arena_array(o->arena, floats, sizeof(float)) : NULL;
     a->ints = ints ? omma_arena_array(o->arena, ints, sizeof(int64_t)) : NULL;
     a->strings = strings ? omma_arena_array(o->arena, strings, sizeof(char *)) : NULL;
@@ -160,6 +163,8 @@ static omma_status read_attr(omma_onnx *o, const omma_pb *outer, const omma_pb_f
         default: break;
         }
     }
+    if (a->kind == OMMA_ATTR_TENSOR && !a->tensor)
+        return omma_pb_fail(outer, field, OMMA_E_FORMAT, "attribute '%s' is said to be a tensor but holds none", a->name);
     return OMMA_OK;
 }
 
@@ -210,7 +215,7 @@ static omma_status fill_node(omma_onnx *o, omma_pb m, omma_node *n, int n_attrs)
 /* Replace a Constant node that holds a tensor by the constant itself. */
 static omma_status unwrap_constant(omma_onnx *o, const omma_pb *m, const omma_pb_field *f, omma_node *n) {
     const omma_attr *a = omma_node_attr(n, "value");
-    if (strcmp(n->op->name, "Constant") || !a || a->kind != OMMA_ATTR_TENSOR || n->n_out != 1 || !n->out[0])
+    if (strcmp(n->op->name, "Constant") || !a || a->kind != OMMA_ATTR_TENSOR || n->n_in || n->n_out != 1 || !n->out[0])
         return OMMA_OK;
     omma_value *v = n->out[0];
     v->producer = NULL;
@@ -223,6 +228,7 @@ omma_status omma_onnx_node(omma_onnx *o, const omma_pb *outer, const omma_pb_fie
     parts p;
     OMMA_TRY(omma_pb_enter(outer, field, &m));
     OMMA_TRY(count_parts(o, m, &p));
+    if (p.attrs > ATTRS_MAX) return omma_pb_fail(outer, field, OMMA_E_FORMAT, "node '%s' has more than %d attributes", p.name, ATTRS_MAX);
     if (!*p.name) p.name = omma_arena_printf(o->arena, "%s_%d", p.op, o->graph->n_nodes + o->n_missing);
     if (!p.name) return omma_pb_fail(outer, field, OMMA_E_NOMEM, "no memory for a name");
     bool standard = !*p.domain || !strcmp(p.domain, "ai.onnx");

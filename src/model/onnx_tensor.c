@@ -127,13 +127,15 @@ static omma_status settle(omma_onnx *o, const omma_pb *m, const omma_pb_field *f
     if (!omma_dims_bytes(v->dims, v->rank, size, &bytes))
         return omma_pb_fail(m, f, OMMA_E_FORMAT, "the size of tensor '%s' overflows", v->name);
     int64_t count = omma_value_count(v);
+    if (t->has_raw && t->runs)
+        return omma_pb_fail(m, f, OMMA_E_FORMAT, "tensor '%s' has its numbers in two different fields", v->name);
     if (t->has_raw) {
         if (t->raw.size != bytes)
             return omma_pb_fail(m, &t->raw, OMMA_E_FORMAT, "tensor '%s' should be %zu bytes by its shape but is %zu bytes", v->name, bytes, t->raw.size);
         v->data = bytes ? t->raw.data : omma_arena_alloc(o->arena, 0);
         v->offset = t->raw.data - m->base;
     } else {
-        if (count && (t->list != list_of(v->dtype) || t->count != count))
+        if (t->count != count || (count && t->list != list_of(v->dtype)))
             return omma_pb_fail(m, f, OMMA_E_FORMAT, "tensor '%s' should hold %lld numbers of type %s by its shape but holds %lld", v->name, (long long)count, omma_dtype_name(v->dtype), (long long)t->count);
         if (t->runs == 1 && fixed_size(t->list) && t->only.wire == OMMA_PB_BYTES) {
             v->data = t->only.data;

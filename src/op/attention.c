@@ -25,9 +25,9 @@
 #include "op/element.h"
 #include "op/fused.h"
 
-enum { Q, K, V, MASK, PAST_K, PAST_V, NONPAD };                    /* inputs */
-enum { Y, PRESENT_K, PRESENT_V, SCORES };                          /* outputs */
-enum { AT_PRODUCT, AT_SOFTCAP, AT_MASK, AT_SOFTMAX };              /* qk_matmul_output_mode */
+enum { Q, K, V, MASK, PAST_K, PAST_V, NONPAD };       /* inputs */
+enum { Y, PRESENT_K, PRESENT_V, SCORES };             /* outputs */
+enum { AT_PRODUCT, AT_SOFTCAP, AT_MASK, AT_SOFTMAX }; /* qk_matmul_output_mode */
 enum { TILE_SCORES = 1 << 16, MIN_TILE = 8, MAX_TILE = 64 };
 
 /* Where heads' rows lie [elements]. */
@@ -36,27 +36,27 @@ typedef struct layout {
 } layout;
 
 typedef struct attention {
-    int64_t batch, heads, groups;        /* groups: heads of keys and values */
+    int64_t batch, heads, groups; /* groups: heads of keys and values */
     int64_t q_len, kv_len, past, total;
-    int64_t d, e;                        /* numbers of a key; of a value */
+    int64_t d, e; /* numbers of a key; of a value */
     layout q, k, v, y;
     bool causal;
-    float scale, softcap;                /* softcap 0: none */
+    float scale, softcap; /* softcap 0: none */
     int64_t mode;
-    int64_t mask_step[4], mask_len;      /* strides over [B, H, Q, T]; keys beyond mask_len are masked */
+    int64_t mask_step[4], mask_len; /* strides over [B, H, Q, T]; keys beyond mask_len are masked */
     bool fast;
-    int workers;                         /* threads the working memory is for */
-    int64_t tile;                        /* query rows done at once */
-    size_t k_panel, v_panel;             /* bytes of a packed head */
-    size_t v_at, join_at[2], tile_at;    /* parts of the working memory; packed keys come first */
-    size_t q_bytes, tile_bytes;          /* of one worker: its scaled queries; these and the scores */
+    int workers;                      /* threads the working memory is for */
+    int64_t tile;                     /* query rows done at once */
+    size_t k_panel, v_panel;          /* bytes of a packed head */
+    size_t v_at, join_at[2], tile_at; /* parts of the working memory; packed keys come first */
+    size_t q_bytes, tile_bytes;       /* of one worker: its scaled queries; these and the scores */
 } attention;
 
-/* --- shapes ---------------------------------------------------------------------------------- */
+/* --- shapes ----------------------------------------------------------------------------------- */
 
 /* Take input i apart: batch must agree with the queries'. */
-static omma_status heads_of(omma_build *b, const omma_node *n, int i, int64_t heads, int64_t *len, int64_t *d,
-                            int64_t *found, layout *l) {
+static omma_status heads_of(omma_build *b, const omma_node *n, int i, int64_t heads, int64_t *len,
+                            int64_t *d, int64_t *found, layout *l) {
     const omma_value *v = n->in[i];
     if (v->rank != n->in[Q]->rank || v->dims[0] != n->in[Q]->dims[0])
         return omma_bad(b, n, "queries, keys and values differ in rank or batch");
@@ -65,8 +65,8 @@ static omma_status heads_of(omma_build *b, const omma_node *n, int i, int64_t he
         *l = (layout){*found * *len * *d, *len * *d, *d};
     } else {
         if (heads < 1 || v->dims[2] % heads)
-            return omma_bad(b, n, "%lld heads do not divide the %lld numbers of a row of '%s'", (long long)heads,
-                            (long long)v->dims[2], v->name);
+            return omma_bad(b, n, "%lld heads do not divide the %lld numbers of a row of '%s'",
+                            (long long)heads, (long long)v->dims[2], v->name);
         *found = heads, *len = v->dims[1], *d = v->dims[2] / heads;
         *l = (layout){*len * v->dims[2], *d, v->dims[2]};
     }
@@ -77,15 +77,18 @@ static omma_status check_types(omma_build *b, const omma_node *n) {
     for (int i = Q; i <= V; i++) OMMA_TRY(omma_want(b, n, i, OMMA_IN_FLOAT));
     OMMA_TRY(omma_want_same(b, n, K));
     if (omma_in(n, MASK)) OMMA_TRY(omma_want(b, n, MASK, OMMA_IN_ANY));
-    if (!omma_in(n, PAST_K) != !omma_in(n, PAST_V)) return omma_bad(b, n, "past_key and past_value go together");
+    if (!omma_in(n, PAST_K) != !omma_in(n, PAST_V))
+        return omma_bad(b, n, "past_key and past_value go together");
     if (omma_in(n, PAST_K)) {
         OMMA_TRY(omma_want_same(b, n, PAST_K));
-        if (n->in[PAST_V]->dtype != n->in[V]->dtype) return omma_bad(b, n, "past_value is not of the values' type");
+        if (n->in[PAST_V]->dtype != n->in[V]->dtype)
+            return omma_bad(b, n, "past_value is not of the values' type");
     }
     if (omma_in(n, NONPAD)) {
         if (n->opset < 24) return omma_bad(b, n, "opset %d has no nonpad_kv_seqlen", n->opset);
         OMMA_TRY(omma_want(b, n, NONPAD, OMMA_BIT(OMMA_I64)));
-        if (omma_in(n, PAST_K)) return omma_bad(b, n, "nonpad_kv_seqlen and past_key exclude each other");
+        if (omma_in(n, PAST_K))
+            return omma_bad(b, n, "nonpad_kv_seqlen and past_key exclude each other");
         if (n->in[NONPAD]->rank != 1 || n->in[NONPAD]->dims[0] != n->in[Q]->dims[0])
             return omma_bad(b, n, "nonpad_kv_seqlen must hold a number for each batch");
     }
@@ -96,12 +99,13 @@ static omma_status check_past(omma_build *b, const omma_node *n, attention *p) {
     for (int i = PAST_K; i <= PAST_V && omma_in(n, PAST_K); i++) {
         const omma_value *v = n->in[i];
         const int64_t width = i == PAST_K ? p->d : p->e;
-        if (v->rank != 4 || v->dims[0] != p->batch || v->dims[1] != p->groups || v->dims[3] != width ||
-            v->dims[2] != n->in[PAST_K]->dims[2])
+        if (v->rank != 4 || v->dims[0] != p->batch || v->dims[1] != p->groups ||
+            v->dims[3] != width || v->dims[2] != n->in[PAST_K]->dims[2])
             return omma_bad(b, n, "'%s' does not continue the keys or values", v->name);
         p->past = v->dims[2];
     }
-    if (__builtin_add_overflow(p->past, p->kv_len, &p->total)) return omma_bad(b, n, "the number of keys overflows");
+    if (__builtin_add_overflow(p->past, p->kv_len, &p->total))
+        return omma_bad(b, n, "the number of keys overflows");
     return OMMA_OK;
 }
 
@@ -118,8 +122,8 @@ static omma_status read_mask(omma_build *b, const omma_node *n, attention *p) {
         const bool shorter = d == 3 && n->opset >= 24 && dim < p->total;
         if (shorter) p->mask_len = dim;
         else if (dim != 1 && dim != want[d])
-            return omma_bad(b, n, "the mask does not broadcast: %lld against %lld along axis %d", (long long)dim,
-                            (long long)want[d], d);
+            return omma_bad(b, n, "the mask does not broadcast: %lld against %lld along axis %d",
+                            (long long)dim, (long long)want[d], d);
         p->mask_step[d] = dim == 1 ? 0 : s;
         s *= dim;
     }
@@ -135,16 +139,20 @@ static omma_status read_attributes(omma_build *b, const omma_node *n, attention 
     if (!(p->softcap >= 0)) return omma_bad(b, n, "softcap %g is negative", (double)p->softcap);
     if (p->mode < AT_PRODUCT || p->mode > AT_SOFTMAX)
         return omma_bad(b, n, "qk_matmul_output_mode is %lld, not 0..3", (long long)p->mode);
-    if (precision && (precision < 0 || precision >= 32 || !omma_type_in((omma_dtype)precision, OMMA_IN_FLOAT)))
+    if (precision &&
+        (precision < 0 || precision >= 32 || !omma_type_in((omma_dtype)precision, OMMA_IN_FLOAT)))
         return omma_bad(b, n, "softmax_precision %lld is no floating type", (long long)precision);
-    p->fast = n->in[Q]->dtype == OMMA_F32 && n->in[V]->dtype == OMMA_F32 && precision != OMMA_F64 && p->total > 0;
+    p->fast = n->in[Q]->dtype == OMMA_F32 && n->in[V]->dtype == OMMA_F32 && precision != OMMA_F64 &&
+              p->total > 0;
     return OMMA_OK;
 }
 
 static omma_status set_outputs(omma_build *b, const omma_node *n, attention *p) {
     const omma_dtype t = n->in[Q]->dtype;
-    int64_t width;
-    if (__builtin_mul_overflow(p->heads, p->e, &width)) return omma_bad(b, n, "the output's size overflows");
+    int64_t width, all;
+    if (__builtin_mul_overflow(p->heads, p->e, &width) ||
+        !omma_dims_count((int64_t[]){p->batch, p->heads, p->q_len, p->total}, 4, &all))
+        return omma_bad(b, n, "the output's size overflows");
     if (n->in[Q]->rank == 4) {
         p->y = (layout){0, 0, p->e};
         OMMA_TRY(omma_out(b, n, Y, t, 4, (int64_t[]){p->batch, p->heads, p->q_len, p->e}));
@@ -157,7 +165,8 @@ static omma_status set_outputs(omma_build *b, const omma_node *n, attention *p) 
         if (n->in[Q]->rank == 4) p->y.head = p->q_len * p->e;
     }
     OMMA_TRY(omma_out(b, n, PRESENT_K, t, 4, (int64_t[]){p->batch, p->groups, p->total, p->d}));
-    OMMA_TRY(omma_out(b, n, PRESENT_V, n->in[V]->dtype, 4, (int64_t[]){p->batch, p->groups, p->total, p->e}));
+    OMMA_TRY(omma_out(b, n, PRESENT_V, n->in[V]->dtype, 4,
+                      (int64_t[]){p->batch, p->groups, p->total, p->e}));
     return omma_out(b, n, SCORES, t, 4, (int64_t[]){p->batch, p->heads, p->q_len, p->total});
 }
 
@@ -167,8 +176,10 @@ static omma_status attention_infer(omma_build *b, omma_node *n) {
     if (!p) return omma_nomem(b, n);
     OMMA_TRY(check_types(b, n));
     const omma_value *q = n->in[Q];
-    if (q->rank != 3 && q->rank != 4) return omma_bad(b, n, "queries of rank %d; 3 or 4 are needed", q->rank);
-    const int64_t q_heads = omma_node_int(n, "q_num_heads", 0), kv_heads = omma_node_int(n, "kv_num_heads", 0);
+    if (q->rank != 3 && q->rank != 4)
+        return omma_bad(b, n, "queries of rank %d; 3 or 4 are needed", q->rank);
+    const int64_t q_heads = omma_node_int(n, "q_num_heads", 0),
+                  kv_heads = omma_node_int(n, "kv_num_heads", 0);
     p->batch = q->dims[0];
     OMMA_TRY(heads_of(b, n, Q, q_heads, &p->q_len, &p->d, &p->heads, &p->q));
     OMMA_TRY(heads_of(b, n, K, kv_heads, &p->kv_len, &d, &p->groups, &p->k));
@@ -176,7 +187,8 @@ static omma_status attention_infer(omma_build *b, omma_node *n) {
     if (d != p->d || d < 1 || len != p->kv_len || groups != p->groups)
         return omma_bad(b, n, "queries, keys and values do not fit together");
     if (p->groups < 1 || p->heads % p->groups)
-        return omma_bad(b, n, "%lld heads of keys do not divide %lld of queries", (long long)p->groups, (long long)p->heads);
+        return omma_bad(b, n, "%lld heads of keys do not divide %lld of queries",
+                        (long long)p->groups, (long long)p->heads);
     OMMA_TRY(check_past(b, n, p));
     OMMA_TRY(read_mask(b, n, p));
     OMMA_TRY(read_attributes(b, n, p));
@@ -198,7 +210,8 @@ static bool lay_out(const omma_kernels *kern, const omma_node *n, attention *p, 
     int64_t heads;
     if (!omma_dims_count((int64_t[]){p->batch, p->groups}, 2, &heads)) return false;
     if (p->fast) {
-        if (!omma_packed_bytes(kern, p->d, p->total, &p->k_panel) || !omma_packed_bytes(kern, p->total, p->e, &p->v_panel) ||
+        if (!omma_packed_bytes(kern, p->d, p->total, &p->k_panel) ||
+            !omma_packed_bytes(kern, p->total, p->e, &p->v_panel) ||
             !reserve(at, (size_t)heads, p->k_panel))
             return false;
         p->v_at = *at;
@@ -209,7 +222,9 @@ static bool lay_out(const omma_kernels *kern, const omma_node *n, attention *p, 
         const size_t size = omma_dtype_size(n->in[i ? V : K]->dtype);
         size_t bytes;
         if (!is_joined(n, PRESENT_K + i) || omma_wanted(n, PRESENT_K + i)) continue;
-        if (!omma_dims_bytes((int64_t[]){heads, p->total, rows[i]}, 3, size, &bytes) || !reserve(at, 1, bytes)) return false;
+        if (!omma_dims_bytes((int64_t[]){heads, p->total, rows[i]}, 3, size, &bytes) ||
+            !reserve(at, 1, bytes))
+            return false;
     }
     p->tile_at = *at;
     p->tile = p->fast ? TILE_SCORES / p->total : 1;
@@ -217,7 +232,8 @@ static bool lay_out(const omma_kernels *kern, const omma_node *n, attention *p, 
     const size_t each = p->fast ? (size_t)p->tile * sizeof(float) : sizeof(double);
     if (p->fast && !reserve(&p->q_bytes, (size_t)p->d, each)) return false;
     p->tile_bytes = p->q_bytes;
-    return reserve(&p->tile_bytes, (size_t)p->total, each) && reserve(at, (size_t)p->workers, p->tile_bytes);
+    return reserve(&p->tile_bytes, (size_t)p->total, each) &&
+           reserve(at, (size_t)p->workers, p->tile_bytes);
 }
 
 static omma_status attention_prepare(omma_build *b, omma_node *n) {
@@ -230,14 +246,15 @@ static omma_status attention_prepare(omma_build *b, omma_node *n) {
     return OMMA_OK;
 }
 
-/* --- run: shared -------------------------------------------------------------------------------- */
+/* --- run: shared --------------------------------------------------------------------------------
+ */
 
 typedef struct job {
     const omma_kernels *kern;
     const omma_node *n;
     const attention *p;
-    const void *kv[2];   /* all keys, all values */
-    layout at[2];        /* of these */
+    const void *kv[2]; /* all keys, all values */
+    layout at[2];      /* of these */
     char *work;
 } job;
 
@@ -256,14 +273,19 @@ static void join_heads(void *arg, int64_t begin, int64_t end, int worker) {
         const int which = i >= heads;
         const int64_t h = which ? i - heads : i, width = which ? p->e : p->d;
         if (!is_joined(j->n, PRESENT_K + which)) continue;
-        const omma_value *new = j->n->in[which ? V : K], *past = omma_in(j->n, which ? PAST_V : PAST_K);
+        const omma_value *new = j->n->in[which ? V : K],
+                         *past = omma_in(j->n, which ? PAST_V : PAST_K);
         const layout *l = which ? &p->v : &p->k;
         const size_t size = omma_dtype_size(new->dtype), row = (size_t)width * size;
-        const char *src = (const char *)new->mem + (size_t)(h / p->groups * l->batch + h % p->groups * l->head) * size;
+        const char *src = (const char *)new->mem +
+                          (size_t)(h / p->groups * l->batch + h % p->groups * l->head) * size;
         char *dst = (char *)(uintptr_t)j->kv[which] + (size_t)(h * p->total) * row;
-        if (past && p->past) memcpy(dst, (const char *)past->mem + (size_t)(h * p->past) * row, (size_t)p->past * row);
+        if (past && p->past)
+            memcpy(dst, (const char *)past->mem + (size_t)(h * p->past) * row,
+                   (size_t)p->past * row);
         dst += (size_t)p->past * row;
-        for (int64_t r = 0; r < p->kv_len; r++) memcpy(dst + (size_t)r * row, src + (size_t)(r * l->row) * size, row);
+        for (int64_t r = 0; r < p->kv_len; r++)
+            memcpy(dst + (size_t)r * row, src + (size_t)(r * l->row) * size, row);
     }
 }
 
@@ -305,11 +327,13 @@ static int64_t score_row(const attention *p, int64_t b, int64_t h, int64_t i) {
     return ((b * p->heads + h) * p->q_len + i) * p->total;
 }
 
-/* --- run: f32 ------------------------------------------------------------------------------------ */
+/* --- run: f32 ------------------------------------------------------------------------------------
+ */
 
 static const float *packed(const job *j, int which, int64_t head) {
     const attention *p = j->p;
-    return (const float *)(const void *)(j->work + (which ? p->v_at + (size_t)head * p->v_panel : (size_t)head * p->k_panel));
+    return (const float *)(const void *)(j->work + (which ? p->v_at + (size_t)head * p->v_panel
+                                                          : (size_t)head * p->k_panel));
 }
 
 /* Items are heads of keys, then of values. */
@@ -338,7 +362,8 @@ static void add_mask(const job *j, const omma_value *m, int64_t at, float *s) {
     } else if (m->dtype == OMMA_F32) {
         j->kern->binary[OMMA_BIN_ADD](len, s, 1, (const float *)m->mem + at, step != 0, s);
     } else {
-        for (int64_t k = 0; k < len; k++) s[k] += (float)omma_get_number(m->dtype, m->mem, at + k * step);
+        for (int64_t k = 0; k < len; k++)
+            s[k] += (float)omma_get_number(m->dtype, m->mem, at + k * step);
     }
     for (int64_t k = len; k < p->total; k++) s[k] = -INFINITY;
 }
@@ -370,14 +395,17 @@ static void cap_tile(const job *j, int64_t count, float *s) {
 }
 
 /* Queries first, first+1, ... of a head; their scores live in s. */
-static void do_tile(const job *j, int64_t b, int64_t h, int64_t first, int64_t m, float *q, float *s) {
+static void do_tile(const job *j, int64_t b, int64_t h, int64_t first, int64_t m, float *q,
+                    float *s) {
     const attention *p = j->p;
     const omma_kernels *kern = j->kern;
     const omma_value *y = omma_wanted(j->n, Y), *out = omma_wanted(j->n, SCORES);
     const int64_t count = m * p->total, kv = b * p->groups + h / (p->heads / p->groups);
-    const float *src = (const float *)j->n->in[Q]->mem + b * p->q.batch + h * p->q.head + first * p->q.row;
+    const float *src =
+        (const float *)j->n->in[Q]->mem + b * p->q.batch + h * p->q.head + first * p->q.row;
     float *kept = out ? (float *)out->mem + score_row(p, b, h, first) : NULL;
-    for (int64_t i = 0; i < m; i++) kern->binary[OMMA_BIN_MUL](p->d, src + i * p->q.row, 1, &p->scale, 0, q + i * p->d);
+    for (int64_t i = 0; i < m; i++)
+        kern->binary[OMMA_BIN_MUL](p->d, src + i * p->q.row, 1, &p->scale, 0, q + i * p->d);
     omma_gemm(kern, 1, m, p->total, p->d, q, p->d, packed(j, 0, kv), s, p->total, NULL);
     for (int stage = AT_PRODUCT; stage <= AT_SOFTMAX; stage++) {
         if (stage == AT_SOFTCAP && p->softcap > 0) cap_tile(j, count, s);
@@ -398,15 +426,16 @@ static void tiles(void *arg, int64_t begin, int64_t end, int worker) {
     char *own = j->work + p->tile_at + (size_t)worker * p->tile_bytes;
     for (int64_t i = begin; i < end; i++) {
         const int64_t head = i / each, first = i % each * p->tile, left = p->q_len - first;
-        do_tile(j, head / p->heads, head % p->heads, first, left < p->tile ? left : p->tile, (float *)(void *)own,
-                (float *)(void *)(own + p->q_bytes));
+        do_tile(j, head / p->heads, head % p->heads, first, left < p->tile ? left : p->tile,
+                (float *)(void *)own, (float *)(void *)(own + p->q_bytes));
     }
 }
 
-/* --- run: any type, row by row ---------------------------------------------------------------------- */
+/* --- run: any type, row by row ---------------------------------------------------------------- */
 
 static void keep_row(const omma_value *out, const attention *p, int64_t at, const double *s) {
-    for (int64_t k = 0; out && k < p->total; k++) omma_set_number(out->dtype, out->mem, at + k, s[k]);
+    for (int64_t k = 0; out && k < p->total; k++)
+        omma_set_number(out->dtype, out->mem, at + k, s[k]);
 }
 
 static void plain_softmax(int64_t n, double *s) {
@@ -433,24 +462,28 @@ static void plain_row(const job *j, int64_t b, int64_t h, int64_t i, double *s) 
     const attention *p = j->p;
     const omma_value *q = j->n->in[Q], *y = omma_wanted(j->n, Y), *out = omma_wanted(j->n, SCORES);
     const omma_dtype vt = j->n->in[V]->dtype;
-    const int64_t kv = b * p->groups + h / (p->heads / p->groups), from = b * p->q.batch + h * p->q.head + i * p->q.row;
+    const int64_t kv = b * p->groups + h / (p->heads / p->groups),
+                  from = b * p->q.batch + h * p->q.head + i * p->q.row;
     const int64_t k0 = kv_start(j, 0, kv), v0 = kv_start(j, 1, kv);
     for (int64_t k = 0; k < p->total; k++) {
         double sum = 0;
         for (int64_t c = 0; c < p->d; c++)
-            sum += omma_get_number(q->dtype, q->mem, from + c) * omma_get_number(q->dtype, j->kv[0], k0 + k * j->at[0].row + c);
+            sum += omma_get_number(q->dtype, q->mem, from + c) *
+                   omma_get_number(q->dtype, j->kv[0], k0 + k * j->at[0].row + c);
         s[k] = sum * (double)p->scale;
     }
     for (int stage = AT_PRODUCT; stage <= AT_SOFTMAX; stage++) {
         if (stage == AT_SOFTCAP && p->softcap > 0)
-            for (int64_t k = 0; k < p->total; k++) s[k] = tanh(s[k] / (double)p->softcap) * (double)p->softcap;
+            for (int64_t k = 0; k < p->total; k++)
+                s[k] = tanh(s[k] / (double)p->softcap) * (double)p->softcap;
         if (stage == AT_MASK) plain_mask(j, b, h, i, s);
         if (stage == AT_SOFTMAX) plain_softmax(p->total, s);
         if (stage == p->mode) keep_row(out, p, score_row(p, b, h, i), s);
     }
     for (int64_t c = 0; y && c < p->e; c++) {
         double sum = 0;
-        for (int64_t k = 0; k < p->total; k++) sum += s[k] * omma_get_number(vt, j->kv[1], v0 + k * j->at[1].row + c);
+        for (int64_t k = 0; k < p->total; k++)
+            sum += s[k] * omma_get_number(vt, j->kv[1], v0 + k * j->at[1].row + c);
         omma_set_number(y->dtype, y->mem, b * p->y.batch + h * p->y.head + i * p->y.row + c, sum);
     }
 }
@@ -472,7 +505,8 @@ static omma_status attention_run(const omma_exec *x, const omma_node *n) {
     for (int64_t b = 0; nonpad && b < p->batch; b++) {
         const int64_t v = ((const int64_t *)nonpad->mem)[b];
         if (v < 0 || v > p->total)
-            return omma_run_bad(x, n, "nonpad_kv_seqlen says %lld of %lld keys", (long long)v, (long long)p->total);
+            return omma_run_bad(x, n, "nonpad_kv_seqlen says %lld of %lld keys", (long long)v,
+                                (long long)p->total);
     }
     gather_kv(x, &j);
     if (!omma_wanted(n, Y) && !omma_wanted(n, SCORES)) return OMMA_OK;
@@ -481,16 +515,25 @@ static omma_status attention_run(const omma_exec *x, const omma_node *n) {
         return OMMA_OK;
     }
     omma_parallel(x->threads, 2 * p->batch * p->groups, 1, pack_heads, &j);
-    omma_parallel(threads, p->batch * p->heads * ((p->q_len + p->tile - 1) / p->tile), 1, tiles, &j);
+    omma_parallel(threads, p->batch * p->heads * ((p->q_len + p->tile - 1) / p->tile), 1, tiles,
+                  &j);
     return OMMA_OK;
 }
 
 static double attention_flops(const omma_node *n) {
     const attention *p = n->param;
-    return (double)p->batch * (double)p->heads * (double)p->q_len * (double)p->total * (2 * (double)(p->d + p->e) + 5);
+    return (double)p->batch * (double)p->heads * (double)p->q_len * (double)p->total *
+           (2 * (double)(p->d + p->e) + 5);
 }
 
-const omma_op omma_op_Attention = {
-    .name = "Attention", .min_in = 3, .max_in = 7, .min_out = 1, .max_out = 4,
-    .infer = attention_infer, .prepare = attention_prepare, .run = attention_run, .flops = attention_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Attention = {.name = "Attention",
+                                   .min_in = 3,
+                                   .max_in = 7,
+                                   .min_out = 1,
+                                   .max_out = 4,
+                                   .infer = attention_infer,
+                                   .prepare = attention_prepare,
+                                   .run = attention_run,
+                                   .flops = attention_flops,
+                                   .no_grad = OMMA_NOT_YET,
+                                   .no_field = OMMA_NOT_YET};

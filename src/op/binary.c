@@ -53,7 +53,7 @@ typedef struct plan {
     operand in[];
 } plan;
 
-/* --- infer ------------------------------------------------------------------------------ */
+/* --- infer -------------------------------------------------------------------- */
 
 /* Strides of v in the output's dims, 0 where it is broadcast. */
 static void spread(const omma_value *v, int rank, int64_t *stride) {
@@ -107,7 +107,8 @@ static omma_status lay_out(omma_build *b, omma_node *n, const binary *op, omma_d
     if (!p || !full) return omma_nomem(b, n);
     p->op = op;
     p->n_op = n->n_in;
-    if (!omma_dims_count(dims, rank, &p->count)) return omma_bad(b, n, "the size of the output overflows");
+    if (!omma_dims_count(dims, rank, &p->count))
+        return omma_bad(b, n, "the size of the output overflows");
     if (!p->count) return OMMA_OK;
     for (int i = 0; i < p->n_op; i++) spread(n->in[i], rank, full[i]);
     collapse(p, rank, dims, full);
@@ -134,7 +135,7 @@ static omma_status infer(omma_build *b, omma_node *n, const binary *op) {
     return lay_out(b, n, op, op->is_bool ? OMMA_BOOL : n->in[0]->dtype);
 }
 
-/* --- the walk over pieces ----------------------------------------------------------------- */
+/* --- the walk over pieces ----------------------------------------------------- */
 
 /* A piece: n output numbers from number at; index is the place of its row in rows mode. */
 typedef struct piece {
@@ -172,7 +173,8 @@ struct job {
         for (int d = last - 1; d >= 0 && ++index[d] == p->dims[d]; d--) index[d] = 0;         \
     }
 
-static void gather(const plan *p, const operand *o, const piece *w, const void *base, size_t size, void *tmp) {
+static void gather(const plan *p, const operand *o, const piece *w, const void *base, size_t size,
+                   void *tmp) {
     const int last = p->rank - 1;
     const int64_t inner = p->dims[last];
     int64_t index[OMMA_MAX_RANK], rest = w->at;
@@ -243,7 +245,8 @@ static omma_status walk(const omma_exec *x, const omma_node *n, piece_fn fn) {
     if (!omma_wanted(n, 0)) return OMMA_OK;
     job j = {.x = x, .n = n, .p = n->param, .fn = fn};
     omma_parallel(x->threads, j.p->pieces, j.p->grain, part, &j);
-    if (j.fault) return omma_run_bad(x, n, "an integer division by zero, or of the smallest number by -1");
+    if (j.fault)
+        return omma_run_bad(x, n, "an integer division by zero, or of the smallest number by -1");
     return OMMA_OK;
 }
 
@@ -253,7 +256,8 @@ static void *place(const job *j, const piece *w) {
 }
 
 /* One operation on numbers of type t. */
-static bool apply(const job *j, omma_dtype t, int64_t n, const void *a, int sa, const void *b, int sb, void *y) {
+static bool apply(const job *j, omma_dtype t, int64_t n, const void *a, int sa, const void *b,
+                  int sb, void *y) {
     const binary *op = j->p->op;
     if (t != OMMA_F32 || op->kernel < 0) return op->fn[t](n, a, sa, b, sb, y);
     j->x->kern->binary[op->kernel](n, a, sa, b, sb, y);
@@ -261,7 +265,8 @@ static bool apply(const job *j, omma_dtype t, int64_t n, const void *a, int sa, 
 }
 
 /* The numbers of operand i as float when they are 16 bits wide, else as they are. */
-static const void *fetch_wide(const job *j, const piece *w, int i, void *tmp, float *wide, int *stride) {
+static const void *fetch_wide(const job *j, const piece *w, int i, void *tmp, float *wide,
+                              int *stride) {
     const omma_dtype t = j->n->in[i]->dtype;
     const void *x = fetch(j, w, i, tmp, stride);
     if (t != OMMA_F16 && t != OMMA_BF16) return x;
@@ -276,81 +281,87 @@ static bool pair_piece(const job *j, const piece *w) {
     const omma_dtype t = j->n->in[0]->dtype;
     const bool half = t == OMMA_F16 || t == OMMA_BF16;
     const void *a = fetch_wide(j, w, 0, &ta, fa, &sa), *b = fetch_wide(j, w, 1, &tb, fb, &sb);
-    if (!half || j->p->op->is_bool) return apply(j, half ? OMMA_F32 : t, w->n, a, sa, b, sb, place(j, w));
+    if (!half || j->p->op->is_bool)
+        return apply(j, half ? OMMA_F32 : t, w->n, a, sa, b, sb, place(j, w));
     const bool ok = apply(j, OMMA_F32, w->n, a, sa, b, sb, ta.f);
     omma_store_halves(t, ta.f, w->n, place(j, w));
     return ok;
 }
 
-static omma_status pair_run(const omma_exec *x, const omma_node *n) { return walk(x, n, pair_piece); }
+static omma_status pair_run(const omma_exec *x, const omma_node *n) {
+    return walk(x, n, pair_piece);
+}
 
-/* --- the loops: x and z the numbers, ok to be cleared on a fault -------------------------- */
+/* --- the loops: x and z the numbers, ok to be cleared on a fault -------------- */
 
-#define PAIR(Name, tag, T, W, O, low, expr)                                                                   \
-    static bool Name##_##tag(int64_t n, const void *pa, int sa, const void *pb, int sb, void *py) {           \
-        const T *a = pa, *b = pb;                                                                             \
-        O *y = py;                                                                                            \
-        bool ok = true;                                                                                       \
-        const W lowest = (W)(low);                                                                            \
-        (void)lowest;                                                                                         \
-        for (int64_t i = 0; i < n; i++) {                                                                     \
-            const W x = (W)a[i * sa], z = (W)b[i * sb];                                                       \
-            (void)z;                                                                                          \
-            y[i] = (O)(expr);                                                                                 \
-        }                                                                                                     \
-        return ok;                                                                                            \
+#define PAIR(Name, tag, T, W, O, low, expr)                                             \
+    static bool Name##_##tag(int64_t n, const void *pa, int sa, const void *pb, int sb, \
+                             void *py) {                                                \
+        const T *a = pa, *b = pb;                                                       \
+        O *y = py;                                                                      \
+        bool ok = true;                                                                 \
+        const W lowest = (W)(low);                                                      \
+        (void)lowest;                                                                   \
+        for (int64_t i = 0; i < n; i++) {                                               \
+            const W x = (W)a[i * sa], z = (W)b[i * sb];                                 \
+            (void)z;                                                                    \
+            y[i] = (O)(expr);                                                           \
+        }                                                                               \
+        return ok;                                                                      \
     }
 #define PAIRS_FLOAT(Name, expr) \
     PAIR(Name, F32, float, float, float, 0, expr) PAIR(Name, F64, double, double, double, 0, expr)
-#define PAIRS_INT(Name, sexpr, uexpr)                              \
-    PAIR(Name, I8, int8_t, int64_t, int8_t, INT8_MIN, sexpr)       \
-    PAIR(Name, I16, int16_t, int64_t, int16_t, INT16_MIN, sexpr)   \
-    PAIR(Name, I32, int32_t, int64_t, int32_t, INT32_MIN, sexpr)   \
-    PAIR(Name, I64, int64_t, int64_t, int64_t, INT64_MIN, sexpr)   \
-    PAIR(Name, U8, uint8_t, uint64_t, uint8_t, 0, uexpr)           \
-    PAIR(Name, U16, uint16_t, uint64_t, uint16_t, 0, uexpr)        \
-    PAIR(Name, U32, uint32_t, uint64_t, uint32_t, 0, uexpr)        \
+#define PAIRS_INT(Name, sexpr, uexpr)                            \
+    PAIR(Name, I8, int8_t, int64_t, int8_t, INT8_MIN, sexpr)     \
+    PAIR(Name, I16, int16_t, int64_t, int16_t, INT16_MIN, sexpr) \
+    PAIR(Name, I32, int32_t, int64_t, int32_t, INT32_MIN, sexpr) \
+    PAIR(Name, I64, int64_t, int64_t, int64_t, INT64_MIN, sexpr) \
+    PAIR(Name, U8, uint8_t, uint64_t, uint8_t, 0, uexpr)         \
+    PAIR(Name, U16, uint16_t, uint64_t, uint16_t, 0, uexpr)      \
+    PAIR(Name, U32, uint32_t, uint64_t, uint32_t, 0, uexpr)      \
     PAIR(Name, U64, uint64_t, uint64_t, uint64_t, 0, uexpr)
-#define SET_INT(Name)                                                                                           \
-    [OMMA_I8] = Name##_I8, [OMMA_I16] = Name##_I16, [OMMA_I32] = Name##_I32, [OMMA_I64] = Name##_I64,           \
-    [OMMA_U8] = Name##_U8, [OMMA_U16] = Name##_U16, [OMMA_U32] = Name##_U32, [OMMA_U64] = Name##_U64
+#define SET_INT(Name)                                                        \
+    [OMMA_I8] = Name##_I8, [OMMA_I16] = Name##_I16, [OMMA_I32] = Name##_I32, \
+    [OMMA_I64] = Name##_I64, [OMMA_U8] = Name##_U8, [OMMA_U16] = Name##_U16, \
+    [OMMA_U32] = Name##_U32, [OMMA_U64] = Name##_U64
 #define SET_FLOAT(Name) [OMMA_F32] = Name##_F32, [OMMA_F64] = Name##_F64
-#define ARITHMETIC(Name, fexpr, sexpr, uexpr)      \
-    PAIRS_FLOAT(Name, fexpr)                       \
-    PAIRS_INT(Name, sexpr, uexpr)                  \
+#define ARITHMETIC(Name, fexpr, sexpr, uexpr) \
+    PAIRS_FLOAT(Name, fexpr)                  \
+    PAIRS_INT(Name, sexpr, uexpr)             \
     static const pair_fn Name##_fn[] = {SET_FLOAT(Name), SET_INT(Name)};
 
 #define SIGNED_FAULT (z == 0 || (z == -1 && x == lowest))
 
+static inline int64_t cut_mod(int64_t x, int64_t z) { return z == -1 ? 0 : x % z; }
 static inline int64_t floor_mod(int64_t x, int64_t z) {
-    if (z == -1) return 0;
-    const int64_t r = x % z;
+    const int64_t r = cut_mod(x, z);
     return r && (r < 0) != (z < 0) ? r + z : r;
 }
 
 ARITHMETIC(Add, x + z, (uint64_t)x + (uint64_t)z, x + z)
 ARITHMETIC(Sub, x - z, (uint64_t)x - (uint64_t)z, x - z)
-ARITHMETIC(Mul, x * z, (uint64_t)x * (uint64_t)z, x * z)
+ARITHMETIC(Mul, (x * z), ((uint64_t)x * (uint64_t)z), (x * z))
 ARITHMETIC(Div, x / z, SIGNED_FAULT ? (ok = false, 0) : x / z, z == 0 ? (ok = false, 0u) : x / z)
 ARITHMETIC(Max, x > z || x != x ? x : z, x > z ? x : z, x > z ? x : z)
 ARITHMETIC(Min, x < z || x != x ? x : z, x < z ? x : z, x < z ? x : z)
 ARITHMETIC(PRelu, x < 0 ? x * z : x, x < 0 ? (uint64_t)x * (uint64_t)z : (uint64_t)x, x)
 PAIRS_INT(Mod, z == 0 ? (ok = false, 0) : floor_mod(x, z), z == 0 ? (ok = false, 0u) : x % z)
 static const pair_fn Mod_fn[] = {SET_INT(Mod)};
-ARITHMETIC(FMod, fmod(x, z), z == 0 ? (ok = false, 0) : z == -1 ? 0 : x % z, z == 0 ? (ok = false, 0u) : x % z)
+ARITHMETIC(FMod, fmod(x, z), z == 0 ? (ok = false, 0) : cut_mod(x, z),
+           z == 0 ? (ok = false, 0u) : x % z)
 
-#define COMPARE(Name, op)                                      \
-    PAIR(Name, F32, float, float, uint8_t, 0, x op z)          \
-    PAIR(Name, F64, double, double, uint8_t, 0, x op z)        \
-    PAIR(Name, BOOL, uint8_t, bool, uint8_t, 0, x op z)        \
-    PAIR(Name, I8, int8_t, int8_t, uint8_t, 0, x op z)         \
-    PAIR(Name, I16, int16_t, int16_t, uint8_t, 0, x op z)      \
-    PAIR(Name, I32, int32_t, int32_t, uint8_t, 0, x op z)      \
-    PAIR(Name, I64, int64_t, int64_t, uint8_t, 0, x op z)      \
-    PAIR(Name, U8, uint8_t, uint8_t, uint8_t, 0, x op z)       \
-    PAIR(Name, U16, uint16_t, uint16_t, uint8_t, 0, x op z)    \
-    PAIR(Name, U32, uint32_t, uint32_t, uint8_t, 0, x op z)    \
-    PAIR(Name, U64, uint64_t, uint64_t, uint8_t, 0, x op z)    \
+#define COMPARE(Name, op)                                   \
+    PAIR(Name, F32, float, float, uint8_t, 0, x op z)       \
+    PAIR(Name, F64, double, double, uint8_t, 0, x op z)     \
+    PAIR(Name, BOOL, uint8_t, bool, uint8_t, 0, x op z)     \
+    PAIR(Name, I8, int8_t, int8_t, uint8_t, 0, x op z)      \
+    PAIR(Name, I16, int16_t, int16_t, uint8_t, 0, x op z)   \
+    PAIR(Name, I32, int32_t, int32_t, uint8_t, 0, x op z)   \
+    PAIR(Name, I64, int64_t, int64_t, uint8_t, 0, x op z)   \
+    PAIR(Name, U8, uint8_t, uint8_t, uint8_t, 0, x op z)    \
+    PAIR(Name, U16, uint16_t, uint16_t, uint8_t, 0, x op z) \
+    PAIR(Name, U32, uint32_t, uint32_t, uint8_t, 0, x op z) \
+    PAIR(Name, U64, uint64_t, uint64_t, uint8_t, 0, x op z) \
     static const pair_fn Name##_fn[] = {SET_FLOAT(Name), SET_INT(Name), [OMMA_BOOL] = Name##_BOOL};
 COMPARE(Equal, ==)
 COMPARE(Greater, >)
@@ -358,41 +369,49 @@ COMPARE(GreaterOrEqual, >=)
 COMPARE(Less, <)
 COMPARE(LessOrEqual, <=)
 
-#define LOGIC(Name, expr)                                        \
-    PAIR(Name, BOOL, uint8_t, bool, uint8_t, 0, expr)            \
+#define LOGIC(Name, expr)                             \
+    PAIR(Name, BOOL, uint8_t, bool, uint8_t, 0, expr) \
     static const pair_fn Name##_fn[] = {[OMMA_BOOL] = Name##_BOOL};
-LOGIC(And, x && z)
+LOGIC(And, (x && z))
 LOGIC(Or, x || z)
 LOGIC(Xor, x != z)
 
-/* --- rows ----------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------- */
 
 #define NO_BOOL_GRAD "boolean output: nothing to differentiate"
-#define ROW(Name, infer_, run_, min_in_, max_in_, no_grad_)                                                 \
-    const omma_op omma_op_##Name = {.name = #Name, .min_in = min_in_, .max_in = max_in_, .min_out = 1,      \
-        .max_out = 1, .flags = OMMA_OP_ELEMENTWISE, .infer = infer_, .run = run_, .no_grad = no_grad_,      \
-        .no_field = OMMA_NOT_YET};
+#define ROW(Name, infer_, run_, min_in_, max_in_, flops_, no_grad_) \
+    const omma_op omma_op_##Name = {.name = #Name,                  \
+                                    .min_in = min_in_,              \
+                                    .max_in = max_in_,              \
+                                    .min_out = 1,                   \
+                                    .max_out = 1,                   \
+                                    .flags = OMMA_OP_ELEMENTWISE,   \
+                                    .infer = infer_,                \
+                                    .run = run_,                    \
+                                    .flops = flops_,                \
+                                    .no_grad = no_grad_,            \
+                                    .no_field = OMMA_NOT_YET};
 
 /* name, types, f32 kernel, result is bool, why no gradient */
-#define BINARY_LIST(X)                                                          \
-    X(Add, OMMA_IN_NUMBER, OMMA_BIN_ADD, false, OMMA_NOT_YET)                   \
-    X(Sub, OMMA_IN_NUMBER, OMMA_BIN_SUB, false, OMMA_NOT_YET)                   \
-    X(Mul, OMMA_IN_NUMBER, OMMA_BIN_MUL, false, OMMA_NOT_YET)                   \
-    X(Div, OMMA_IN_NUMBER, OMMA_BIN_DIV, false, OMMA_NOT_YET)                   \
-    X(And, OMMA_IN_BOOL, -1, true, NO_BOOL_GRAD)                                \
-    X(Or, OMMA_IN_BOOL, -1, true, NO_BOOL_GRAD)                                 \
-    X(Xor, OMMA_IN_BOOL, -1, true, NO_BOOL_GRAD)                                \
-    X(Equal, OMMA_IN_ANY, -1, true, NO_BOOL_GRAD)                               \
-    X(Greater, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)                          \
-    X(GreaterOrEqual, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)                   \
-    X(Less, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)                             \
+#define BINARY_LIST(X)                                        \
+    X(Add, OMMA_IN_NUMBER, OMMA_BIN_ADD, false, OMMA_NOT_YET) \
+    X(Sub, OMMA_IN_NUMBER, OMMA_BIN_SUB, false, OMMA_NOT_YET) \
+    X(Mul, OMMA_IN_NUMBER, OMMA_BIN_MUL, false, OMMA_NOT_YET) \
+    X(Div, OMMA_IN_NUMBER, OMMA_BIN_DIV, false, OMMA_NOT_YET) \
+    X(And, OMMA_IN_BOOL, -1, true, NO_BOOL_GRAD)              \
+    X(Or, OMMA_IN_BOOL, -1, true, NO_BOOL_GRAD)               \
+    X(Xor, OMMA_IN_BOOL, -1, true, NO_BOOL_GRAD)              \
+    X(Equal, OMMA_IN_ANY, -1, true, NO_BOOL_GRAD)             \
+    X(Greater, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)        \
+    X(GreaterOrEqual, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD) \
+    X(Less, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)           \
     X(LessOrEqual, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)
-#define X(Name, types_, kernel_, is_bool_, no_grad_)                            \
-    static omma_status Name##_infer(omma_build *b, omma_node *n) {              \
-        static const binary op = {types_, kernel_, is_bool_, Name##_fn};        \
-        return infer(b, n, &op);                                                \
-    }                                                                           \
-    ROW(Name, Name##_infer, pair_run, 2, 2, no_grad_)
+#define X(Name, types_, kernel_, is_bool_, no_grad_)                     \
+    static omma_status Name##_infer(omma_build *b, omma_node *n) {       \
+        static const binary op = {types_, kernel_, is_bool_, Name##_fn}; \
+        return infer(b, n, &op);                                         \
+    }                                                                    \
+    ROW(Name, Name##_infer, pair_run, 2, 2, NULL, no_grad_)
 BINARY_LIST(X)
 #undef X
 
@@ -406,19 +425,20 @@ static omma_status PRelu_infer(omma_build *b, omma_node *n) {
         return omma_bad(b, n, "the slope '%s' does not broadcast to '%s'", n->in[1]->name, x->name);
     return OMMA_OK;
 }
-ROW(PRelu, PRelu_infer, pair_run, 2, 2, OMMA_NOT_YET)
+ROW(PRelu, PRelu_infer, pair_run, 2, 2, NULL, OMMA_NOT_YET)
 
 /* Mod: with fmod = 0 integers only, sign of the divisor; with 1 as C's fmod and %. */
 static omma_status Mod_infer(omma_build *b, omma_node *n) {
-    static const binary by_floor = {OMMA_IN_INT, -1, false, Mod_fn}, by_cut = {OMMA_IN_NUMBER, -1, false, FMod_fn};
+    static const binary by_floor = {OMMA_IN_INT, -1, false, Mod_fn},
+                        by_cut = {OMMA_IN_NUMBER, -1, false, FMod_fn};
     if (omma_node_int(n, "fmod", 0)) return infer(b, n, &by_cut);
     if (omma_in(n, 0) && omma_type_in(n->in[0]->dtype, OMMA_IN_FLOAT))
         return omma_bad(b, n, "floating point needs the attribute fmod = 1");
     return infer(b, n, &by_floor);
 }
-ROW(Mod, Mod_infer, pair_run, 2, 2, OMMA_NOT_YET)
+ROW(Mod, Mod_infer, pair_run, 2, 2, NULL, OMMA_NOT_YET)
 
-/* --- Pow: the base decides the type; the exponent may have another ------------------------- */
+/* --- Pow: the base decides the type; the exponent may have another ------------ */
 
 static omma_status Pow_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_NUMBER));
@@ -435,23 +455,28 @@ static uint64_t int_pow(uint64_t x, uint64_t e) {
 }
 
 /* Integers: exact with an integer exponent; a negative one leaves 1, -1 or 0. */
-static bool pow_ints(omma_dtype t, omma_dtype te, int64_t n, const void *a, int sa, const void *e, int se, void *y) {
+static bool pow_ints(omma_dtype t, omma_dtype te, int64_t n, const void *a, int sa, const void *e,
+                     int se, void *y) {
     bool ok = true;
     for (int64_t i = 0; i < n; i++) {
         const int64_t x = omma_get_int(t, a, i * sa);
         if (!omma_type_in(te, OMMA_IN_INT)) {
-            omma_set_number(t, y, i, pow(omma_get_number(t, a, i * sa), omma_get_number(te, e, i * se)));
+            omma_set_number(t, y, i,
+                            pow(omma_get_number(t, a, i * sa), omma_get_number(te, e, i * se)));
             continue;
         }
         const int64_t k = omma_get_int(te, e, i * se);
-        if (k >= 0 || te == OMMA_U64) omma_set_int(t, y, i, (int64_t)int_pow((uint64_t)x, (uint64_t)k));
-        else if (x == 1 || (x == -1 && omma_type_in(t, OMMA_IN_SIGNED))) omma_set_int(t, y, i, k % 2 ? x : 1);
+        if (k >= 0 || te == OMMA_U64)
+            omma_set_int(t, y, i, (int64_t)int_pow((uint64_t)x, (uint64_t)k));
+        else if (x == 1 || (x == -1 && omma_type_in(t, OMMA_IN_SIGNED)))
+            omma_set_int(t, y, i, k % 2 ? x : 1);
         else ok = ok && x, omma_set_int(t, y, i, 0);
     }
     return ok;
 }
 
-static void pow_floats(const omma_kernels *k, int64_t n, const float *a, int sa, const float *e, int se, float *y) {
+static void pow_floats(const omma_kernels *k, int64_t n, const float *a, int sa, const float *e,
+                       int se, float *y) {
     if (!se && *e == 2) k->binary[OMMA_BIN_MUL](n, a, sa, a, sa, y);
     else
         for (int64_t i = 0; i < n; i++) y[i] = powf(a[i * sa], e[i * se]);
@@ -475,31 +500,27 @@ static bool pow_piece(const job *j, const piece *w) {
         for (int64_t i = 0; i < (se ? w->n : 1); i++) fe[i] = (float)omma_get_number(wide_e, e, i);
         e = fe;
     }
-    if (t == OMMA_F32) {
-        pow_floats(j->x->kern, w->n, a, sa, e, se, y);
-        return true;
-    }
-    pow_floats(j->x->kern, w->n, a, sa, e, se, ta.f);
-    omma_store_halves(t, ta.f, w->n, y);
+    pow_floats(j->x->kern, w->n, a, sa, e, se, t == OMMA_F32 ? y : ta.f);
+    if (t != OMMA_F32) omma_store_halves(t, ta.f, w->n, y);
     return true;
 }
 
 static omma_status Pow_run(const omma_exec *x, const omma_node *n) { return walk(x, n, pow_piece); }
-ROW(Pow, Pow_infer, Pow_run, 2, 2, OMMA_NOT_YET)
+ROW(Pow, Pow_infer, Pow_run, 2, 2, NULL, OMMA_NOT_YET)
 
-/* --- Where ------------------------------------------------------------------------------------ */
+/* --- Where -------------------------------------------------------------------- */
 
 static omma_status Where_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_BOOL));
     OMMA_TRY(omma_want(b, n, 1, OMMA_IN_ANY));
     OMMA_TRY(omma_want(b, n, 2, OMMA_IN_ANY));
     if (n->in[1]->dtype != n->in[2]->dtype)
-        return omma_bad(b, n, "the choices are of types %s and %s", omma_dtype_name(n->in[1]->dtype),
-                        omma_dtype_name(n->in[2]->dtype));
+        return omma_bad(b, n, "the choices are of types %s and %s",
+                        omma_dtype_name(n->in[1]->dtype), omma_dtype_name(n->in[2]->dtype));
     return lay_out(b, n, NULL, n->in[1]->dtype);
 }
 
-#define CHOOSE(T) \
+#define CHOOSE(T)                      \
     for (int64_t i = 0; i < w->n; i++) \
         memcpy((T *)y + i, c[i * sc] ? (const T *)a + i * sa : (const T *)b + i * sb, sizeof(T));
 
@@ -518,10 +539,12 @@ static bool where_piece(const job *j, const piece *w) {
     return true;
 }
 
-static omma_status Where_run(const omma_exec *x, const omma_node *n) { return walk(x, n, where_piece); }
-ROW(Where, Where_infer, Where_run, 3, 3, OMMA_NOT_YET)
+static omma_status Where_run(const omma_exec *x, const omma_node *n) {
+    return walk(x, n, where_piece);
+}
+ROW(Where, Where_infer, Where_run, 3, 3, NULL, OMMA_NOT_YET)
 
-/* --- Max, Min, Sum, Mean of any number of inputs ------------------------------------------------ */
+/* --- Max, Min, Sum, Mean of any number of inputs ------------------------------ */
 
 static bool gather_piece(const job *j, const piece *w, bool mean) {
     room tmp, acc;
@@ -532,7 +555,8 @@ static bool gather_piece(const job *j, const piece *w, bool mean) {
     const size_t size = omma_dtype_size(tw);
     int s;
     const void *a = fetch_wide(j, w, 0, &tmp, wide, &s);
-    for (int64_t i = 0; i < w->n; i++) memcpy(acc.c + (size_t)i * size, (const char *)a + (size_t)(i * s) * size, size);
+    for (int64_t i = 0; i < w->n; i++)
+        memcpy(acc.c + (size_t)i * size, (const char *)a + (size_t)(i * s) * size, size);
     for (int k = 1; k < j->n->n_in; k++) {
         a = fetch_wide(j, w, k, &tmp, wide, &s);
         apply(j, tw, w->n, &acc, 1, a, s, &acc);
@@ -554,19 +578,19 @@ static bool mean_piece(const job *j, const piece *w) { return gather_piece(j, w,
 static omma_status many_run(const omma_exec *x, const omma_node *n) {
     return walk(x, n, n->n_in == 2 ? pair_piece : many_piece);
 }
-static omma_status Mean_run(const omma_exec *x, const omma_node *n) { return walk(x, n, mean_piece); }
+static omma_status Mean_run(const omma_exec *x, const omma_node *n) {
+    return walk(x, n, mean_piece);
+}
 static double many_flops(const omma_node *n) {
     return n->out[0] ? (double)omma_value_count(n->out[0]) * n->n_in : 0;
 }
 
-#define MANY(Name, types_, kernel_, fn_, run_)                                                                  \
-    static omma_status Name##_infer(omma_build *b, omma_node *n) {                                              \
-        static const binary op = {types_, kernel_, false, fn_};                                                 \
-        return infer(b, n, &op);                                                                                \
-    }                                                                                                           \
-    const omma_op omma_op_##Name = {.name = #Name, .min_in = 1, .max_in = -1, .min_out = 1, .max_out = 1,       \
-        .flags = OMMA_OP_ELEMENTWISE, .infer = Name##_infer, .run = run_, .flops = many_flops,                  \
-        .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+#define MANY(Name, types_, kernel_, fn_, run_)                     \
+    static omma_status Name##_infer(omma_build *b, omma_node *n) { \
+        static const binary op = {types_, kernel_, false, fn_};    \
+        return infer(b, n, &op);                                   \
+    }                                                              \
+    ROW(Name, Name##_infer, run_, 1, -1, many_flops, OMMA_NOT_YET)
 MANY(Max, OMMA_IN_NUMBER, OMMA_BIN_MAX, Max_fn, many_run)
 MANY(Min, OMMA_IN_NUMBER, OMMA_BIN_MIN, Min_fn, many_run)
 MANY(Sum, OMMA_IN_FLOAT, OMMA_BIN_ADD, Add_fn, many_run)

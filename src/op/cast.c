@@ -23,18 +23,18 @@ static float odd_float(double d) {
     return r;
 }
 
-/* --- narrowing: from carrier i (int64_t), u (uint64_t) or d (double) to a type ----------- */
+/* --- narrowing: from carrier i (int64_t), u (uint64_t) or d (double) to a type --- */
 
 #define FROM_INTEGERS(to, T, iexpr, uexpr)                   \
     static inline T i_##to(int64_t v) { return (T)(iexpr); } \
     static inline T u_##to(uint64_t v) { return (T)(uexpr); }
 
-#define NARROW_INT(tag, T, min)                                                              \
-    FROM_INTEGERS(tag, T, v, v)                                                              \
-    static inline T d_##tag(double v) {                                                      \
-        const double end = (min) < 0 ? -(double)(min) : 2.0 * (double)((T)-1 / 2 + 1);       \
-        const T max = (T)((min) < 0 ? -((min) + 1) : -1);                                    \
-        return v != v ? 0 : v >= end ? max : v <= (double)(min) ? (T)(min) : (T)v;           \
+#define NARROW_INT(tag, T, min)                                                        \
+    FROM_INTEGERS(tag, T, v, v)                                                        \
+    static inline T d_##tag(double v) {                                                \
+        const double end = (min) < 0 ? -(double)(min) : 2.0 * (double)((T)-1 / 2 + 1); \
+        const T max = (T)((min) < 0 ? -((min) + 1) : -1);                              \
+        return v != v ? 0 : v >= end ? max : v <= (double)(min) ? (T)(min) : (T)v;     \
     }
 OMMA_SIGNED_LIST(NARROW_INT)
 OMMA_UNSIGNED_LIST(NARROW_INT)
@@ -50,32 +50,32 @@ static inline double d_F64(double v) { return v; }
 static inline uint16_t d_F16(double v) { return omma_f32_to_f16(odd_float(v)); }
 static inline uint16_t d_BF16(double v) { return omma_f32_to_bf16(odd_float(v)); }
 
-/* --- loops: one function per source type, a case per destination ------------------------- */
+/* --- loops: one function per source type, a case per destination -------------- */
 
-#define TO(c, tag, T, widen)                                              \
-    case OMMA_##tag:                                                      \
-        for (int64_t i = 0; i < n; i++) ((T *)y)[i] = c##_##tag(widen);   \
+#define TO(c, tag, T, widen)                                            \
+    case OMMA_##tag:                                                    \
+        for (int64_t i = 0; i < n; i++) ((T *)y)[i] = c##_##tag(widen); \
         return;
-#define FROM(name, S, c, widen)                                                       \
-    static void from_##name(omma_dtype to, int64_t n, const void *px, void *y) {      \
-        const S *x = px;                                                              \
-        switch (to) {                                                                 \
-            TO(c, F32, float, widen)                                                  \
-            TO(c, F64, double, widen)                                                 \
-            TO(c, F16, uint16_t, widen)                                               \
-            TO(c, BF16, uint16_t, widen)                                              \
-            TO(c, BOOL, uint8_t, widen)                                               \
-            TO(c, I8, int8_t, widen)                                                  \
-            TO(c, I16, int16_t, widen)                                                \
-            TO(c, I32, int32_t, widen)                                                \
-            TO(c, I64, int64_t, widen)                                                \
-            TO(c, U8, uint8_t, widen)                                                 \
-            TO(c, U16, uint16_t, widen)                                               \
-            TO(c, U32, uint32_t, widen)                                               \
-            TO(c, U64, uint64_t, widen)                                               \
-        case OMMA_NONE:                                                               \
-        case OMMA_STRING: return;                                                     \
-        }                                                                             \
+#define FROM(name, S, c, widen)                                                  \
+    static void from_##name(omma_dtype to, int64_t n, const void *px, void *y) { \
+        const S *x = px;                                                         \
+        switch (to) {                                                            \
+            TO(c, F32, float, widen)                                             \
+            TO(c, F64, double, widen)                                            \
+            TO(c, F16, uint16_t, widen)                                          \
+            TO(c, BF16, uint16_t, widen)                                         \
+            TO(c, BOOL, uint8_t, widen)                                          \
+            TO(c, I8, int8_t, widen)                                             \
+            TO(c, I16, int16_t, widen)                                           \
+            TO(c, I32, int32_t, widen)                                           \
+            TO(c, I64, int64_t, widen)                                           \
+            TO(c, U8, uint8_t, widen)                                            \
+            TO(c, U16, uint16_t, widen)                                          \
+            TO(c, U32, uint32_t, widen)                                          \
+            TO(c, U64, uint64_t, widen)                                          \
+        case OMMA_NONE:                                                          \
+        case OMMA_STRING: return;                                                \
+        }                                                                        \
     }
 FROM(F32, float, d, (double)x[i])
 FROM(F64, double, d, x[i])
@@ -98,7 +98,7 @@ static const cast_fn from[] = {
 #undef X
 };
 
-/* --- the operator ------------------------------------------------------------------------- */
+/* --- the operator ------------------------------------------------------------- */
 
 static omma_status Cast_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
@@ -131,6 +131,13 @@ static omma_status Cast_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-const omma_op omma_op_Cast = {.name = "Cast", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .flags = OMMA_OP_ELEMENTWISE, .infer = Cast_infer, .run = Cast_run, .no_grad = OMMA_NOT_YET,
-    .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Cast = {.name = "Cast",
+                              .min_in = 1,
+                              .max_in = 1,
+                              .min_out = 1,
+                              .max_out = 1,
+                              .flags = OMMA_OP_ELEMENTWISE,
+                              .infer = Cast_infer,
+                              .run = Cast_run,
+                              .no_grad = OMMA_NOT_YET,
+                              .no_field = OMMA_NOT_YET};

@@ -132,8 +132,7 @@ static omma_status transpose_prepare(omma_build *b, omma_node *n) {
     n->scratch = total;
     if (!constant) return OMMA_OK;
     bool fresh;
-    omma_arena *keep = b->packs ? b->packs->arena : b->arena;
-    const char *form = omma_arena_printf(keep, "conv_transpose %lld %lld", (long long)p->groups, (long long)p->c);
+    const char *form = omma_arena_printf(b->arena, "conv_transpose %lld %lld", (long long)p->groups, (long long)p->c);
     float *packed = form ? omma_pack(b, n->in[1], form, (size_t)w_count * sizeof(float), &fresh) : NULL;
     if (!packed) return omma_nomem(b, n);
     if (fresh) transpose_weights(p, n->in[1]->data, packed);

@@ -9,17 +9,27 @@
 
 #include "op/op.h"
 
-#define OMMA_SIGNED_LIST(X) \
-    X(I8, int8_t, INT8_MIN) X(I16, int16_t, INT16_MIN) X(I32, int32_t, INT32_MIN) X(I64, int64_t, INT64_MIN)
-#define OMMA_UNSIGNED_LIST(X) X(U8, uint8_t, 0) X(U16, uint16_t, 0) X(U32, uint32_t, 0) X(U64, uint64_t, 0)
+#define OMMA_SIGNED_LIST(X)    \
+    X(I8, int8_t, INT8_MIN)    \
+    X(I16, int16_t, INT16_MIN) \
+    X(I32, int32_t, INT32_MIN) \
+    X(I64, int64_t, INT64_MIN)
+#define OMMA_UNSIGNED_LIST(X) \
+    X(U8, uint8_t, 0)         \
+    X(U16, uint16_t, 0)       \
+    X(U32, uint32_t, 0)       \
+    X(U64, uint64_t, 0)
 
 /* Sets of types, a bit each. */
 #define OMMA_BIT(t) (1u << (t))
 enum {
     OMMA_IN_BOOL = OMMA_BIT(OMMA_BOOL),
-    OMMA_IN_FLOAT = OMMA_BIT(OMMA_F16) | OMMA_BIT(OMMA_BF16) | OMMA_BIT(OMMA_F32) | OMMA_BIT(OMMA_F64),
-    OMMA_IN_SIGNED = OMMA_BIT(OMMA_I8) | OMMA_BIT(OMMA_I16) | OMMA_BIT(OMMA_I32) | OMMA_BIT(OMMA_I64),
-    OMMA_IN_UNSIGNED = OMMA_BIT(OMMA_U8) | OMMA_BIT(OMMA_U16) | OMMA_BIT(OMMA_U32) | OMMA_BIT(OMMA_U64),
+    OMMA_IN_FLOAT =
+        OMMA_BIT(OMMA_F16) | OMMA_BIT(OMMA_BF16) | OMMA_BIT(OMMA_F32) | OMMA_BIT(OMMA_F64),
+    OMMA_IN_SIGNED =
+        OMMA_BIT(OMMA_I8) | OMMA_BIT(OMMA_I16) | OMMA_BIT(OMMA_I32) | OMMA_BIT(OMMA_I64),
+    OMMA_IN_UNSIGNED =
+        OMMA_BIT(OMMA_U8) | OMMA_BIT(OMMA_U16) | OMMA_BIT(OMMA_U32) | OMMA_BIT(OMMA_U64),
     OMMA_IN_INT = OMMA_IN_SIGNED | OMMA_IN_UNSIGNED,
     OMMA_IN_NUMBER = OMMA_IN_FLOAT | OMMA_IN_INT,
     OMMA_IN_ANY = OMMA_IN_NUMBER | OMMA_IN_BOOL
@@ -34,7 +44,8 @@ static inline omma_status omma_want(omma_build *b, const omma_node *n, int i, un
     const omma_value *v = omma_in(n, i);
     if (!v) return omma_bad(b, n, "input %d is missing", i);
     if (!omma_type_in(v->dtype, set))
-        return omma_unsupported(b, n, "input %d ('%s') is of type %s", i, v->name, omma_dtype_name(v->dtype));
+        return omma_unsupported(b, n, "input %d ('%s') is of type %s", i, v->name,
+                                omma_dtype_name(v->dtype));
     return OMMA_OK;
 }
 
@@ -49,7 +60,9 @@ static inline omma_status omma_want_same(omma_build *b, const omma_node *n, int 
 }
 
 /* Output i, or NULL when nobody wants it. */
-static inline omma_value *omma_wanted(const omma_node *n, int i) { return i < n->n_out ? n->out[i] : NULL; }
+static inline omma_value *omma_wanted(const omma_node *n, int i) {
+    return i < n->n_out ? n->out[i] : NULL;
+}
 
 static inline const void *omma_at(const void *p, omma_dtype t, int64_t i) {
     return (const char *)p + (size_t)i * omma_dtype_size(t);
@@ -75,7 +88,8 @@ static inline int64_t omma_get_int(omma_dtype t, const void *p, int64_t i) {
     switch (t) {
 #define X(tag, T, min) \
     case OMMA_##tag: return (int64_t)((const T *)p)[i];
-        OMMA_SIGNED_LIST(X) OMMA_UNSIGNED_LIST(X)
+        OMMA_SIGNED_LIST(X)
+        OMMA_UNSIGNED_LIST(X)
 #undef X
     case OMMA_BOOL: return ((const uint8_t *)p)[i] != 0;
     default: return 0;
@@ -86,7 +100,8 @@ static inline void omma_set_int(omma_dtype t, void *p, int64_t i, int64_t v) {
     switch (t) {
 #define X(tag, T, min) \
     case OMMA_##tag: ((T *)p)[i] = (T)v; return;
-        OMMA_SIGNED_LIST(X) OMMA_UNSIGNED_LIST(X)
+        OMMA_SIGNED_LIST(X)
+        OMMA_UNSIGNED_LIST(X)
 #undef X
     case OMMA_BOOL: ((uint8_t *)p)[i] = v != 0; return;
     default: return;

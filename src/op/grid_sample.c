@@ -187,19 +187,65 @@ static void channels_plain(const sample_job *j, const taps *t, int64_t x, int64_
     }
 }
 
-/* Items are places of all images. */
+static void one_place(const sample_job *j, const double *g, int64_t image, int64_t i) {
+    const sample_param *p = j->p;
+    taps t = taps_at(p, g);
+    int64_t x = image * p->c * p->plane, y = image * p->c * p->points + i;
+    if (j->t == OMMA_F32) channels_f32(j, &t, (const float *)j->x + x, (float *)j->y + y);
+    else channels_plain(j, &t, x, y);
+}
+
+/* A place of a linear map between four pixels: where the first is, and all weights. */
+typedef struct quad {
+    int64_t at, point;
+    float w[4];
+} quad;
+
+enum { BLOCK = 256 };
+
+static bool between(const sample_param *p, const double *g, quad *q) {
+    const double h = (double)p->in[0], w = (double)p->in[1];
+    double x = p->align ? (g[0] + 1) / 2 * (w - 1) : ((g[0] + 1) * w - 1) / 2;
+    double y = p->align ? (g[1] + 1) / 2 * (h - 1) : ((g[1] + 1) * h - 1) / 2;
+    if (!(x >= 0 && x < w - 1 && y >= 0 && y < h - 1)) return false;
+    double fx = x - (double)(int64_t)x, fy = y - (double)(int64_t)y;
+    q->at = (int64_t)y * p->in[1] + (int64_t)x;
+    q->w[0] = (float)((1 - fy) * (1 - fx)), q->w[1] = (float)((1 - fy) * fx);
+    q->w[2] = (float)(fy * (1 - fx)), q->w[3] = (float)(fy * fx);
+    return true;
+}
+
+static void quads(const sample_job *j, const quad *q, int n, int64_t image) {
+    const sample_param *p = j->p;
+    const int64_t below = p->in[1];
+    for (int64_t c = image * p->c; c < (image + 1) * p->c; c++) {
+        const float *x = (const float *)j->x + c * p->plane;
+        float *y = (float *)j->y + c * p->points;
+        for (int i = 0; i < n; i++) {
+            const float *s = x + q[i].at, *w = q[i].w;
+            y[q[i].point] = w[0] * s[0] + w[1] * s[1] + w[2] * s[below] + w[3] * s[below + 1];
+        }
+    }
+}
+
+/* Items are places of all images. Places between four pixels of an f32 map, most of them,
+ * go together, channel by channel. */
 static void places(void *arg, int64_t begin, int64_t end, int worker) {
     const sample_job *j = arg;
     const sample_param *p = j->p;
+    const bool quick = j->t == OMMA_F32 && p->k == 2 && p->how == LINEAR;
+    quad q[BLOCK];
+    int n = 0;
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
         double g[MAX_AXES];
         for (int d = 0; d < p->k; d++) g[d] = omma_number(j->grid_t, j->grid, i * p->k + d);
-        taps t = taps_at(p, g);
-        int64_t image = i / p->points, x = image * p->c * p->plane;
-        int64_t y = image * p->c * p->points + i % p->points;
-        if (j->t == OMMA_F32) channels_f32(j, &t, (const float *)j->x + x, (float *)j->y + y);
-        else channels_plain(j, &t, x, y);
+        if (quick && between(p, g, &q[n])) q[n++].point = i % p->points;
+        else one_place(j, g, i / p->points, i % p->points);
+        if (n == BLOCK || (n && (i + 1 == end || (i + 1) % p->points == 0))) {
+            quads(j, q, n, i / p->points);
+            n = 0;
+        }
     }
 }
 
@@ -208,7 +254,7 @@ static omma_status sample_run(const omma_exec *x, const omma_node *n) {
     omma_value *y = n->out[0];
     if (!y || !omma_value_count(y)) return OMMA_OK;
     sample_job j = {p, y->dtype, n->in[1]->dtype, n->in[0]->mem, n->in[1]->mem, y->mem};
-    omma_parallel(x->threads, p->n * p->points, 64, places, &j);
+    omma_parallel(x->threads, p->n * p->points, BLOCK, places, &j);
     return OMMA_OK;
 }
 

@@ -166,8 +166,7 @@ static void pack_b(const omma_kernels *kern, const product *p, float *dst, const
 }
 
 static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) {
-    omma_arena *keep = b->packs ? b->packs->arena : b->arena;
-    const char *form = omma_arena_printf(keep, "matmul%s %lld %lld", p->trans_b ? " transposed" : "",
+    const char *form = omma_arena_printf(b->arena, "matmul%s %lld %lld", p->trans_b ? " transposed" : "",
                                          (long long)p->k, (long long)p->n);
     size_t bytes;
     bool fresh;

@@ -30,11 +30,13 @@ typedef struct stats {
     double mean, inv;
 } stats;
 
-static stats stats_of(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n, double eps) {
+static stats stats_of(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n,
+                      double eps) {
     double sum = 0, square = 0;
     const float *x = (const float *)v->mem + (v->dtype == OMMA_F32 ? i : 0);
     if (v->dtype == OMMA_F32)
-        for (int64_t j = 0; j < n; j += BLOCK) sum += (double)k->sum(n - j < BLOCK ? n - j : BLOCK, x + j);
+        for (int64_t j = 0; j < n; j += BLOCK)
+            sum += (double)k->sum(n - j < BLOCK ? n - j : BLOCK, x + j);
     else
         for (int64_t j = 0; j < n; j++) sum += at(v, i + j);
     const double mean = sum / (double)n;
@@ -47,10 +49,12 @@ static stats stats_of(const omma_kernels *k, const omma_value *v, int64_t i, int
 }
 
 /* y = (x - mean) * inv * scale + bias for n contiguous numbers from number i. The mean goes
- * first: x * mul + (bias - mean * mul) would lose digits where the variance is small. */
-static void apply(const omma_kernels *k, const omma_value *x, omma_value *y, int64_t i, int64_t n, stats s,
-                  double scale, double bias) {
-    const float mean = (float)s.mean, mul = (float)(s.inv * scale), add = (float)bias;
+ * first: x * mul + (bias - mean * mul) would lose digits where the variance is small. What
+ * rounding the mean to float leaves goes into the shift. */
+static void apply(const omma_kernels *k, const omma_value *x, omma_value *y, int64_t i, int64_t n,
+                  stats s, double scale, double bias) {
+    const float mean = (float)s.mean, mul = (float)(s.inv * scale);
+    const float add = (float)(bias + ((double)mean - s.mean) * s.inv * scale);
     if (x->dtype != OMMA_F32) {
         for (int64_t j = i; j < i + n; j++)
             omma_set_number(y->dtype, y->mem, j, (at(x, j) - s.mean) * s.inv * scale + bias);
@@ -64,22 +68,24 @@ static void apply(const omma_kernels *k, const omma_value *x, omma_value *y, int
     }
 }
 
-/* --- Batch, Instance, Group: per channel ---------------------------------------------------------- */
+/* --- Batch, Instance, Group: per channel -------------------------------------- */
 
 typedef struct channels {
     int64_t n, c, plane; /* x as [n, c, plane] */
     int64_t groups;      /* of channels that share mean and variance */
     double eps;
-    bool per_group;      /* scale and bias */
+    bool per_group; /* scale and bias */
 } channels;
 
 /* The float vectors from input first to last must hold count numbers. */
-static omma_status want_vectors(omma_build *b, const omma_node *n, int first, int last, int64_t count) {
+static omma_status want_vectors(omma_build *b, const omma_node *n, int first, int last,
+                                int64_t count) {
     for (int i = first; i <= last; i++) {
         OMMA_TRY(omma_want(b, n, i, OMMA_IN_FLOAT));
         const omma_value *v = n->in[i];
         if (v->rank != 1 || v->dims[0] != count)
-            return omma_bad(b, n, "input %d ('%s') must hold %lld numbers", i, v->name, (long long)count);
+            return omma_bad(b, n, "input %d ('%s') must hold %lld numbers", i, v->name,
+                            (long long)count);
     }
     return OMMA_OK;
 }
@@ -87,7 +93,9 @@ static omma_status want_vectors(omma_build *b, const omma_node *n, int first, in
 static omma_status channels_of(omma_build *b, omma_node *n, int min_rank, channels **out) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
     const omma_value *x = n->in[0];
-    if (x->rank < min_rank) return omma_bad(b, n, "'%s' is of rank %d, at least %d is needed", x->name, x->rank, min_rank);
+    if (x->rank < min_rank)
+        return omma_bad(b, n, "'%s' is of rank %d, at least %d is needed", x->name, x->rank,
+                        min_rank);
     channels *c = *out = omma_param(b, n, sizeof *c);
     if (!c) return omma_nomem(b, n);
     *c = (channels){.n = x->dims[0], .c = x->rank > 1 ? x->dims[1] : 1, .plane = 1};
@@ -102,7 +110,8 @@ static omma_status BatchNormalization_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(channels_of(b, n, 1, &c));
     OMMA_TRY(want_vectors(b, n, 1, 4, c->c));
     if (omma_node_int(n, "training_mode", 0)) return omma_unsupported(b, n, "training_mode = 1");
-    if (n->opset < 9 && !omma_node_int(n, "spatial", 1)) return omma_unsupported(b, n, "spatial = 0");
+    if (n->opset < 9 && !omma_node_int(n, "spatial", 1))
+        return omma_unsupported(b, n, "spatial = 0");
     for (int i = 1; i < n->n_out; i++)
         if (n->out[i]) return omma_unsupported(b, n, "output %d exists in training only", i);
     return OMMA_OK;
@@ -119,7 +128,8 @@ static omma_status GroupNormalization_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(channels_of(b, n, 2, &c));
     c->groups = omma_node_int(n, "num_groups", 0);
     if (c->groups < 1 || c->c % c->groups)
-        return omma_bad(b, n, "num_groups %lld does not divide %lld channels", (long long)c->groups, (long long)c->c);
+        return omma_bad(b, n, "num_groups %lld does not divide %lld channels", (long long)c->groups,
+                        (long long)c->c);
     c->per_group = n->opset < 21;
     return want_vectors(b, n, 1, 2, c->per_group ? c->groups : c->c);
 }
@@ -138,7 +148,8 @@ static void batch(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t i = begin; i < end; i++) {
         const int64_t ch = i % c->c;
         const stats s = {at(in[3], ch), 1 / sqrt(at(in[4], ch) + c->eps)};
-        apply(j->kern, in[0], j->n->out[0], i * c->plane, c->plane, s, at(in[1], ch), at(in[2], ch));
+        apply(j->kern, in[0], j->n->out[0], i * c->plane, c->plane, s, at(in[1], ch),
+              at(in[2], ch));
     }
 }
 
@@ -153,7 +164,8 @@ static void group(void *arg, int64_t begin, int64_t end, int worker) {
         const stats s = stats_of(j->kern, in[0], i * each * c->plane, each * c->plane, c->eps);
         for (int64_t k = 0; k < each; k++) {
             const int64_t g = i % c->groups, p = c->per_group ? g : g * each + k;
-            apply(j->kern, in[0], j->n->out[0], (i * each + k) * c->plane, c->plane, s, at(in[1], p), at(in[2], p));
+            apply(j->kern, in[0], j->n->out[0], (i * each + k) * c->plane, c->plane, s,
+                  at(in[1], p), at(in[2], p));
         }
     }
 }
@@ -163,14 +175,19 @@ static omma_status channels_run(const omma_exec *x, const omma_node *n, omma_chu
     if (!omma_wanted(n, 0) || !omma_value_count(n->in[0])) return OMMA_OK;
     job j = {x->kern, n};
     const int64_t work = c->c / c->groups * c->plane;
-    omma_parallel(x->threads, c->n * c->groups, work >= OMMA_GRAIN ? 1 : OMMA_GRAIN / (work + 1), fn, &j);
+    omma_parallel(x->threads, c->n * c->groups, work >= OMMA_GRAIN ? 1 : OMMA_GRAIN / (work + 1),
+                  fn, &j);
     return OMMA_OK;
 }
 
-static omma_status batch_run(const omma_exec *x, const omma_node *n) { return channels_run(x, n, batch); }
-static omma_status group_run(const omma_exec *x, const omma_node *n) { return channels_run(x, n, group); }
+static omma_status batch_run(const omma_exec *x, const omma_node *n) {
+    return channels_run(x, n, batch);
+}
+static omma_status group_run(const omma_exec *x, const omma_node *n) {
+    return channels_run(x, n, group);
+}
 
-/* --- LayerNormalization -------------------------------------------------------------------------- */
+/* --- LayerNormalization ------------------------------------------------------- */
 
 typedef struct layer {
     int64_t rows, len;
@@ -180,7 +197,8 @@ typedef struct layer {
 } layer;
 
 /* Scale or bias as seen from x; *plain is cleared unless it is laid out as a row. */
-static omma_status want_spread(omma_build *b, const omma_node *n, int i, int64_t len, int64_t *stride, bool *plain) {
+static omma_status want_spread(omma_build *b, const omma_node *n, int i, int64_t len,
+                               int64_t *stride, bool *plain) {
     const omma_value *x = n->in[0], *v = n->in[i];
     const int shift = x->rank - v->rank;
     int64_t own[OMMA_MAX_RANK], row[OMMA_MAX_RANK], inner = 1;
@@ -190,7 +208,8 @@ static omma_status want_spread(omma_build *b, const omma_node *n, int i, int64_t
     for (int d = x->rank - 1; d >= 0; d--) {
         const int64_t dim = d < shift ? 1 : v->dims[d - shift];
         if (dim != 1 && dim != x->dims[d])
-            return omma_bad(b, n, "input '%s' does not broadcast to '%s' along axis %d", v->name, x->name, d);
+            return omma_bad(b, n, "input '%s' does not broadcast to '%s' along axis %d", v->name,
+                            x->name, d);
         stride[d] = dim == 1 ? 0 : own[d - shift];
         if (inner < len ? dim != x->dims[d] : dim != 1) *plain = false;
         inner *= x->dims[d];
@@ -210,7 +229,10 @@ static omma_status LayerNormalization_infer(omma_build *b, omma_node *n) {
         return omma_unsupported(b, n, "stash_type %lld", (long long)stash);
     layer *l = omma_param(b, n, sizeof *l);
     if (!l) return omma_nomem(b, n);
-    *l = (layer){.rows = 1, .len = 1, .eps = (double)omma_node_float(n, "epsilon", 1e-5f), .plain = x->dtype == OMMA_F32};
+    *l = (layer){.rows = 1,
+                 .len = 1,
+                 .eps = (double)omma_node_float(n, "epsilon", 1e-5f),
+                 .plain = x->dtype == OMMA_F32};
     int64_t dims[OMMA_MAX_RANK];
     for (int d = 0; d < x->rank; d++) {
         dims[d] = d < axis ? x->dims[d] : 1;
@@ -237,7 +259,8 @@ static void spread_row(const omma_node *n, const layer *l, int64_t i, stats s) {
             q += rest % x->dims[d] * l->stride[1][d];
             rest /= x->dims[d];
         }
-        omma_set_number(y->dtype, y->mem, k, (at(x, k) - s.mean) * s.inv * at(scale, p) + (bias ? at(bias, q) : 0));
+        omma_set_number(y->dtype, y->mem, k,
+                        (at(x, k) - s.mean) * s.inv * at(scale, p) + (bias ? at(bias, q) : 0));
     }
 }
 
@@ -266,14 +289,22 @@ static void layer_rows(void *arg, int64_t begin, int64_t end, int worker) {
 static omma_status layer_run(const omma_exec *x, const omma_node *n) {
     const layer *l = n->param;
     job j = {x->kern, n};
-    omma_parallel(x->threads, l->rows, l->len >= OMMA_GRAIN ? 1 : OMMA_GRAIN / (l->len + 1), layer_rows, &j);
+    omma_parallel(x->threads, l->rows, l->len >= OMMA_GRAIN ? 1 : OMMA_GRAIN / (l->len + 1),
+                  layer_rows, &j);
     return OMMA_OK;
 }
 
-#define ROW(Name, run_, min_in_, max_in_, max_out_)                                                           \
-    const omma_op omma_op_##Name = {.name = #Name, .min_in = min_in_, .max_in = max_in_, .min_out = 1,        \
-        .max_out = max_out_, .infer = Name##_infer, .run = run_, .flops = norm_flops, .no_grad = OMMA_NOT_YET, \
-        .no_field = OMMA_NOT_YET};
+#define ROW(Name, run_, min_in_, max_in_, max_out_)          \
+    const omma_op omma_op_##Name = {.name = #Name,           \
+                                    .min_in = min_in_,       \
+                                    .max_in = max_in_,       \
+                                    .min_out = 1,            \
+                                    .max_out = max_out_,     \
+                                    .infer = Name##_infer,   \
+                                    .run = run_,             \
+                                    .flops = norm_flops,     \
+                                    .no_grad = OMMA_NOT_YET, \
+                                    .no_field = OMMA_NOT_YET};
 ROW(BatchNormalization, batch_run, 5, 5, 5)
 ROW(InstanceNormalization, group_run, 3, 3, 1)
 ROW(GroupNormalization, group_run, 3, 3, 1)

@@ -151,8 +151,9 @@ void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t byt
         }
     packed *p = omma_arena_alloc(b->packs->arena, sizeof *p);
     if (!p) return NULL;
-    *p = (packed){*head, v->data, form, bytes, omma_arena_alloc(b->packs->arena, bytes)};
-    if (!p->mem) return NULL;
+    *p = (packed){*head, v->data, omma_arena_strndup(b->packs->arena, form, strlen(form)), bytes,
+                  omma_arena_alloc(b->packs->arena, bytes)};
+    if (!p->form || !p->mem) return NULL;
     *head = p;
     return p->mem;
 }

@@ -3,7 +3,7 @@
  *
  * A room is a file src/op/<family>.c. It holds, for each operator of the family, a
  * constant omma_op named omma_op_<OnnxName>, and nothing of it is known elsewhere but
- * the line in table.c. The order of life of a node:
+ * the line in op_table.c. The order of life of a node:
  *
  *   infer    once per set of input shapes. Every input's dtype and shape is known; an
  *            input that is constant has data. Checks everything a hostile or broken

@@ -3,8 +3,9 @@
  *   x: [N, C, spatial...]   y: [N, C, out...]   MaxPool's Indices: i64, as y
  *
  * f32 with one or two spatial axes works plane by plane: the rows of a window are joined
- * by the row kernels into one row of the input's width, then each output joins its
- * columns. Everything else takes the plain loop. Sources: ONNX MaxPool 1..22, AveragePool
+ * by the row kernels into one row of the input's width; the columns of whole windows by
+ * the same kernels, shifted, of which every stride-th number is kept; cut windows one by
+ * one. Everything else takes the plain loop. Sources: ONNX MaxPool 1..22, AveragePool
  * 1..22. Traps: padding never counts as a number; AveragePool divides by the taps inside
  * the input, or with count_include_pad inside the input and its declared padding, but
  * never by those beyond it that ceil_mode adds (what version 19 made clear). */
@@ -27,6 +28,7 @@ typedef struct pool_param {
     bool average, include_pad, column_major, fast;
     int workers;               /* threads the working memory is for */
     span *columns;             /* of the last axis, by output, when fast */
+    int64_t whole, whole_end;  /* its outputs whose windows lie in the input */
 } pool_param;
 
 static span span_at(const pool_param *p, int d, int64_t o) {
@@ -81,12 +83,17 @@ static omma_status pool_prepare(omma_build *b, omma_node *n) {
     if (!p->fast) return OMMA_OK;
     p->workers = omma_threads_default();
     if (!omma_mul((size_t)p->win.in[p->win.k - 1], sizeof(float), &row) || !omma_align_up(row, 64, &row) ||
-        !omma_mul(row, (size_t)p->workers, &n->scratch))
+        !omma_mul(row, 2 * (size_t)p->workers, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");
     const int d = p->win.k - 1;
     p->columns = omma_arena_array(b->arena, (size_t)p->win.out[d], sizeof *p->columns);
     if (!p->columns) return omma_nomem(b, n);
-    for (int64_t o = 0; o < p->win.out[d]; o++) p->columns[o] = span_at(p, d, o);
+    for (int64_t o = 0; o < p->win.out[d]; o++) {
+        p->columns[o] = span_at(p, d, o);
+        if (p->columns[o].taps != p->win.kernel[d]) continue;
+        if (p->whole_end == 0) p->whole = o;
+        p->whole_end = o + 1;
+    }
     return OMMA_OK;
 }
 
@@ -96,34 +103,48 @@ typedef struct pool_job {
     const omma_exec *x;
     const pool_param *p;
     const float *src;
-    float *dst, *rows; /* rows: one row of working memory for each worker */
-    size_t row_pitch;  /* floats */
+    float *dst, *rows; /* rows: two rows of working memory for each worker */
+    size_t row_pitch;  /* floats of one */
 } pool_job;
 
 static float larger(float a, float v) { return v > a || v != v ? v : a; }
 
-static void max_row(const pool_param *p, const float *row, bool any, float *y) {
-    const int d = p->win.k - 1;
-    for (int64_t o = 0; o < p->win.out[d]; o++) {
+/* Outputs [from, to) one by one; v is the span of rows that were joined. */
+static void cut_windows(const pool_param *p, const float *row, const span *v, int64_t from, int64_t to, float *y) {
+    const int64_t dil = p->win.dilation[p->win.k - 1];
+    for (int64_t o = from; o < to; o++) {
         const span s = p->columns[o];
-        float best = -INFINITY;
-        for (int64_t i = 0; any && i < s.taps; i++) best = larger(best, row[s.first + i * p->win.dilation[d]]);
-        y[o] = best;
+        float sum = 0, best = -INFINITY;
+        for (int64_t i = 0; v->taps && i < s.taps; i++) {
+            if (p->average) sum += row[s.first + i * dil];
+            else best = larger(best, row[s.first + i * dil]);
+        }
+        if (p->average) y[o] = v->taps && s.taps ? sum / (float)(v->count * s.count) : 0;
+        else y[o] = best;
     }
 }
 
-static void average_row(const pool_param *p, const float *row, const span *v, float *y) {
+/* The outputs whose windows lie in the input. */
+static void whole_windows(const pool_job *j, const float *row, const span *v, float *wide, float *y) {
+    const pool_param *p = j->p;
     const int d = p->win.k - 1;
-    for (int64_t o = 0; o < p->win.out[d]; o++) {
-        const span s = p->columns[o];
-        float sum = 0;
-        for (int64_t i = 0; v->taps && i < s.taps; i++) sum += row[s.first + i * p->win.dilation[d]];
-        y[o] = v->taps && s.taps ? sum / (float)(v->count * s.count) : 0;
+    const int64_t stride = p->win.stride[d], first = p->columns[p->whole].first;
+    const int64_t n = (p->whole_end - 1 - p->whole) * stride + 1;
+    const float *joined = row + first;
+    for (int64_t i = 1; i < p->win.kernel[d]; i++) {
+        j->x->kern->binary[p->average ? OMMA_BIN_ADD : OMMA_BIN_MAX](n, joined, 1, row + first + i * p->win.dilation[d], 1, wide);
+        joined = wide;
     }
+    const float count = (float)(v->count * p->columns[p->whole].count);
+    y += p->whole;
+    if (!p->average)
+        for (int64_t o = 0; o < p->whole_end - p->whole; o++) y[o] = joined[o * stride];
+    else
+        for (int64_t o = 0; o < p->whole_end - p->whole; o++) y[o] = joined[o * stride] / count;
 }
 
-/* One output row; plane is the input plane, row a working row. */
-static void pool_row(const pool_job *j, const float *plane, int64_t o, float *row, float *y) {
+/* One output row; plane is the input plane, work two rows. */
+static void pool_row(const pool_job *j, const float *plane, int64_t o, float *work, float *y) {
     const pool_param *p = j->p;
     const int64_t w = p->win.in[p->win.k - 1];
     const omma_binary op = p->average ? OMMA_BIN_ADD : OMMA_BIN_MAX;
@@ -131,11 +152,15 @@ static void pool_row(const pool_job *j, const float *plane, int64_t o, float *ro
     if (p->win.k == 2) v = span_at(p, 0, o);
     const float *joined = plane + v.first * w;
     for (int64_t i = 1; i < v.taps; i++) {
-        j->x->kern->binary[op](w, joined, 1, plane + (v.first + i * p->win.dilation[0]) * w, 1, row);
-        joined = row;
+        j->x->kern->binary[op](w, joined, 1, plane + (v.first + i * p->win.dilation[0]) * w, 1, work);
+        joined = work;
     }
-    if (p->average) average_row(p, joined, &v, y);
-    else max_row(p, joined, v.taps > 0, y);
+    bool any = v.taps && p->whole_end;
+    int64_t end = p->win.out[p->win.k - 1];
+    cut_windows(p, joined, &v, 0, any ? p->whole : end, y);
+    if (!any) return;
+    whole_windows(j, joined, &v, work + j->row_pitch, y);
+    cut_windows(p, joined, &v, p->whole_end, end, y);
 }
 
 /* Items are planes. */
@@ -145,7 +170,7 @@ static void pool_planes(void *arg, int64_t begin, int64_t end, int worker) {
     const int64_t oh = p->win.k == 2 ? p->win.out[0] : 1, ow = p->win.out[p->win.k - 1];
     for (int64_t i = begin; i < end; i++)
         for (int64_t o = 0; o < oh; o++)
-            pool_row(j, j->src + i * p->win.in_count, o, j->rows + (size_t)worker * j->row_pitch,
+            pool_row(j, j->src + i * p->win.in_count, o, j->rows + (size_t)worker * 2 * j->row_pitch,
                      j->dst + i * p->out_count + o * ow);
 }
 

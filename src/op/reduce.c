@@ -45,14 +45,15 @@ typedef struct reduction {
     bool rows;
 } reduction;
 
-/* --- infer -------------------------------------------------------------------------------- */
+/* --- infer -------------------------------------------------------------------- */
 
 /* Which axes to reduce, a bit each. */
 static omma_status axes_of(omma_build *b, const omma_node *n, int input_since, unsigned *mask) {
     const int rank = n->in[0]->rank;
     int64_t axes[OMMA_MAX_RANK];
     int count;
-    if (n->opset >= input_since) OMMA_TRY(omma_ints_arg(b, n, 1, "axes", axes, OMMA_MAX_RANK, &count));
+    if (n->opset >= input_since)
+        OMMA_TRY(omma_ints_arg(b, n, 1, "axes", axes, OMMA_MAX_RANK, &count));
     else if (omma_in(n, 1)) return omma_bad(b, n, "opset %d gives axes as an attribute", n->opset);
     else OMMA_TRY(omma_ints_attr(b, n, "axes", axes, OMMA_MAX_RANK, &count));
     if (count <= 0 && !(n->opset >= input_since && omma_node_int(n, "noop_with_empty_axes", 0)))
@@ -108,7 +109,8 @@ static omma_status infer(omma_build *b, omma_node *n, rule how, int input_since,
     int64_t dims[OMMA_MAX_RANK];
     for (int d = 0; d < x->rank; d++) {
         const bool gone = mask >> d & 1;
-        if (!omma_dims_count((int64_t[]){gone ? r->reds : r->outs, x->dims[d]}, 2, gone ? &r->reds : &r->outs))
+        if (!omma_dims_count((int64_t[]){gone ? r->reds : r->outs, x->dims[d]}, 2,
+                             gone ? &r->reds : &r->outs))
             return omma_bad(b, n, "the size of the output overflows");
         if (!gone || keep) dims[rank++] = gone ? 1 : x->dims[d];
     }
@@ -116,7 +118,7 @@ static omma_status infer(omma_build *b, omma_node *n, rule how, int input_since,
     return omma_out(b, n, 0, x->dtype, rank, dims);
 }
 
-/* --- walking ------------------------------------------------------------------------------ */
+/* --- walking ------------------------------------------------------------------ */
 
 /* Offset of item i of a row-major walk over n dims. */
 static int64_t locate(int n, const int64_t *dims, const int64_t *stride, int64_t i) {
@@ -129,7 +131,8 @@ static int64_t locate(int n, const int64_t *dims, const int64_t *stride, int64_t
 }
 
 /* The next offset of such a walk; index starts as zeros. */
-static int64_t next(int n, const int64_t *dims, const int64_t *stride, int64_t *index, int64_t off) {
+static int64_t next(int n, const int64_t *dims, const int64_t *stride, int64_t *index,
+                    int64_t off) {
     for (int d = n - 1; d >= 0; d--) {
         off += stride[d];
         if (++index[d] < dims[d]) break;
@@ -147,9 +150,11 @@ typedef struct job {
     void *y;
 } job;
 
-/* --- numbers ------------------------------------------------------------------------------ */
+/* --- numbers ------------------------------------------------------------------ */
 
-static double identity(combine_kind c) { return c == PROD ? 1 : c == MAX ? -INFINITY : c == MIN ? INFINITY : 0; }
+static double identity(combine_kind c) {
+    return c == PROD ? 1 : c == MAX ? -INFINITY : c == MIN ? INFINITY : 0;
+}
 
 static inline double combine(combine_kind c, double acc, double v) {
     switch (c) {
@@ -172,11 +177,11 @@ static double finish(const reduction *r, double v, double shift) {
 /* What LogSumExp subtracts: the maximum, unless that is infinite or NaN. */
 static double shift_of(double max) { return isfinite(max) ? max : 0; }
 
-/* --- float32 ------------------------------------------------------------------------------- */
+/* --- float32 ------------------------------------------------------------------ */
 
 /* Map n <= BLOCK numbers, into t if that changes them; shift has stride s. */
-static const float *mapped(const omma_kernels *k, map_kind map, int64_t n, const float *x, const float *shift, int s,
-                           float *t) {
+static const float *mapped(const omma_kernels *k, map_kind map, int64_t n, const float *x,
+                           const float *shift, int s, float *t) {
     switch (map) {
     case MAP_ABS: k->unary[OMMA_UN_ABS](n, x, t); return t;
     case MAP_SQUARE: k->binary[OMMA_BIN_MUL](n, x, 1, x, 1, t); return t;
@@ -189,7 +194,8 @@ static const float *mapped(const omma_kernels *k, map_kind map, int64_t n, const
 }
 
 /* Add a contiguous run to acc. */
-static double run_f32(const omma_kernels *k, const rule *how, int64_t n, const float *x, float shift, double acc) {
+static double run_f32(const omma_kernels *k, const rule *how, int64_t n, const float *x,
+                      float shift, double acc) {
     float t[BLOCK];
     for (int64_t at = 0; at < n; at += BLOCK) {
         const int64_t m = n - at < BLOCK ? n - at : BLOCK;
@@ -237,8 +243,10 @@ static void rows_f32(void *arg, int64_t begin, int64_t end, int worker) {
 
 /* n <= COLS outputs side by side, into acc. All but products, which might leave float's
  * range, go through a float for RUN rows. */
-static void columns(const job *j, const rule *how, int64_t n, const float *x, const float *shift, double *acc) {
-    static const omma_binary kernel[] = {[SUM] = OMMA_BIN_ADD, [PROD] = OMMA_BIN_MUL, [MAX] = OMMA_BIN_MAX, [MIN] = OMMA_BIN_MIN};
+static void columns(const job *j, const rule *how, int64_t n, const float *x, const float *shift,
+                    double *acc) {
+    static const omma_binary kernel[] = {
+        [SUM] = OMMA_BIN_ADD, [PROD] = OMMA_BIN_MUL, [MAX] = OMMA_BIN_MAX, [MIN] = OMMA_BIN_MIN};
     const reduction *r = j->r;
     const int64_t run = how->combine == PROD ? 1 : RUN;
     float t[COLS], part[COLS];
@@ -263,8 +271,10 @@ static void columns_f32(void *arg, int64_t begin, int64_t end, int worker) {
     double acc[COLS];
     float shift[COLS] = {0};
     for (int64_t item = begin; item < end; item++) {
-        const int64_t row = item / blocks, col = item % blocks * COLS, n = inner - col < COLS ? inner - col : COLS;
-        const float *x = (const float *)j->x + (outer < 0 ? 0 : locate(outer, r->kept, r->kept_stride, row)) + col;
+        const int64_t row = item / blocks, col = item % blocks * COLS,
+                      n = inner - col < COLS ? inner - col : COLS;
+        const float *x = (const float *)j->x +
+                         (outer < 0 ? 0 : locate(outer, r->kept, r->kept_stride, row)) + col;
         float *y = (float *)j->y + row * inner + col;
         if (r->rule.map == MAP_EXP) {
             columns(j, &maximum, n, x, shift, acc);
@@ -275,7 +285,7 @@ static void columns_f32(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
-/* --- other types ---------------------------------------------------------------------------- */
+/* --- other types -------------------------------------------------------------- */
 
 static double number(const job *j, const rule *how, int64_t off, double shift) {
     const reduction *r = j->r;
@@ -313,7 +323,10 @@ static void any_integers(void *arg, int64_t begin, int64_t end, int worker) {
     omma_int_limits(j->type, &lo, &hi);
     for (int64_t o = begin; o < end; o++) {
         int64_t off = locate(r->n_kept, r->kept, r->kept_stride, o), index[OMMA_MAX_RANK] = {0};
-        uint64_t acc = how->combine == PROD ? 1 : (uint64_t)(how->combine == MAX ? lo : how->combine == MIN ? hi : 0);
+        uint64_t acc = how->combine == PROD ? 1
+                                            : (uint64_t)(how->combine == MAX   ? lo
+                                                         : how->combine == MIN ? hi
+                                                                               : 0);
         for (int64_t k = 0; k < r->reds; k++) {
             uint64_t v = (uint64_t)omma_get_int(j->type, j->x, off);
             off = next(r->n_red, r->red, r->red_stride, index, off);
@@ -321,16 +334,18 @@ static void any_integers(void *arg, int64_t begin, int64_t end, int worker) {
             if (how->map == MAP_SQUARE) v *= v;
             if (how->combine == SUM) acc += v;
             else if (how->combine == PROD) acc *= v;
-            else if (omma_int_less(j->type, (int64_t)(how->combine == MAX ? acc : v), (int64_t)(how->combine == MAX ? v : acc)))
+            else if (omma_int_less(j->type, (int64_t)(how->combine == MAX ? acc : v),
+                                   (int64_t)(how->combine == MAX ? v : acc)))
                 acc = v;
         }
         if (how->finish == FIN_MEAN && r->reds)
-            acc = j->type == OMMA_U64 ? acc / (uint64_t)r->reds : (uint64_t)((int64_t)acc / r->reds);
+            acc =
+                j->type == OMMA_U64 ? acc / (uint64_t)r->reds : (uint64_t)((int64_t)acc / r->reds);
         omma_set_int(j->type, j->y, o, (int64_t)acc);
     }
 }
 
-/* --- run ------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------- */
 
 static omma_status run(const omma_exec *x, const omma_node *n) {
     if (!omma_wanted(n, 0)) return OMMA_OK;
@@ -355,22 +370,30 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 static double flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
 
 /* name, rule, opset that made axes an input, further types */
-#define REDUCE_LIST(X)                                                              \
-    X(ReduceL1, MAP_ABS, SUM, FIN_NONE, 18, 0)                                      \
-    X(ReduceL2, MAP_SQUARE, SUM, FIN_SQRT, 18, 0)                                   \
-    X(ReduceLogSum, MAP_NONE, SUM, FIN_LOG, 18, 0)                                  \
-    X(ReduceLogSumExp, MAP_EXP, SUM, FIN_LOG, 18, 0)                                \
-    X(ReduceMax, MAP_NONE, MAX, FIN_NONE, 18, OMMA_IN_BOOL)                         \
-    X(ReduceMean, MAP_NONE, SUM, FIN_MEAN, 18, 0)                                   \
-    X(ReduceMin, MAP_NONE, MIN, FIN_NONE, 18, OMMA_IN_BOOL)                         \
-    X(ReduceProd, MAP_NONE, PROD, FIN_NONE, 18, 0)                                  \
-    X(ReduceSum, MAP_NONE, SUM, FIN_NONE, 13, 0)                                    \
+#define REDUCE_LIST(X)                                      \
+    X(ReduceL1, MAP_ABS, SUM, FIN_NONE, 18, 0)              \
+    X(ReduceL2, MAP_SQUARE, SUM, FIN_SQRT, 18, 0)           \
+    X(ReduceLogSum, MAP_NONE, SUM, FIN_LOG, 18, 0)          \
+    X(ReduceLogSumExp, MAP_EXP, SUM, FIN_LOG, 18, 0)        \
+    X(ReduceMax, MAP_NONE, MAX, FIN_NONE, 18, OMMA_IN_BOOL) \
+    X(ReduceMean, MAP_NONE, SUM, FIN_MEAN, 18, 0)           \
+    X(ReduceMin, MAP_NONE, MIN, FIN_NONE, 18, OMMA_IN_BOOL) \
+    X(ReduceProd, MAP_NONE, PROD, FIN_NONE, 18, 0)          \
+    X(ReduceSum, MAP_NONE, SUM, FIN_NONE, 13, 0)            \
     X(ReduceSumSquare, MAP_SQUARE, SUM, FIN_NONE, 18, 0)
-#define X(Name, map_, combine_, finish_, since, types_)                                                     \
-    static omma_status Name##_infer(omma_build *b, omma_node *n) {                                          \
-        return infer(b, n, (rule){map_, combine_, finish_}, since, OMMA_IN_NUMBER | (types_));              \
-    }                                                                                                       \
-    const omma_op omma_op_##Name = {.name = #Name, .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1,    \
-        .infer = Name##_infer, .run = run, .flops = flops, .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+#define X(Name, map_, combine_, finish_, since, types_)                                        \
+    static omma_status Name##_infer(omma_build *b, omma_node *n) {                             \
+        return infer(b, n, (rule){map_, combine_, finish_}, since, OMMA_IN_NUMBER | (types_)); \
+    }                                                                                          \
+    const omma_op omma_op_##Name = {.name = #Name,                                             \
+                                    .min_in = 1,                                               \
+                                    .max_in = 2,                                               \
+                                    .min_out = 1,                                              \
+                                    .max_out = 1,                                              \
+                                    .infer = Name##_infer,                                     \
+                                    .run = run,                                                \
+                                    .flops = flops,                                            \
+                                    .no_grad = OMMA_NOT_YET,                                   \
+                                    .no_field = OMMA_NOT_YET};
 REDUCE_LIST(X)
 #undef X

@@ -302,10 +302,13 @@ static void fill(const resize_param *p, axis *a) {
         if (x > 2 * room) x = 2 * room;
         if (p->mode == NEAREST) *at = clamped(nearest_of(p->nearest, x), a->in), *w = 1;
         else weigh(p, a, x, at, w);
+        double own = 0;
         for (int64_t i = 0; i < a->taps; i++) {
             a->w32[o * a->taps + i] = (float)w[i];
-            if (w[i] != (at[i] == o)) a->active = true;
+            if (at[i] == o) own += w[i];
+            else if (w[i] != 0) a->active = true;
         }
+        if (own != 1) a->active = true;
     }
 }
 

@@ -30,7 +30,7 @@ static void each_block(const omma_exec *x, const lanes *l, omma_chunk fn, void *
                   work >= OMMA_GRAIN ? 1 : OMMA_GRAIN / (work + 1), fn, job);
 }
 
-/* --- ArgMax, ArgMin ---------------------------------------------------------------------------- */
+/* --- ArgMax, ArgMin ----------------------------------------------------------- */
 
 typedef struct arg {
     lanes l;
@@ -46,7 +46,8 @@ static omma_status arg_infer(omma_build *b, omma_node *n, bool min) {
     arg *a = omma_param(b, n, sizeof *a);
     if (!a) return omma_nomem(b, n);
     *a = (arg){lanes_of(x, axis), min, omma_node_int(n, "select_last_index", 0) != 0};
-    if (!a->l.len && a->l.outer && a->l.inner) return omma_bad(b, n, "axis %d is empty: nothing to choose from", axis);
+    if (!a->l.len && a->l.outer && a->l.inner)
+        return omma_bad(b, n, "axis %d is empty: nothing to choose from", axis);
     for (int d = 0; d < x->rank; d++)
         if (d != axis) dims[rank++] = x->dims[d];
         else if (omma_node_int(n, "keepdims", 1)) dims[rank++] = 1;
@@ -54,6 +55,7 @@ static omma_status arg_infer(omma_build *b, omma_node *n, bool min) {
 }
 
 typedef struct arg_job {
+    const omma_kernels *kern;
     const arg *a;
     omma_dtype type;
     const void *x;
@@ -61,27 +63,29 @@ typedef struct arg_job {
 } arg_job;
 
 /* GET(i) is element i; IS_NAN and LESS its order. best[i] is the best number of lane i so far. */
-#define ARG(tag, T, GET, IS_NAN, LESS)                                                                       \
-    static void arg_##tag(void *p, int64_t begin, int64_t end, int worker) {                                 \
-        (void)worker;                                                                                        \
-        const arg_job *j = p;                                                                                \
-        const lanes l = j->a->l;                                                                             \
-        const int64_t blocks = (l.inner + COLS - 1) / COLS;                                                  \
-        T best[COLS];                                                                                        \
-        for (int64_t item = begin; item < end; item++) {                                                     \
-            const int64_t col = item % blocks * COLS, m = l.inner - col < COLS ? l.inner - col : COLS;       \
-            const int64_t base = item / blocks * l.len * l.inner + col;                                      \
-            int64_t *y = j->y + item / blocks * l.inner + col;                                               \
-            for (int64_t i = 0; i < m; i++) best[i] = GET(base + i), y[i] = 0;                               \
-            for (int64_t k = 1; k < l.len; k++)                                                              \
-                for (int64_t i = 0; i < m; i++) {                                                            \
-                    const T v = GET(base + k * l.inner + i), w = best[i];                                    \
-                    const bool worse = j->a->min ? LESS(w, v) : LESS(v, w), better = j->a->min ? LESS(v, w) : LESS(w, v); \
-                    const bool take = IS_NAN(w) ? IS_NAN(v) && j->a->last                                    \
-                                                : IS_NAN(v) || better || (j->a->last && !worse);             \
-                    if (take) best[i] = v, y[i] = k;                                                         \
-                }                                                                                            \
-        }                                                                                                    \
+#define ARG(tag, T, GET, IS_NAN, LESS)                                                           \
+    static void arg_##tag(void *p, int64_t begin, int64_t end, int worker) {                     \
+        (void)worker;                                                                            \
+        const arg_job *j = p;                                                                    \
+        const lanes l = j->a->l;                                                                 \
+        const int64_t blocks = (l.inner + COLS - 1) / COLS;                                      \
+        T best[COLS];                                                                            \
+        for (int64_t item = begin; item < end; item++) {                                         \
+            const int64_t col = item % blocks * COLS,                                            \
+                          m = l.inner - col < COLS ? l.inner - col : COLS;                       \
+            const int64_t base = item / blocks * l.len * l.inner + col;                          \
+            int64_t *y = j->y + item / blocks * l.inner + col;                                   \
+            for (int64_t i = 0; i < m; i++) best[i] = GET(base + i), y[i] = 0;                   \
+            for (int64_t k = 1; k < l.len; k++)                                                  \
+                for (int64_t i = 0; i < m; i++) {                                                \
+                    const T v = GET(base + k * l.inner + i), w = best[i];                        \
+                    const bool worse = j->a->min ? LESS(w, v) : LESS(v, w),                      \
+                               better = j->a->min ? LESS(v, w) : LESS(w, v);                     \
+                    const bool take = IS_NAN(w) ? IS_NAN(v) && j->a->last                        \
+                                                : IS_NAN(v) || better || (j->a->last && !worse); \
+                    if (take) best[i] = v, y[i] = k;                                             \
+                }                                                                                \
+        }                                                                                        \
     }
 #define GET_F32(i) ((const float *)j->x)[i]
 #define GET_NUMBER(i) omma_get_number(j->type, j->x, i)
@@ -93,12 +97,40 @@ ARG(f32, float, GET_F32, isnan, LESS)
 ARG(number, double, GET_NUMBER, isnan, LESS)
 ARG(int, int64_t, GET_INT, NEVER, LESS_INT)
 
+/* The first maximum of float32, the case that matters: class scores and masks. */
+static void arg_max_f32(void *p, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const arg_job *j = p;
+    const lanes l = j->a->l;
+    const int64_t blocks = (l.inner + COLS - 1) / COLS;
+    float best[COLS];
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t col = item % blocks * COLS, m = l.inner - col < COLS ? l.inner - col : COLS;
+        const float *x = (const float *)j->x + item / blocks * l.len * l.inner + col;
+        int64_t *y = j->y + item / blocks * l.inner + col;
+        if (l.inner == 1) {
+            const float max = j->kern->max(l.len, x);
+            int64_t k = 0;
+            while (k < l.len - 1 && (isnan(max) ? !isnan(x[k]) : x[k] != max)) k++;
+            *y = k;
+            continue;
+        }
+        for (int64_t i = 0; i < m; i++) best[i] = x[i], y[i] = 0;
+        for (int64_t k = 1; k < l.len; k++) {
+            x += l.inner;
+            for (int64_t i = 0; i < m; i++)
+                if (!(x[i] <= best[i]) && !isnan(best[i])) best[i] = x[i], y[i] = k;
+        }
+    }
+}
+
 static omma_status arg_run(const omma_exec *x, const omma_node *n) {
     if (!omma_wanted(n, 0)) return OMMA_OK;
     const arg *a = n->param;
-    arg_job j = {a, n->in[0]->dtype, n->in[0]->mem, n->out[0]->mem};
-    if (a->l.len)
-        each_block(x, &a->l, j.type == OMMA_F32 ? arg_f32 : omma_type_in(j.type, OMMA_IN_INT) ? arg_int : arg_number, &j);
+    arg_job j = {x->kern, a, n->in[0]->dtype, n->in[0]->mem, n->out[0]->mem};
+    omma_chunk fn = omma_type_in(j.type, OMMA_IN_INT) ? arg_int : arg_number;
+    if (j.type == OMMA_F32) fn = a->min || a->last ? arg_f32 : arg_max_f32;
+    if (a->l.len) each_block(x, &a->l, fn, &j);
     return OMMA_OK;
 }
 
@@ -107,13 +139,21 @@ static double in_flops(const omma_node *n) { return (double)omma_value_count(n->
 static omma_status ArgMax_infer(omma_build *b, omma_node *n) { return arg_infer(b, n, false); }
 static omma_status ArgMin_infer(omma_build *b, omma_node *n) { return arg_infer(b, n, true); }
 
-#define ROW(Name, infer_, run_, n_in, no_grad_)                                                               \
-    const omma_op omma_op_##Name = {.name = #Name, .min_in = n_in, .max_in = n_in, .min_out = 1, .max_out = 1, \
-        .infer = infer_, .run = run_, .flops = in_flops, .no_grad = no_grad_, .no_field = OMMA_NOT_YET};
+#define ROW(Name, infer_, run_, n_in, no_grad_)          \
+    const omma_op omma_op_##Name = {.name = #Name,       \
+                                    .min_in = n_in,      \
+                                    .max_in = n_in,      \
+                                    .min_out = 1,        \
+                                    .max_out = 1,        \
+                                    .infer = infer_,     \
+                                    .run = run_,         \
+                                    .flops = in_flops,   \
+                                    .no_grad = no_grad_, \
+                                    .no_field = OMMA_NOT_YET};
 ROW(ArgMax, ArgMax_infer, arg_run, 1, "integer output: nothing to differentiate")
 ROW(ArgMin, ArgMin_infer, arg_run, 1, "integer output: nothing to differentiate")
 
-/* --- CumSum ---------------------------------------------------------------------------------------- */
+/* --- CumSum ------------------------------------------------------------------- */
 
 typedef struct cum {
     bool exclusive, reverse;
@@ -144,25 +184,26 @@ typedef struct cum_job {
     void *y;
 } cum_job;
 
-#define CUM(tag, T, GET, SET)                                                                               \
-    static void cum_##tag(void *p, int64_t begin, int64_t end, int worker) {                                \
-        (void)worker;                                                                                       \
-        const cum_job *j = p;                                                                               \
-        const lanes l = j->l;                                                                               \
-        const int64_t blocks = (l.inner + COLS - 1) / COLS;                                                 \
-        for (int64_t item = begin; item < end; item++) {                                                    \
-            T acc[COLS] = {0};                                                                              \
-            const int64_t col = item % blocks * COLS, m = l.inner - col < COLS ? l.inner - col : COLS;      \
-            for (int64_t k = 0; k < l.len; k++) {                                                           \
-                const int64_t row = item / blocks * l.len + (j->c.reverse ? l.len - 1 - k : k);             \
-                for (int64_t i = 0; i < m; i++) {                                                           \
-                    const int64_t at = row * l.inner + col + i;                                             \
-                    const T before = acc[i];                                                                \
-                    acc[i] += (T)GET(at);                                                                   \
-                    SET(at, j->c.exclusive ? before : acc[i]);                                              \
-                }                                                                                           \
-            }                                                                                               \
-        }                                                                                                   \
+#define CUM(tag, T, GET, SET)                                                                   \
+    static void cum_##tag(void *p, int64_t begin, int64_t end, int worker) {                    \
+        (void)worker;                                                                           \
+        const cum_job *j = p;                                                                   \
+        const lanes l = j->l;                                                                   \
+        const int64_t blocks = (l.inner + COLS - 1) / COLS;                                     \
+        for (int64_t item = begin; item < end; item++) {                                        \
+            T acc[COLS] = {0};                                                                  \
+            const int64_t col = item % blocks * COLS,                                           \
+                          m = l.inner - col < COLS ? l.inner - col : COLS;                      \
+            for (int64_t k = 0; k < l.len; k++) {                                               \
+                const int64_t row = item / blocks * l.len + (j->c.reverse ? l.len - 1 - k : k); \
+                for (int64_t i = 0; i < m; i++) {                                               \
+                    const int64_t at = row * l.inner + col + i;                                 \
+                    const T before = acc[i];                                                    \
+                    acc[i] += (T)GET(at);                                                       \
+                    SET(at, j->c.exclusive ? before : acc[i]);                                  \
+                }                                                                               \
+            }                                                                                   \
+        }                                                                                       \
     }
 #define SET_F32(i, v) ((float *)j->y)[i] = (float)(v)
 #define SET_NUMBER(i, v) omma_set_number(j->type, j->y, i, v)
@@ -176,10 +217,15 @@ static omma_status CumSum_run(const omma_exec *x, const omma_node *n) {
     const omma_value *v = n->in[0];
     int64_t axis = omma_get_int(n->in[1]->dtype, n->in[1]->mem, 0);
     if (axis < -v->rank || axis >= v->rank)
-        return omma_run_bad(x, n, "axis %lld is outside a tensor of rank %d", (long long)axis, v->rank);
+        return omma_run_bad(x, n, "axis %lld is outside a tensor of rank %d", (long long)axis,
+                            v->rank);
     const lanes l = lanes_of(v, (int)(axis < 0 ? axis + v->rank : axis));
     cum_job j = {l, *(const cum *)n->param, v->dtype, v->mem, n->out[0]->mem};
-    each_block(x, &l, v->dtype == OMMA_F32 ? cum_f32 : omma_type_in(v->dtype, OMMA_IN_INT) ? cum_int : cum_number, &j);
+    each_block(x, &l,
+               v->dtype == OMMA_F32                  ? cum_f32
+               : omma_type_in(v->dtype, OMMA_IN_INT) ? cum_int
+                                                     : cum_number,
+               &j);
     return OMMA_OK;
 }
 ROW(CumSum, CumSum_infer, CumSum_run, 2, OMMA_NOT_YET)

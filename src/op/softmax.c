@@ -45,7 +45,7 @@ typedef struct job {
     void *y;
 } job;
 
-/* --- float32 -------------------------------------------------------------------------------- */
+/* --- float32 ------------------------------------------------------------------ */
 
 static void log_row(const omma_kernels *k, int64_t n, const float *x, float *y) {
     const float max = k->max(n, x);
@@ -101,7 +101,7 @@ static void columns_f32(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
-/* --- other types ------------------------------------------------------------------------------ */
+/* --- other types -------------------------------------------------------------- */
 
 static void lanes(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
@@ -114,11 +114,13 @@ static void lanes(void *arg, int64_t begin, int64_t end, int worker) {
             const double v = omma_get_number(j->type, j->x, base + r * inner);
             if (v > max || v != v) max = v;
         }
-        for (int64_t r = 0; r < len; r++) sum += exp(omma_get_number(j->type, j->x, base + r * inner) - max);
+        for (int64_t r = 0; r < len; r++)
+            sum += exp(omma_get_number(j->type, j->x, base + r * inner) - max);
         const double log_sum = log(sum);
         for (int64_t r = 0; r < len; r++) {
             const double v = omma_get_number(j->type, j->x, base + r * inner) - max;
-            omma_set_number(j->type, j->y, base + r * inner, j->s->log ? v - log_sum : exp(v) / sum);
+            omma_set_number(j->type, j->y, base + r * inner,
+                            j->s->log ? v - log_sum : exp(v) / sum);
         }
     }
 }
@@ -134,15 +136,24 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
         items = s->outer * ((s->inner + COLS - 1) / COLS);
         work = s->len > OMMA_GRAIN ? s->len : s->len * (s->inner < COLS ? s->inner : COLS);
     }
-    omma_parallel(x->threads, items, work >= OMMA_GRAIN / 4 ? 1 : OMMA_GRAIN / 4 / (work + 1), fn, &j);
+    omma_parallel(x->threads, items, work >= OMMA_GRAIN / 4 ? 1 : OMMA_GRAIN / 4 / (work + 1), fn,
+                  &j);
     return OMMA_OK;
 }
 
 static double flops(const omma_node *n) { return 5 * (double)omma_value_count(n->in[0]); }
 
-#define ROW(Name, log)                                                                                       \
-    static omma_status Name##_infer(omma_build *b, omma_node *n) { return infer(b, n, log); }                \
-    const omma_op omma_op_##Name = {.name = #Name, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,     \
-        .infer = Name##_infer, .run = run, .flops = flops, .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+#define ROW(Name, log)                                                                        \
+    static omma_status Name##_infer(omma_build *b, omma_node *n) { return infer(b, n, log); } \
+    const omma_op omma_op_##Name = {.name = #Name,                                            \
+                                    .min_in = 1,                                              \
+                                    .max_in = 1,                                              \
+                                    .min_out = 1,                                             \
+                                    .max_out = 1,                                             \
+                                    .infer = Name##_infer,                                    \
+                                    .run = run,                                               \
+                                    .flops = flops,                                           \
+                                    .no_grad = OMMA_NOT_YET,                                  \
+                                    .no_field = OMMA_NOT_YET};
 ROW(Softmax, false)
 ROW(LogSoftmax, true)

@@ -33,27 +33,31 @@ struct unary {
     float a, b;
 };
 
-/* --- numbers: x the input, T its type, a and b the attributes ---------------------- */
+/* --- numbers: x the input, T its type, a and b the attributes ----------------- */
 
-#define LOOP(T_, expr)                          \
-    typedef T_ T;                               \
-    const T a = (T)u->a, b = (T)u->b;           \
-    (void)a, (void)b;                           \
-    for (int64_t i = 0; i < n; i++) {           \
-        const T x = xs[i];                      \
-        ys[i] = (T)(expr);                      \
+#define LOOP(T_, expr)                \
+    typedef T_ T;                     \
+    const T a = (T)u->a, b = (T)u->b; \
+    (void)a, (void)b;                 \
+    for (int64_t i = 0; i < n; i++) { \
+        const T x = xs[i];            \
+        ys[i] = (T)(expr);            \
     }
-#define F64(Name, expr) \
-    static void Name##_f64(const un *u, int64_t n, const double *xs, double *ys) { LOOP(double, expr) }
-#define F32(Name, expr)                                                                                       \
-    static void Name##_f32(const omma_kernels *k, const un *u, int64_t n, const float *xs, float *ys) {       \
-        (void)k;                                                                                              \
-        LOOP(float, expr)                                                                                     \
+#define F64(Name, expr)                                                            \
+    static void Name##_f64(const un *u, int64_t n, const double *xs, double *ys) { \
+        LOOP(double, expr)                                                         \
     }
-#define KERNEL(Name, id)                                                                                      \
-    static void Name##_f32(const omma_kernels *k, const un *u, int64_t n, const float *xs, float *ys) {       \
-        (void)u;                                                                                              \
-        k->unary[id](n, xs, ys);                                                                              \
+#define F32(Name, expr)                                                                    \
+    static void Name##_f32(const omma_kernels *k, const un *u, int64_t n, const float *xs, \
+                           float *ys) {                                                    \
+        (void)k;                                                                           \
+        LOOP(float, expr)                                                                  \
+    }
+#define KERNEL(Name, id)                                                                   \
+    static void Name##_f32(const omma_kernels *k, const un *u, int64_t n, const float *xs, \
+                           float *ys) {                                                    \
+        (void)u;                                                                           \
+        k->unary[id](n, xs, ys);                                                           \
     }
 #define PLAIN(Name, expr) F32(Name, expr) F64(Name, expr)
 #define FAST(Name, id, expr) KERNEL(Name, id) F64(Name, expr)
@@ -61,7 +65,7 @@ struct unary {
 FAST(Abs, OMMA_UN_ABS, fabs(x))
 FAST(Erf, OMMA_UN_ERF, erf(x))
 FAST(Exp, OMMA_UN_EXP, exp(x))
-FAST(HardSwish, OMMA_UN_HSWISH, x * fmin(fmax(x / 6 + (T)0.5, (T)0), (T)1))
+FAST(HardSwish, OMMA_UN_HSWISH, fmin(fmax(x / 6 + (T)0.5, (T)0), (T)1) * x)
 FAST(Log, OMMA_UN_LOG, log(x))
 FAST(Neg, OMMA_UN_NEG, -x)
 FAST(Reciprocal, OMMA_UN_RECIPROCAL, 1 / x)
@@ -73,33 +77,35 @@ PLAIN(Ceil, ceil(x))
 PLAIN(Cos, cos(x))
 PLAIN(Elu, x < 0 ? a * expm1(x) : x)
 PLAIN(Floor, floor(x))
-PLAIN(Mish, x * tanh(fmax(x, (T)0) + log1p(exp(-fabs(x)))))
 PLAIN(Round, rint(x))
-PLAIN(Selu, b * (x > 0 ? x : a * expm1(x)))
+PLAIN(Selu, (x > 0 ? x : a * expm1(x)) * b)
 PLAIN(Sign, x > 0 ? 1 : x < 0 ? -1 : x)
 PLAIN(Sin, sin(x))
-PLAIN(Softplus, x != x ? x : fmax(x, (T)0) + log1p(exp(-fabs(x))))
 PLAIN(Softsign, x / (1 + fabs(x)))
 PLAIN(Tan, tan(x))
 PLAIN(ThresholdedRelu, x <= a ? 0 : x)
 F64(GeluErf, isinf(x) && x < 0 ? -0.0 : x / 2 * erfc(x * -0.70710678118654752440))
 KERNEL(GeluErf, OMMA_UN_GELU)
 F64(GeluTanh, x / 2 * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))))
-F64(HardSigmoid, a * x + b < 0 ? 0 : a * x + b > 1 ? 1 : a * x + b)
+F64(HardSigmoid, b + a * x < 0 ? 0 : b + a * x > 1 ? 1 : b + a * x)
 F64(LeakyRelu, x < 0 ? a * x : x)
+F64(Mish, tanh(fmax(x, (T)0) + log1p(exp(-fabs(x)))) * x)
+F64(Softplus, x != x ? x : fmax(x, (T)0) + log1p(exp(-fabs(x))))
 
 static void GeluTanh_f32(const omma_kernels *k, const un *u, int64_t n, const float *x, float *y) {
     (void)u;
     float t[BLOCK];
     for (int64_t at = 0; at < n; at += BLOCK) {
         const int64_t m = n - at < BLOCK ? n - at : BLOCK;
-        for (int64_t i = 0; i < m; i++) t[i] = 0.79788456f * (x[at + i] + 0.044715f * x[at + i] * x[at + i] * x[at + i]);
+        for (int64_t i = 0; i < m; i++)
+            t[i] = 0.79788456f * (x[at + i] + 0.044715f * x[at + i] * x[at + i] * x[at + i]);
         k->unary[OMMA_UN_TANH](m, t, t);
         for (int64_t i = 0; i < m; i++) y[at + i] = x[at + i] * 0.5f * (1 + t[i]);
     }
 }
 
-static void HardSigmoid_f32(const omma_kernels *k, const un *u, int64_t n, const float *x, float *y) {
+static void HardSigmoid_f32(const omma_kernels *k, const un *u, int64_t n, const float *x,
+                            float *y) {
     for (int64_t at = 0; at < n; at += BLOCK) {
         const int64_t m = n - at < BLOCK ? n - at : BLOCK;
         k->affine(m, x + at, &u->a, &u->b, 0, y + at);
@@ -121,27 +127,60 @@ static void LeakyRelu_f32(const omma_kernels *k, const un *u, int64_t n, const f
     }
 }
 
+/* tanh(log(1 + e)) = m / (m + 2) with e = exp(x), m = e (e + 2); it is 1 long before x = 20. */
+static void Mish_f32(const omma_kernels *k, const un *u, int64_t n, const float *x, float *y) {
+    (void)u;
+    float t[BLOCK];
+    for (int64_t at = 0; at < n; at += BLOCK) {
+        const int64_t m = n - at < BLOCK ? n - at : BLOCK;
+        k->clip(m, x + at, -INFINITY, 20, t);
+        k->unary[OMMA_UN_EXP](m, t, t);
+        for (int64_t i = 0; i < m; i++) {
+            const float e = t[i] * (t[i] + 2);
+            y[at + i] = x[at + i] * (e / (e + 2));
+        }
+    }
+}
+
+/* max(x, 0) + log(1 + e) with e = exp(-|x|). What rounding 1 + e to v loses is put back:
+ * log(1 + e) = log(v) e / (v - 1), and e itself when v is 1. */
+static void Softplus_f32(const omma_kernels *k, const un *u, int64_t n, const float *x, float *y) {
+    (void)u;
+    float e[BLOCK], v[BLOCK], l[BLOCK];
+    for (int64_t at = 0; at < n; at += BLOCK) {
+        const int64_t m = n - at < BLOCK ? n - at : BLOCK;
+        k->unary[OMMA_UN_ABS](m, x + at, e);
+        k->unary[OMMA_UN_NEG](m, e, e);
+        k->unary[OMMA_UN_EXP](m, e, e);
+        for (int64_t i = 0; i < m; i++) v[i] = 1 + e[i];
+        k->unary[OMMA_UN_LOG](m, v, l);
+        for (int64_t i = 0; i < m; i++)
+            y[at + i] =
+                (x[at + i] < 0 ? 0 : x[at + i]) + (v[i] == 1 ? e[i] : l[i] * e[i] / (v[i] - 1));
+    }
+}
+
 /* Integers: signed and unsigned forms of the same operator on a widened x. */
-#define INT_CASE(tag, T, W, expr)                                \
-    case OMMA_##tag:                                             \
-        for (int64_t i = 0; i < n; i++) {                        \
-            const W x = ((const T *)xs)[i];                      \
-            ((T *)ys)[i] = (T)(expr);                            \
-        }                                                        \
+#define INT_CASE(tag, T, W, expr)           \
+    case OMMA_##tag:                        \
+        for (int64_t i = 0; i < n; i++) {   \
+            const W x = ((const T *)xs)[i]; \
+            ((T *)ys)[i] = (T)(expr);       \
+        }                                   \
         return;
-#define INTS(Name, sexpr, uexpr)                                                       \
-    static void Name##_int(omma_dtype t, int64_t n, const void *xs, void *ys) {        \
-        switch (t) {                                                                   \
-            INT_CASE(I8, int8_t, int64_t, sexpr)                                       \
-            INT_CASE(I16, int16_t, int64_t, sexpr)                                     \
-            INT_CASE(I32, int32_t, int64_t, sexpr)                                     \
-            INT_CASE(I64, int64_t, int64_t, sexpr)                                     \
-            INT_CASE(U8, uint8_t, uint64_t, uexpr)                                     \
-            INT_CASE(U16, uint16_t, uint64_t, uexpr)                                   \
-            INT_CASE(U32, uint32_t, uint64_t, uexpr)                                   \
-            INT_CASE(U64, uint64_t, uint64_t, uexpr)                                   \
-        default: return;                                                               \
-        }                                                                              \
+#define INTS(Name, sexpr, uexpr)                                                \
+    static void Name##_int(omma_dtype t, int64_t n, const void *xs, void *ys) { \
+        switch (t) {                                                            \
+            INT_CASE(I8, int8_t, int64_t, sexpr)                                \
+            INT_CASE(I16, int16_t, int64_t, sexpr)                              \
+            INT_CASE(I32, int32_t, int64_t, sexpr)                              \
+            INT_CASE(I64, int64_t, int64_t, sexpr)                              \
+            INT_CASE(U8, uint8_t, uint64_t, uexpr)                              \
+            INT_CASE(U16, uint16_t, uint64_t, uexpr)                            \
+            INT_CASE(U32, uint32_t, uint64_t, uexpr)                            \
+            INT_CASE(U64, uint64_t, uint64_t, uexpr)                            \
+        default: return;                                                        \
+        }                                                                       \
     }
 INTS(Abs, x < 0 ? 0 - (uint64_t)x : (uint64_t)x, x)
 INTS(Erf, (x > 5) - (x < -5), x > 5)
@@ -149,7 +188,7 @@ INTS(Neg, 0 - (uint64_t)x, 0 - x)
 INTS(Relu, x < 0 ? 0 : x, x)
 INTS(Sign, (x > 0) - (x < 0), x > 0)
 
-/* --- infer and run ------------------------------------------------------------------ */
+/* --- infer and run ------------------------------------------------------------ */
 
 static omma_status infer(omma_build *b, omma_node *n, const unary *op) {
     OMMA_TRY(omma_want(b, n, 0, op->types));
@@ -208,44 +247,51 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 #define SIGNED (OMMA_IN_FLOAT | OMMA_IN_SIGNED)
 
 /* name, types, integer form, attributes with defaults, why no gradient */
-#define UNARY_LIST(X)                                                                              \
-    X(Abs, OMMA_IN_NUMBER, Abs_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                                \
-    X(Ceil, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                          \
-    X(Cos, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                                    \
-    X(Elu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                                 \
-    X(Erf, OMMA_IN_NUMBER, Erf_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                                \
-    X(Exp, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                                    \
-    X(Floor, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                         \
-    X(HardSigmoid, OMMA_IN_FLOAT, NULL, "alpha", 0.2f, "beta", 0.5f, OMMA_NOT_YET)                 \
-    X(HardSwish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                              \
-    X(LeakyRelu, OMMA_IN_FLOAT, NULL, "alpha", 0.01f, NULL, 0, OMMA_NOT_YET)                       \
-    X(Log, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                                    \
-    X(Mish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                                   \
-    X(Neg, SIGNED, Neg_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                                        \
-    X(Reciprocal, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                             \
-    X(Relu, SIGNED, Relu_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                                      \
-    X(Round, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                         \
-    X(Selu, OMMA_IN_FLOAT, NULL, "alpha", 1.67326319f, "gamma", 1.05070102f, OMMA_NOT_YET)         \
-    X(Sigmoid, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                                \
-    X(Sign, OMMA_IN_NUMBER, Sign_int, NULL, 0, NULL, 0, STEPS)                                     \
-    X(Sin, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                                    \
-    X(Softplus, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                               \
-    X(Softsign, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                               \
-    X(Sqrt, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                                   \
-    X(Tan, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                                    \
-    X(Tanh, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                                   \
+#define UNARY_LIST(X)                                                                      \
+    X(Abs, OMMA_IN_NUMBER, Abs_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
+    X(Ceil, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                  \
+    X(Cos, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
+    X(Elu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                         \
+    X(Erf, OMMA_IN_NUMBER, Erf_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
+    X(Exp, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
+    X(Floor, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                 \
+    X(HardSigmoid, OMMA_IN_FLOAT, NULL, "alpha", 0.2f, "beta", 0.5f, OMMA_NOT_YET)         \
+    X(HardSwish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                      \
+    X(LeakyRelu, OMMA_IN_FLOAT, NULL, "alpha", 0.01f, NULL, 0, OMMA_NOT_YET)               \
+    X(Log, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
+    X(Mish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                           \
+    X(Neg, SIGNED, Neg_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                                \
+    X(Reciprocal, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                     \
+    X(Relu, SIGNED, Relu_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                              \
+    X(Round, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                 \
+    X(Selu, OMMA_IN_FLOAT, NULL, "alpha", 1.67326319f, "gamma", 1.05070102f, OMMA_NOT_YET) \
+    X(Sigmoid, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
+    X(Sign, OMMA_IN_NUMBER, Sign_int, NULL, 0, NULL, 0, STEPS)                             \
+    X(Sin, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
+    X(Softplus, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                       \
+    X(Softsign, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                       \
+    X(Sqrt, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                           \
+    X(Tan, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
+    X(Tanh, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                           \
     X(ThresholdedRelu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)
 
-#define ROW(Name, infer_, run_, min_in_, max_in_, max_out_, flags_, no_grad_)                          \
-    const omma_op omma_op_##Name = {.name = #Name, .min_in = min_in_, .max_in = max_in_, .min_out = 1, \
-        .max_out = max_out_, .flags = flags_, .infer = infer_, .run = run_, .no_grad = no_grad_,       \
-        .no_field = OMMA_NOT_YET};
+#define ROW(Name, infer_, run_, min_in_, max_in_, max_out_, flags_, no_grad_) \
+    const omma_op omma_op_##Name = {.name = #Name,                            \
+                                    .min_in = min_in_,                        \
+                                    .max_in = max_in_,                        \
+                                    .min_out = 1,                             \
+                                    .max_out = max_out_,                      \
+                                    .flags = flags_,                          \
+                                    .infer = infer_,                          \
+                                    .run = run_,                              \
+                                    .no_grad = no_grad_,                      \
+                                    .no_field = OMMA_NOT_YET};
 
-#define X(Name, types_, ints_, a_name_, a_, b_name_, b_, no_grad_)                                    \
-    static omma_status Name##_infer(omma_build *b, omma_node *n) {                                    \
-        static const unary op = {types_, Name##_f32, Name##_f64, ints_, a_name_, b_name_, a_, b_};    \
-        return infer(b, n, &op);                                                                      \
-    }                                                                                                 \
+#define X(Name, types_, ints_, a_name_, a_, b_name_, b_, no_grad_)                                 \
+    static omma_status Name##_infer(omma_build *b, omma_node *n) {                                 \
+        static const unary op = {types_, Name##_f32, Name##_f64, ints_, a_name_, b_name_, a_, b_}; \
+        return infer(b, n, &op);                                                                   \
+    }                                                                                              \
     ROW(Name, Name##_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, no_grad_)
 UNARY_LIST(X)
 #undef X
@@ -253,7 +299,8 @@ UNARY_LIST(X)
 /* Gelu: by erf, or the tanh formula of Hendrycks and Gimpel. */
 static omma_status Gelu_infer(omma_build *b, omma_node *n) {
     static const unary by_erf = {OMMA_IN_FLOAT, GeluErf_f32, GeluErf_f64, NULL, NULL, NULL, 0, 0};
-    static const unary by_tanh = {OMMA_IN_FLOAT, GeluTanh_f32, GeluTanh_f64, NULL, NULL, NULL, 0, 0};
+    static const unary by_tanh = {
+        OMMA_IN_FLOAT, GeluTanh_f32, GeluTanh_f64, NULL, NULL, NULL, 0, 0};
     const char *how = omma_node_string(n, "approximate", "none");
     if (!strcmp(how, "tanh")) return infer(b, n, &by_tanh);
     if (!strcmp(how, "none")) return infer(b, n, &by_erf);
@@ -264,22 +311,22 @@ ROW(Gelu, Gelu_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)
 /* --- Clip: bounds are attributes up to opset 10, inputs (perhaps computed) since 11 --- */
 
 typedef struct clip {
-    bool as_inputs;
-    float lo, hi;
+    float lo, hi; /* the attributes */
 } clip;
 
 static omma_status Clip_infer(omma_build *b, omma_node *n) {
     const bool as_inputs = n->opset >= 11;
-    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_NUMBER));
+    OMMA_TRY(omma_want(b, n, 0, as_inputs ? OMMA_IN_NUMBER : OMMA_IN_FLOAT));
     for (int i = 1; i < n->n_in; i++) {
-        if (!as_inputs) return omma_bad(b, n, "opset %d gives bounds as attributes, not as inputs", n->opset);
+        if (!as_inputs)
+            return omma_bad(b, n, "opset %d gives bounds as attributes, not as inputs", n->opset);
         if (!n->in[i]) continue;
         OMMA_TRY(omma_want_same(b, n, i));
-        if (omma_value_count(n->in[i]) != 1) return omma_bad(b, n, "bound '%s' must be one number", n->in[i]->name);
+        if (omma_value_count(n->in[i]) != 1)
+            return omma_bad(b, n, "bound '%s' must be one number", n->in[i]->name);
     }
     clip *c = omma_param(b, n, sizeof *c);
     if (!c) return omma_nomem(b, n);
-    c->as_inputs = as_inputs;
     c->lo = as_inputs ? -INFINITY : omma_node_float(n, "min", -INFINITY);
     c->hi = as_inputs ? INFINITY : omma_node_float(n, "max", INFINITY);
     return omma_out_like(b, n, 0, n->in[0]);
@@ -294,25 +341,28 @@ typedef struct clip_job {
     void *y;
 } clip_job;
 
-#define CLIP_LOOP(T, lo_, hi_)                                                       \
-    {                                                                                \
-        const T lo = (T)(lo_), hi = (T)(hi_);                                        \
-        for (int64_t i = begin; i < end; i++) {                                      \
-            const T x = ((const T *)j->x)[i], v = x < lo ? lo : x;                   \
-            ((T *)j->y)[i] = v > hi ? hi : v;                                        \
-        }                                                                            \
-        return;                                                                      \
+#define CLIP_LOOP(T, lo_, hi_)                                     \
+    {                                                              \
+        const T lo = (T)(lo_), hi = (T)(hi_);                      \
+        for (int64_t i = begin; i < end; i++) {                    \
+            const T x = ((const T *)j->x)[i], v = x < lo ? lo : x; \
+            ((T *)j->y)[i] = v > hi ? hi : v;                      \
+        }                                                          \
+        return;                                                    \
     }
 
 static void clip_part(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const clip_job *j = arg;
     switch (j->type) {
-#define X(tag, T, min) case OMMA_##tag: CLIP_LOOP(T, j->ilo, j->ihi)
-    OMMA_SIGNED_LIST(X) OMMA_UNSIGNED_LIST(X)
+#define X(tag, T, min) \
+    case OMMA_##tag: CLIP_LOOP(T, j->ilo, j->ihi)
+        OMMA_SIGNED_LIST(X)
+        OMMA_UNSIGNED_LIST(X)
 #undef X
     case OMMA_F32:
-        j->kern->clip(end - begin, (const float *)j->x + begin, (float)j->lo, (float)j->hi, (float *)j->y + begin);
+        j->kern->clip(end - begin, (const float *)j->x + begin, (float)j->lo, (float)j->hi,
+                      (float *)j->y + begin);
         return;
     case OMMA_F64: CLIP_LOOP(double, j->lo, j->hi)
     default: break;
@@ -342,7 +392,7 @@ static omma_status Clip_run(const omma_exec *x, const omma_node *n) {
 }
 ROW(Clip, Clip_infer, Clip_run, 1, 3, 1, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)
 
-/* --- boolean results ------------------------------------------------------------------ */
+/* --- boolean results ---------------------------------------------------------- */
 
 #define NO_BOOL_GRAD "boolean output: nothing to differentiate"
 
@@ -393,7 +443,7 @@ ROW(Not, Not_infer, Not_run, 1, 1, 1, OMMA_OP_ELEMENTWISE, NO_BOOL_GRAD)
 ROW(IsNaN, Is_infer, IsNaN_run, 1, 1, 1, 0, NO_BOOL_GRAD)
 ROW(IsInf, Is_infer, IsInf_run, 1, 1, 1, 0, NO_BOOL_GRAD)
 
-/* --- Identity, Dropout ------------------------------------------------------------------ */
+/* --- Identity, Dropout -------------------------------------------------------- */
 
 static omma_status Identity_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
@@ -412,22 +462,26 @@ ROW(Identity, Identity_infer, Identity_run, 1, 1, 1, OMMA_OP_VIEW, OMMA_NOT_YET)
  * input, which may be computed, must be false unless the ratio is 0. */
 static omma_status Dropout_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
-    if (n->n_in > 1 && n->opset < 12) return omma_bad(b, n, "opset %d gives the ratio as an attribute", n->opset);
+    if (n->n_in > 1 && n->opset < 12)
+        return omma_bad(b, n, "opset %d gives the ratio as an attribute", n->opset);
     if (omma_in(n, 1)) {
         OMMA_TRY(omma_want(b, n, 1, OMMA_IN_FLOAT));
         if (omma_value_count(n->in[1]) != 1) return omma_bad(b, n, "the ratio must be one number");
     }
     if (omma_in(n, 2)) {
         OMMA_TRY(omma_want(b, n, 2, OMMA_IN_BOOL));
-        if (omma_value_count(n->in[2]) != 1) return omma_bad(b, n, "training_mode must be one number");
+        if (omma_value_count(n->in[2]) != 1)
+            return omma_bad(b, n, "training_mode must be one number");
     }
-    OMMA_TRY(omma_out(b, n, 1, n->opset < 10 ? n->in[0]->dtype : OMMA_BOOL, n->in[0]->rank, n->in[0]->dims));
+    OMMA_TRY(omma_out(b, n, 1, n->opset < 10 ? n->in[0]->dtype : OMMA_BOOL, n->in[0]->rank,
+                      n->in[0]->dims));
     return omma_out_like(b, n, 0, n->in[0]);
 }
 
 static omma_status Dropout_run(const omma_exec *x, const omma_node *n) {
     const omma_value *v = n->in[0], *ratio = omma_in(n, 1), *training = omma_in(n, 2);
-    if (training && *(const uint8_t *)training->mem && !(ratio && omma_get_number(ratio->dtype, ratio->mem, 0) == 0))
+    if (training && *(const uint8_t *)training->mem &&
+        !(ratio && omma_get_number(ratio->dtype, ratio->mem, 0) == 0))
         return omma_fail_node(x->err, OMMA_E_UNSUPPORTED, n->name, n->op->name,
                               "training_mode is true; omma runs dropout for inference only");
     const int64_t k = omma_value_count(v);

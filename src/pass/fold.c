@@ -109,6 +109,7 @@ static omma_status fold_node(omma_build *b, omma_node *n, bool complete) {
 }
 
 omma_status omma_pass_fold(omma_build *b, omma_graph *g, bool complete) {
+    omma_graph_sweep(g); /* what nobody needs cannot fail */
     for (int i = 0; i < g->n_nodes; i++) {
         omma_node *n = g->nodes[i];
         omma_status s = fold_node(b, n, complete);

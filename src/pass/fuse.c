@@ -16,6 +16,7 @@ typedef struct fuse {
     omma_build *b;
     omma_graph *g;
     int *uses;
+    int made; /* constants, for their names */
     bool changed;
 } fuse;
 
@@ -26,12 +27,25 @@ static omma_node *only(const fuse *f, const omma_value *v) {
     return v && v->producer && f->uses[v->index] == 1 ? v->producer : NULL;
 }
 
-/* Is v a constant of one float, equal to x? */
-static bool equals(const omma_value *v, float x) {
+/* Is v a constant of one float, equal to x, of rank at most max? */
+static bool equals(const omma_value *v, float x, int max) {
     float have;
-    if (!v || !v->data || v->dtype != OMMA_F32 || omma_value_count(v) != 1) return false;
+    if (!v || !v->data || v->dtype != OMMA_F32 || omma_value_count(v) != 1 || v->rank > max) return false;
     memcpy(&have, v->data, 4);
     return have == x;
+}
+
+/* A rank that v has at least, as far as that is plain before the shapes are known: the
+ * numbers 3 and 6 of a HardSwish are [1] in some files, which makes a scalar a list. */
+static int least_rank(const omma_value *v, int depth) {
+    const omma_node *n = v->producer;
+    if (v->rank >= 0 || !n || !depth) return v->rank >= 0 ? v->rank : 0;
+    if (is(n, "Conv")) return 3;
+    if (!is(n, "Add") && !is(n, "Mul") && !is(n, "BatchNormalization") && !is(n, "Relu")) return 0;
+    int rank = least_rank(n->in[0], depth - 1);
+    if (is(n, "BatchNormalization") || is(n, "Relu")) return rank;
+    int second = least_rank(n->in[1], depth - 1);
+    return second > rank ? second : rank;
 }
 
 /* The other input of a commutative node of two inputs. */
@@ -82,8 +96,8 @@ static omma_status conv_norm(fuse *f, omma_node *bn) {
     float *bias = omma_arena_array(f->b->arena, (size_t)w->dims[0], sizeof *bias);
     if (!weights || !bias) return omma_nomem(f->b, bn);
     fold_norm(conv, bn, weights, bias);
-    const char *wn = omma_arena_printf(f->b->arena, "omma:fused:%d:weight", f->g->n_values);
-    const char *bnn = omma_arena_printf(f->b->arena, "omma:fused:%d:bias", f->g->n_values);
+    const char *wn = omma_arena_printf(f->b->arena, "omma:fused:%d:weight", f->made);
+    const char *bnn = omma_arena_printf(f->b->arena, "omma:fused:%d:bias", f->made++);
     if (!wn || !bnn) return omma_nomem(f->b, bn);
     omma_value *vw = omma_graph_constant(f->g, wn, OMMA_F32, w->rank, w->dims, weights);
     omma_value *vb = omma_graph_constant(f->g, bnn, OMMA_F32, 1, w->dims, bias);
@@ -112,7 +126,7 @@ static bool clip_bounds(const omma_node *n, float *lo, float *hi) {
 }
 
 static omma_status hard_swish(fuse *f, omma_node *div) {
-    if (!is(div, "Div") || !equals(div->in[1], 6)) return OMMA_OK;
+    if (!is(div, "Div") || !equals(div->in[1], 6, OMMA_MAX_RANK)) return OMMA_OK;
     omma_node *mul = only(f, div->in[0]);
     if (!is(mul, "Mul")) return OMMA_OK;
     for (int i = 0; i < 2; i++) {
@@ -120,7 +134,8 @@ static omma_status hard_swish(fuse *f, omma_node *div) {
         omma_value *x = mul->in[1 - i];
         float lo, hi;
         if (!is(add, "Add") || !clip_bounds(clip, &lo, &hi) || lo != 0 || hi != 6) continue;
-        if (!equals(other(add, x), 3)) continue;
+        int rank = least_rank(x, 4);
+        if (!equals(other(add, x), 3, rank) || div->in[1]->rank > rank) continue;
         omma_node *n = omma_graph_substitute(f->g, div, omma_op_find("HardSwish"), 1);
         if (!n) return omma_nomem(f->b, div);
         n->in[0] = x;

@@ -1,16 +1,20 @@
 /* memory.c - one block for all values of a plan. Values that a view or an in-place
  * operator lets share bytes form one storage with a life from its first writer to its
  * last reader; storages are placed largest first at the lowest offset that no overlapping
- * life occupies. */
+ * life occupies. That search takes time by the square of their number: beyond the EXACT
+ * largest, storages lie above the others in slots of powers of two. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "pass/pass.h"
 
+enum { EXACT = 4096 };
+
 typedef struct storage {
     size_t size, at;
     int first, last;     /* nodes, inclusive */
+    struct storage *next; /* in a list of slots */
     bool placed_outside; /* a constant or a caller's input */
     omma_place outside;
 } storage;
@@ -61,7 +65,8 @@ static bool may_share(const layout *l, const omma_node *n, int i, bool view) {
     if (k < 0) return false;
     if (l->s[k].placed_outside) return view && !stays(out) && l->s[k].outside.kind == OMMA_PLACE_INPUT;
     if (view) return true;
-    /* in place: this node must be the last reader of everything in the storage */
+    /* In place: this node must be the last reader of everything in the storage. All of that
+     * is known by now: whoever joins the storage later reads, later, what is in it. */
     return in->dtype == out->dtype && omma_value_bytes(in) == omma_value_bytes(out) &&
            l->s[k].last == n->index && !stays(in);
 }
@@ -76,20 +81,6 @@ static bool place_output(layout *l, const omma_node *n) {
         return true;
     }
     return own(l, out, n->index);
-}
-
-/* A view keeps its root alive as long as it is read itself, so lives are extended as
- * storages are handed out; an in-place test needs the final life of its input, hence the
- * chain of views of it is settled first: nodes are in order, and a storage's readers
- * through views come after the view. */
-static void extend_through_views(layout *l) {
-    const omma_graph *g = l->g;
-    for (int i = g->n_nodes - 1; i >= 0; i--) {
-        const omma_node *n = g->nodes[i];
-        if (!(n->op->flags & OMMA_OP_VIEW) || !n->out[0] || !n->in[0] || n->in[0]->data) continue;
-        int *in = &l->last_read[n->in[0]->index], out = l->last_read[n->out[0]->index];
-        if (out > *in) *in = out;
-    }
 }
 
 static bool assign(layout *l) {
@@ -137,6 +128,41 @@ static size_t lowest(const storage *s, storage *const *placed, int k) {
     return at;
 }
 
+static omma_status overflows(omma_error *err) {
+    return omma_fail(err, OMMA_E_RANGE, "the memory of the plan overflows; use a smaller input");
+}
+
+static int earlier_first(const void *a, const void *b) {
+    const storage *x = *(storage *const *)a, *y = *(storage *const *)b;
+    if (x->first != y->first) return x->first < y->first ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+/* Slots for n storages from *bytes on, each used again after the life of what is in it. */
+static omma_status slots(storage **s, int n, int n_nodes, omma_arena *tmp, size_t *bytes, omma_error *err) {
+    storage *idle[64] = {0}; /* by the logarithm of the slot's size */
+    storage **ends = omma_arena_array(tmp, (size_t)n_nodes + 1, sizeof *ends);
+    if (!ends) return omma_fail(err, OMMA_E_NOMEM, "no memory to plan memory");
+    qsort(s, (size_t)n, sizeof *s, earlier_first);
+    for (int i = 0, now = 0; i < n; i++) {
+        for (; now < s[i]->first; now++)
+            for (storage *e = ends[now], *next; e; e = next) {
+                int c = 64 - __builtin_clzll(e->size - 1);
+                next = e->next;
+                e->next = idle[c];
+                idle[c] = e;
+            }
+        int c = 64 - __builtin_clzll(s[i]->size - 1);
+        storage *slot = idle[c];
+        s[i]->at = slot ? slot->at : *bytes;
+        if (slot) idle[c] = slot->next;
+        else if (!omma_add(*bytes, (size_t)1 << c, bytes) || *bytes > (size_t)PTRDIFF_MAX) return overflows(err);
+        s[i]->next = ends[s[i]->last];
+        ends[s[i]->last] = s[i];
+    }
+    return OMMA_OK;
+}
+
 static omma_status pack(layout *l, omma_arena *tmp, size_t *bytes, omma_error *err) {
     storage **order = omma_arena_array(tmp, (size_t)l->n, sizeof *order);
     storage **placed = omma_arena_array(tmp, (size_t)l->n, sizeof *placed);
@@ -145,18 +171,18 @@ static omma_status pack(layout *l, omma_arena *tmp, size_t *bytes, omma_error *e
     for (int i = 0; i < l->n; i++)
         if (!l->s[i].placed_outside && l->s[i].size) order[n++] = &l->s[i];
     qsort(order, (size_t)n, sizeof *order, larger_first);
-    for (int i = 0; i < n; i++) {
+    int exact = n < EXACT ? n : EXACT;
+    for (int i = 0; i < exact; i++) {
         storage *s = order[i];
         s->at = lowest(s, placed, k);
         size_t end;
-        if (!omma_add(s->at, s->size, &end) || end > (size_t)PTRDIFF_MAX)
-            return omma_fail(err, OMMA_E_RANGE, "the memory of the plan overflows; use a smaller input");
+        if (!omma_add(s->at, s->size, &end) || end > (size_t)PTRDIFF_MAX) return overflows(err);
         if (end > *bytes) *bytes = end;
         int j = k++;
         for (; j > 0 && placed[j - 1]->at > s->at; j--) placed[j] = placed[j - 1];
         placed[j] = s;
     }
-    return OMMA_OK;
+    return slots(order + exact, n - exact, l->g->n_nodes, tmp, bytes, err);
 }
 
 static omma_status lay_out(omma_layout *out, const omma_graph *g, omma_arena *arena, omma_arena *tmp,
@@ -171,8 +197,7 @@ static omma_status lay_out(omma_layout *out, const omma_graph *g, omma_arena *ar
     if (!l.s || !l.of || !l.last_read || !out->value || !out->work)
         return omma_fail(err, OMMA_E_NOMEM, "no memory to plan memory");
     find_last_reads(&l);
-    extend_through_views(&l);
-    if (!assign(&l)) return omma_fail(err, OMMA_E_RANGE, "the memory of the plan overflows; use a smaller input");
+    if (!assign(&l)) return overflows(err);
     out->bytes = 0;
     OMMA_TRY(pack(&l, tmp, &out->bytes, err));
     for (int i = 0; i < g->n_values; i++) {

@@ -154,7 +154,7 @@ void omma_plan_free(omma_plan *p) {
 bool omma_plan_fits(const omma_plan *p, const omma_tensor *inputs) {
     for (int i = 0; i < p->graph->n_inputs; i++) {
         const omma_value *v = p->graph->inputs[i];
-        if (v->rank != inputs[i].rank) return false;
+        if (v->dtype != inputs[i].dtype || v->rank != inputs[i].rank) return false;
         if (memcmp(v->dims, inputs[i].dims, (size_t)v->rank * sizeof *v->dims)) return false;
         if (p->by_value && small(v) && omma_value_bytes(v) && memcmp(v->data, inputs[i].data, omma_value_bytes(v))) return false;
     }
@@ -168,7 +168,7 @@ static void bind_inputs(omma_plan *p, const omma_tensor *inputs) {
     for (int i = 0; i < p->graph->n_inputs; i++) { /* inputs that are outputs or watched are copied */
         omma_value *v = p->graph->inputs[i];
         size_t bytes = omma_value_bytes(v);
-        if (v->mem && v->mem != inputs[i].data && bytes && !v->data) memcpy(v->mem, inputs[i].data, bytes);
+        if (v->mem && v->mem != inputs[i].data && bytes) memcpy(v->mem, inputs[i].data, bytes);
     }
 }
 

@@ -1,6 +1,7 @@
 /* session.c - the public session: a base graph, plans by input shape, watched values. */
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/pool.h"
 #include "run/plan.h"
 #include "run/session.h"
@@ -12,7 +13,7 @@ struct omma_session {
     const char *name;        /* the model's, for messages */
     omma_budget budget;
     int threads;
-    omma_arena arena;       /* base graph and packed weights; renewed when a watch is added */
+    omma_arena arena;       /* base graph and packed weights */
     omma_packs packs;
     omma_graph *base;       /* NULL until the first run after a change */
     omma_plan *plans;
@@ -21,6 +22,7 @@ struct omma_session {
     omma_arena names;       /* of watched values */
     const char **watched;
     int n_watched, cap_watched;
+    bool stale;             /* a watch was added: the next run makes the base graph anew */
 };
 
 static void drop_plans(omma_session *s) {
@@ -35,7 +37,7 @@ static void drop_plans(omma_session *s) {
 static void drop_base(omma_session *s) {
     drop_plans(s);
     omma_arena_free(&s->arena);
-    s->packs.head = NULL;
+    memset(s->packs.head, 0, sizeof s->packs.head);
     s->base = NULL;
 }
 
@@ -94,12 +96,12 @@ omma_status omma_session_watch(omma_session *s, const char *value, omma_error *e
     const char *name = omma_arena_strndup(&s->names, value, strlen(value));
     if (!name) return omma_fail(err, OMMA_E_NOMEM, "no memory to watch a value");
     s->watched[s->n_watched++] = name;
-    drop_base(s);
+    s->stale = true;
     return OMMA_OK;
 }
 
 const omma_tensor *omma_session_watched(const omma_session *s, const char *value) {
-    for (int i = 0; s->last && i < s->n_watched; i++)
+    for (int i = 0; s->last && i < s->last->n_watched; i++)
         if (!strcmp(s->watched[i], value)) return &s->last->watched[i];
     return NULL;
 }
@@ -115,10 +117,11 @@ static omma_status check_input(const omma_session *s, const omma_tensor *inputs,
     const omma_tensor *t = &inputs[i];
     if (t->dtype != port->dtype && port->dtype != OMMA_NONE)
         return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "this input must be of %s, not %s", omma_dtype_name(port->dtype), omma_dtype_name(t->dtype));
-    int64_t count = t->rank >= 0 && t->rank <= OMMA_MAX_RANK ? omma_tensor_count(t) : -1;
-    if (count < 0 || !omma_dtype_size(t->dtype) || count > PTRDIFF_MAX / 8)
+    size_t bytes;
+    if (t->rank < 0 || t->rank > OMMA_MAX_RANK || !omma_dtype_size(t->dtype) ||
+        !omma_dims_bytes(t->dims, t->rank, omma_dtype_size(t->dtype), &bytes))
         return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "the tensor given for this input has no sound shape");
-    if (count && !t->data) return omma_fail_node(err, OMMA_E_USAGE, port->name, NULL, "the tensor given for this input has no data");
+    if (bytes && !t->data) return omma_fail_node(err, OMMA_E_USAGE, port->name, NULL, "the tensor given for this input has no data");
     if (port->rank < 0) return OMMA_OK;
     if (t->rank != port->rank)
         return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "this input has %d dimensions, not %d", port->rank, t->rank);
@@ -128,30 +131,39 @@ static omma_status check_input(const omma_session *s, const omma_tensor *inputs,
     return OMMA_OK;
 }
 
-/* The plan for these shapes: from the cache, moved to its front, or new. */
-static omma_status find_plan(omma_session *s, const omma_tensor *inputs, omma_error *err) {
-    int n = 0;
-    for (omma_plan **p = &s->plans; *p; p = &(*p)->next, n++) {
-        omma_plan *plan = *p;
-        if (omma_plan_fits(plan, inputs)) {
-            *p = plan->next;
-            plan->next = s->plans;
-            s->plans = plan;
-            return OMMA_OK;
-        }
-        if (n == PLANS_MAX - 2) { /* the oldest makes room */
-            omma_plan_free(plan->next);
-            plan->next = NULL;
-        }
-    }
-    omma_plan *fresh;
+static omma_status new_plan(omma_session *s, omma_plan **out, const omma_tensor *inputs, omma_error *err) {
     omma_plan_options o = {&s->packs, &s->budget, s->watched, s->n_watched, s->by_value};
-    omma_status status = omma_plan_new(&fresh, s->base, inputs, &o, err);
+    omma_status status = omma_plan_new(out, s->base, inputs, &o, err);
     if (status == OMMA_E_UNSUPPORTED && !s->by_value) {
         /* perhaps the contents of an input decide a shape */
         o.by_value = true;
-        if (!omma_plan_new(&fresh, s->base, inputs, &o, NULL)) status = OMMA_OK;
+        if (!omma_plan_new(out, s->base, inputs, &o, NULL)) status = OMMA_OK;
         s->by_value = !status;
+    }
+    return status;
+}
+
+/* The plan for these shapes: from the cache, moved to its front, or new. */
+static omma_status find_plan(omma_session *s, const omma_tensor *inputs, omma_error *err) {
+    int n = 0;
+    omma_plan **p = &s->plans, **oldest = p;
+    for (; *p && !omma_plan_fits(*p, inputs); p = &(*p)->next, n++) oldest = p;
+    if (*p) {
+        omma_plan *plan = *p;
+        *p = plan->next;
+        plan->next = s->plans;
+        s->plans = plan;
+        return OMMA_OK;
+    }
+    if (n == PLANS_MAX) {
+        omma_plan_free(*oldest);
+        *oldest = NULL;
+    }
+    omma_plan *fresh;
+    omma_status status = new_plan(s, &fresh, inputs, err);
+    if (status == OMMA_E_NOMEM && s->plans) { /* those kept make room */
+        drop_plans(s);
+        status = new_plan(s, &fresh, inputs, err);
     }
     if (status) return status;
     fresh->next = s->plans;
@@ -164,6 +176,8 @@ omma_status omma_session_run(omma_session *s, const omma_tensor *inputs, int n, 
     if (n != s->graph->n_inputs)
         return omma_fail(err, OMMA_E_USAGE, "%s has %d inputs, not %d", s->name, s->graph->n_inputs, n);
     for (int i = 0; i < n; i++) OMMA_TRY(check_input(s, inputs, i, err));
+    if (s->stale) drop_base(s);
+    s->stale = false;
     OMMA_TRY(make_base(s, err));
     OMMA_TRY(find_plan(s, inputs, err));
     OMMA_TRY(omma_plan_run(s->plans, inputs, s->threads, err));

@@ -14,19 +14,16 @@
 
 enum { MAX_PIXELS = 1 << 28 };
 
-/* Pixels x0..x1 of row y; parent is the index of an earlier run of the same region, its
- * own index for a root. */
-typedef struct run {
-    int y, x0, x1, parent;
-} run;
-
+/* The runs of a map in raster order. parent is the index of an earlier run of the same
+ * region, its own index for a root; later the number of the region. */
 typedef struct run_list {
-    run *items;
+    omma_run *items;
+    int *parent;
     int count;
 } run_list;
 
 /* Count the runs of a row, and write them to out unless it is NULL. */
-static int row_runs(run *out, const unsigned char *row, int w, int y) {
+static int row_runs(omma_run *out, const unsigned char *row, int w, int y) {
     int n = 0;
     for (int x = 0; x < w;) {
         if (!row[x]) {
@@ -35,7 +32,7 @@ static int row_runs(run *out, const unsigned char *row, int w, int y) {
         }
         int x0 = x;
         while (x < w && row[x]) x++;
-        if (out) out[n] = (run){y, x0, x - 1, 0};
+        if (out) out[n] = (omma_run){y, x0, x - 1};
         n++;
     }
     return n;
@@ -48,7 +45,11 @@ static omma_status find_runs(run_list *out, const unsigned char *mask, int w, in
         total += (size_t)row_runs(NULL, mask + (size_t)y * (size_t)w, w, y);
     size_t bytes;
     *out = (run_list){0};
-    if (!omma_mul(total, sizeof(run), &bytes) || !(out->items = omma_mem_alloc(bytes)))
+    if (omma_mul(total, sizeof(omma_run), &bytes)) {
+        out->items = omma_mem_alloc(bytes);
+        out->parent = omma_mem_alloc(total * sizeof *out->parent);
+    }
+    if (!out->items || !out->parent)
         return omma_fail(err, OMMA_E_NOMEM, "no memory for the %zu runs of a map", total);
     for (int y = 0; y < h; y++)
         out->count += row_runs(out->items + out->count, mask + (size_t)y * (size_t)w, w, y);
@@ -56,77 +57,79 @@ static omma_status find_runs(run_list *out, const unsigned char *mask, int w, in
 }
 
 /* The root of run i; halves the path on the way. */
-static int root_of(run *runs, int i) {
-    while (runs[i].parent != i) {
-        runs[i].parent = runs[runs[i].parent].parent;
-        i = runs[i].parent;
+static int root_of(int *parent, int i) {
+    while (parent[i] != i) {
+        parent[i] = parent[parent[i]];
+        i = parent[i];
     }
     return i;
 }
 
-static void join(run *runs, int a, int b) {
-    a = root_of(runs, a);
-    b = root_of(runs, b);
+static void join(int *parent, int a, int b) {
+    a = root_of(parent, a);
+    b = root_of(parent, b);
     if (a < b)
-        runs[b].parent = a;
+        parent[b] = a;
     else
-        runs[a].parent = b;
+        parent[a] = b;
 }
 
 /* Join each run with the runs of the row above that touch it, corners included. Both
  * rows are walked once: above never moves back. */
 static void join_runs(run_list *l) {
-    run *r = l->items;
+    const omma_run *r = l->items;
     int above = 0;
     for (int i = 0; i < l->count; i++) {
-        r[i].parent = i;
+        l->parent[i] = i;
         while (above < i && (r[above].y < r[i].y - 1 ||
                              (r[above].y == r[i].y - 1 && r[above].x1 < r[i].x0 - 1)))
             above++;
         for (int k = above; k < i && r[k].y == r[i].y - 1 && r[k].x0 <= r[i].x1 + 1; k++)
-            join(r, k, i);
+            join(l->parent, k, i);
     }
 }
 
-/* Make every run point at its region's index and count the runs of each region. */
+/* Replace every parent by its region's number and count the runs of each region. */
 static int number_regions(run_list *l, int *sizes) {
     int count = 0;
     for (int i = 0; i < l->count; i++) {
-        run *r = &l->items[i];
         /* A parent comes before its children, so it is numbered already. Numbers are kept
          * negative until all are given, to tell them from parents. */
-        if (r->parent == i) {
-            sizes[count] = 0;
-            r->parent = -1 - count++;
-        } else {
-            r->parent = l->items[r->parent].parent;
-        }
-        sizes[-1 - r->parent]++;
+        if (l->parent[i] == i)
+            l->parent[i] = -1 - count++;
+        else
+            l->parent[i] = l->parent[l->parent[i]];
+        sizes[-1 - l->parent[i]]++;
     }
-    for (int i = 0; i < l->count; i++) l->items[i].parent = -1 - l->items[i].parent;
+    for (int i = 0; i < l->count; i++) l->parent[i] = -1 - l->parent[i];
     return count;
 }
 
-static void grow_region(omma_region *g, omma_point *points, const run *r) {
+/* Add a run to a region; its part of out->runs and out->points begins at first. */
+static void add_run(omma_regions *out, omma_region *g, size_t first, const omma_run *r) {
     if (!g->area || r->x0 < g->x0) g->x0 = r->x0;
     if (!g->area || r->x1 > g->x1) g->x1 = r->x1;
     if (!g->area) g->y0 = r->y;
     g->y1 = r->y;
     g->area += r->x1 - r->x0 + 1;
-    points[g->hull_count++] = (omma_point){(float)r->x0, (float)r->y};
-    points[g->hull_count++] = (omma_point){(float)r->x1, (float)r->y};
+    out->runs[first + (size_t)g->run_count++] = *r;
+    omma_point *ends = out->points + 2 * first + g->hull_count;
+    ends[0] = (omma_point){(float)r->x0, (float)r->y};
+    ends[1] = (omma_point){(float)r->x1, (float)r->y};
+    g->hull_count += 2;
 }
 
-/* Distribute the runs' ends over the regions and make the hulls. */
+/* Distribute the runs over the regions and make the hulls. */
 static void fill_regions(omma_regions *out, const run_list *l, const int *sizes) {
-    size_t used = 0;
+    size_t first = 0;
     for (int i = 0; i < out->count; i++) {
-        out->items[i].hull = out->points + used;
-        used += 2 * (size_t)sizes[i];
+        out->items[i].runs = out->runs + first;
+        out->items[i].hull = out->points + 2 * first;
+        first += (size_t)sizes[i];
     }
     for (int i = 0; i < l->count; i++) {
-        omma_region *g = &out->items[l->items[i].parent];
-        grow_region(g, out->points + (g->hull - out->points), &l->items[i]);
+        omma_region *g = &out->items[l->parent[i]];
+        add_run(out, g, (size_t)(g->runs - out->runs), &l->items[i]);
     }
     for (int i = 0; i < out->count; i++) {
         omma_region *g = &out->items[i];
@@ -140,9 +143,10 @@ static omma_status build_regions(omma_regions *out, run_list *l, omma_error *err
     join_runs(l);
     out->count = number_regions(l, sizes);
     out->items = omma_mem_alloc((size_t)out->count * sizeof *out->items);
+    out->runs = omma_mem_alloc((size_t)l->count * sizeof *out->runs);
     out->points = omma_mem_alloc(2 * (size_t)l->count * sizeof *out->points);
     omma_status status = OMMA_OK;
-    if (out->items && out->points)
+    if (out->items && out->runs && out->points)
         fill_regions(out, l, sizes);
     else
         status = omma_fail(err, OMMA_E_NOMEM, "no memory for %d regions of a map", out->count);
@@ -156,15 +160,17 @@ omma_status omma_regions_find(omma_regions *out, const unsigned char *mask, int 
     if (w < 1 || h < 1 || (int64_t)w * h > MAX_PIXELS)
         return omma_fail(err, OMMA_E_RANGE, "a map of %d x %d pixels is out of range", w, h);
     run_list runs;
-    OMMA_TRY(find_runs(&runs, mask, w, h, err));
-    omma_status status = build_regions(out, &runs, err);
+    omma_status status = find_runs(&runs, mask, w, h, err);
+    if (!status) status = build_regions(out, &runs, err);
     omma_mem_free(runs.items);
+    omma_mem_free(runs.parent);
     if (status) omma_regions_free(out);
     return status;
 }
 
 void omma_regions_free(omma_regions *r) {
     omma_mem_free(r->items);
+    omma_mem_free(r->runs);
     omma_mem_free(r->points);
     *r = (omma_regions){0};
 }

@@ -32,17 +32,26 @@ typedef struct omma_turned_rect {
     float w, h; /* >= 0 [px] */
 } omma_turned_rect;
 
-/* A connected set of pixels; 8-connected, so a diagonal line is one region. */
+/* Pixels x0..x1 of row y, both inclusive. */
+typedef struct omma_run {
+    int y, x0, x1;
+} omma_run;
+
+/* A connected set of pixels; 8-connected, so a diagonal line is one region. What it points
+ * to belongs to its omma_regions. */
 typedef struct omma_region {
     int x0, y0, x1, y1;     /* the smallest upright box, all inclusive [px] */
     int64_t area;           /* [pixels] */
-    const omma_point *hull; /* as omma_hull leaves it; owned by the omma_regions */
+    const omma_run *runs;   /* its pixels, row by row */
+    int run_count;          /* >= 1 */
+    const omma_point *hull; /* as omma_hull leaves it */
     int hull_count;         /* >= 1 */
 } omma_region;
 
 typedef struct omma_regions {
     omma_region *items; /* in the order of their first pixel, row by row */
     int count;
+    omma_run *runs;
     omma_point *points;
 } omma_regions;
 

@@ -2,6 +2,7 @@
 #include "task/ctc.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -9,6 +10,12 @@
 #include "file/bytes.h"
 
 enum { MAX_FILE = 1 << 20, MAX_LINES = 1 << 16, MAX_LINE = 32 };
+enum { SPACE = -1 }; /* in a path: a space put back */
+
+/* Where a space is put back. Measured with PP-OCRv4 on 13 pages of English, edit distance
+ * per character: 5.0 % without, 3.2 % at 0.3, 1.2 % at 0.1, 0.8 % at 0.03 and at 0.01;
+ * 0.5 % are not about spaces. */
+static const float SPACE_LIKELY = 0.05f;
 
 struct omma_dict {
     int count;
@@ -121,7 +128,40 @@ static int64_t best_class(const float *p, int64_t classes) {
     return best;
 }
 
-/* Walk the best path once and return the bytes of its text; text, when not NULL, receives
+/* Is the text of a class of a script that puts spaces between words? Chinese, Japanese
+ * and full-width signs begin at U+3000, with the byte 0xe3. */
+static bool is_spaced(const omma_dict *d, int64_t class_id) {
+    const char *s = omma_dict_at(d, class_id);
+    return s[0] && s[0] != ' ' && (unsigned char)s[0] < 0xe3;
+}
+
+/* Mark with SPACE the blank step most likely to be a space among those between steps a
+ * and b, if it is likely enough. */
+static void restore_space(int64_t *path, int64_t a, int64_t b, const float *probs,
+                          int64_t classes) {
+    int64_t best = -1;
+    float most = SPACE_LIKELY;
+    for (int64_t t = a + 1; t < b; t++) {
+        float p = probs[t * classes + classes - 1];
+        if (!(p >= most)) continue;
+        most = p;
+        best = t;
+    }
+    if (best >= 0) path[best] = SPACE;
+}
+
+static void restore_spaces(int64_t *path, const float *probs, int64_t steps, int64_t classes,
+                           const omma_dict *d) {
+    int64_t last = -1; /* the last step that is not blank */
+    for (int64_t t = 0; t < steps; t++) {
+        if (!path[t]) continue;
+        if (last >= 0 && is_spaced(d, path[last]) && is_spaced(d, path[t]))
+            restore_space(path, last, t, probs, classes);
+        last = t;
+    }
+}
+
+/* Walk the path once and return the bytes of its text; text, when not NULL, receives
  * them, and *confidence the mean. */
 static size_t walk(char *text, float *confidence, const int64_t *path, const float *probs,
                    int64_t steps, int64_t classes, const omma_dict *d) {
@@ -130,10 +170,11 @@ static size_t walk(char *text, float *confidence, const int64_t *path, const flo
     double sum = 0;
     for (int64_t t = 0; t < steps; t++) {
         if (!path[t] || (t && path[t] == path[t - 1])) continue;
-        const char *s = omma_dict_at(d, path[t]);
+        const char *s = path[t] == SPACE ? " " : omma_dict_at(d, path[t]);
         size_t n = strlen(s);
         if (text) memcpy(text + used, s, n);
         used += n;
+        if (path[t] == SPACE) continue;
         sum += (double)probs[t * classes + path[t]];
         kept++;
     }
@@ -156,6 +197,7 @@ omma_status omma_ctc_decode(char **text, float *confidence, const float *probs, 
     int64_t *path = omma_mem_alloc(bytes);
     if (!path) return omma_fail(err, OMMA_E_NOMEM, "no memory for %lld steps", (long long)steps);
     for (int64_t t = 0; t < steps; t++) path[t] = best_class(probs + t * classes, classes);
+    if (classes == lines + 2) restore_spaces(path, probs, steps, classes, d);
     *text = omma_mem_alloc(walk(NULL, confidence, path, probs, steps, classes, d) + 1);
     if (*text) walk(*text, confidence, path, probs, steps, classes, d);
     omma_mem_free(path);

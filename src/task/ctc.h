@@ -4,6 +4,11 @@
  * Class 0 is CTC's blank; class i is line i of the dictionary, counted from 1; a
  * recogniser may have one class more, which is the space (PaddleOCR: use_space_char).
  *
+ * One thing is added to greedy decoding. A recogniser trained mostly on Chinese doubts
+ * spaces: in small print it gives them 5 to 50 % and the blank the rest, and words run
+ * together. Where between two characters of a script with spaces a blank step gives the
+ * space 5 % or more, it is put back; it does not count in the confidence.
+ *
  * Source: Graves, Fernandez, Gomez, Schmidhuber, "Connectionist Temporal Classification",
  * ICML 2006, section 3.2 (best path decoding); PaddleOCR, rec_postprocess.py,
  * CTCLabelDecode (confidence: the mean over the steps that are kept). */
@@ -38,7 +43,8 @@ int omma_dict_count(const omma_dict *d);
  * for any other number that is no line. Owned by the dictionary. */
 const char *omma_dict_at(const omma_dict *d, int64_t class_id);
 
-/* Decode one line: the best class of each step, repeats made one, blanks dropped.
+/* Decode one line: the best class of each step, repeats made one, blanks dropped, spaces
+ * put back.
  *   text        receives a UTF-8 string, "" when all is blank; free with omma_mem_free.
  *   confidence  receives the mean probability of the steps that are kept, 0 for "".
  *   probs       f32 [steps, classes], probabilities. NaN is never the best; of equal ones

@@ -6,12 +6,8 @@
 #include "base/arena.h"
 #include "base/checked.h"
 
-/* A corner this close to a pixel's centre counts as on it: corners come out of float
- * arithmetic [px]. */
-static const float NEAR = 1e-3f;
-
 omma_dbnet_options omma_dbnet_defaults(void) {
-    return (omma_dbnet_options){0.3f, 0.6f, 1.5f, 3.0f, 3000};
+    return (omma_dbnet_options){0.3f, 0.7f, 1.5f, 3.0f, 3000};
 }
 
 static omma_status threshold(unsigned char **mask, const float *map, int w, int h, float t,
@@ -23,50 +19,14 @@ static omma_status threshold(unsigned char **mask, const float *map, int w, int 
     return OMMA_OK;
 }
 
-/* The part of the line at height y inside a convex quadrilateral; false: none. */
-static bool row_span(const omma_quad *q, float y, float *lo, float *hi) {
-    *lo = INFINITY;
-    *hi = -INFINITY;
-    for (int i = 0; i < 4; i++) {
-        omma_point a = q->at[i], b = q->at[(i + 1) % 4];
-        if (y < fminf(a.y, b.y) - NEAR || y > fmaxf(a.y, b.y) + NEAR) continue;
-        float rise = b.y - a.y;
-        if (fabsf(rise) <= NEAR) { /* it lies in the line */
-            *lo = fminf(*lo, fminf(a.x, b.x));
-            *hi = fmaxf(*hi, fmaxf(a.x, b.x));
-            continue;
-        }
-        float t = fminf(fmaxf((y - a.y) / rise, 0.0f), 1.0f);
-        float x = a.x + t * (b.x - a.x);
-        *lo = fminf(*lo, x);
-        *hi = fmaxf(*hi, x);
-    }
-    return *lo <= *hi;
-}
-
-static int clamp_int(float v, int lo, int hi) {
-    return v <= (float)lo ? lo : v >= (float)hi ? hi : (int)v;
-}
-
-float omma_dbnet_score(const float *map, int w, int h, const omma_quad *q) {
-    float top = INFINITY, bottom = -INFINITY;
-    for (int i = 0; i < 4; i++) {
-        top = fminf(top, q->at[i].y);
-        bottom = fmaxf(bottom, q->at[i].y);
-    }
+/* The map's mean over a region. */
+static float region_score(const omma_region *g, const float *map, int w) {
     double sum = 0;
-    int64_t n = 0;
-    int y1 = clamp_int(floorf(bottom + NEAR), -1, h - 1);
-    for (int y = clamp_int(ceilf(top - NEAR), 0, h); y <= y1; y++) {
-        float lo, hi;
-        if (!row_span(q, (float)y, &lo, &hi)) continue;
-        int x1 = clamp_int(floorf(hi + NEAR), -1, w - 1);
-        for (int x = clamp_int(ceilf(lo - NEAR), 0, w); x <= x1; x++) {
-            sum += (double)map[(size_t)y * (size_t)w + (size_t)x];
-            n++;
-        }
+    for (int i = 0; i < g->run_count; i++) {
+        const float *row = map + (size_t)g->runs[i].y * (size_t)w;
+        for (int x = g->runs[i].x0; x <= g->runs[i].x1; x++) sum += (double)row[x];
     }
-    return n ? (float)(sum / (double)n) : 0.0f;
+    return (float)(sum / (double)g->area);
 }
 
 omma_turned_rect omma_dbnet_unclip(omma_turned_rect r, float ratio) {
@@ -90,12 +50,11 @@ static void to_picture(omma_quad *q, int w, int h, int to_w, int to_h) {
 }
 
 /* The box of one region, in the map; false if the region is too small or too weak. */
-static bool region_box(omma_text_box *out, const omma_region *g, const float *map, int w, int h,
+static bool region_box(omma_text_box *out, const omma_region *g, const float *map, int w,
                        const omma_dbnet_options *opt) {
     omma_turned_rect r = omma_min_rect(g->hull, g->hull_count);
     if (fminf(r.w, r.h) < opt->min_side) return false;
-    omma_quad core = omma_rect_corners(&r);
-    out->score = omma_dbnet_score(map, w, h, &core);
+    out->score = region_score(g, map, w);
     if (!(out->score >= opt->accept)) return false;
     r = omma_dbnet_unclip(r, opt->unclip);
     if (fminf(r.w, r.h) < opt->min_side + 2) return false;
@@ -104,7 +63,7 @@ static bool region_box(omma_text_box *out, const omma_region *g, const float *ma
 }
 
 static omma_status region_boxes(omma_text_boxes *out, const omma_regions *regions, const float *map,
-                                int w, int h, const omma_dbnet_options *opt, omma_error *err) {
+                                int w, const omma_dbnet_options *opt, omma_error *err) {
     int most = regions->count < opt->max_boxes ? regions->count : opt->max_boxes;
     if (most < 1) return OMMA_OK;
     size_t bytes;
@@ -112,7 +71,7 @@ static omma_status region_boxes(omma_text_boxes *out, const omma_regions *region
         !(out->items = omma_mem_alloc(bytes)))
         return omma_fail(err, OMMA_E_NOMEM, "no memory for %d text boxes", most);
     for (int i = 0; i < regions->count && out->count < most; i++)
-        if (region_box(&out->items[out->count], &regions->items[i], map, w, h, opt)) out->count++;
+        if (region_box(&out->items[out->count], &regions->items[i], map, w, opt)) out->count++;
     return OMMA_OK;
 }
 
@@ -130,7 +89,7 @@ omma_status omma_dbnet_boxes(omma_text_boxes *out, const float *map, int w, int 
     omma_status status = omma_regions_find(&regions, mask, w, h, err);
     omma_mem_free(mask);
     if (status) return status;
-    status = region_boxes(out, &regions, map, w, h, opt, err);
+    status = region_boxes(out, &regions, map, w, opt, err);
     omma_regions_free(&regions);
     for (int i = 0; i < out->count; i++) to_picture(&out->items[i].quad, w, h, to_w, to_h);
     return status;

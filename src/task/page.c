@@ -36,18 +36,20 @@ static omma_point right_or_down(omma_point v) {
     return leading < 0 ? (omma_point){-v.x, -v.y} : v;
 }
 
-omma_point omma_page_axis(const omma_quad *q, int n) {
+omma_point omma_page_axis(double *agreement, const omma_quad *q, int n) {
     /* Angles doubled, so that the two ways along a line count as one. */
-    double c = 0, s = 0;
+    double c = 0, s = 0, total = 0;
     for (int i = 0; i < n; i++) {
         omma_quad turned = omma_quad_turn(&q[i], 1);
         omma_point a = along_vector(&q[i]), b = along_vector(&turned);
         float la = hypotf(a.x, a.y), lb = hypotf(b.x, b.y);
         omma_point d = unit(la >= lb ? a : b);
         double weight = fabs((double)la - (double)lb);
+        total += weight;
         c += weight * ((double)d.x * (double)d.x - (double)d.y * (double)d.y);
         s += weight * 2 * (double)d.x * (double)d.y;
     }
+    if (agreement) *agreement = total > 0 ? hypot(c, s) / total : 0;
     if (hypot(c, s) <= 1e-6) return (omma_point){1, 0};
     double angle = atan2(s, c) / 2;
     return right_or_down((omma_point){(float)cos(angle), (float)sin(angle)});

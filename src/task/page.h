@@ -14,8 +14,9 @@
  * over all long sides, each counted by how much longer than high its line is. Returns a
  * unit vector that points right, or down when it is steeper than 45 degrees; (1, 0) when
  * no line is longer than high.
- *   q  n quadrilaterals with at[0] to at[1] along either side. Thread-safe. */
-omma_point omma_page_axis(const omma_quad *q, int n);
+ *   agreement  receives how far they agree: 1 all along one axis, 0 none; may be NULL.
+ *   q          n quadrilaterals with at[0] to at[1] along either side. Thread-safe. */
+omma_point omma_page_axis(double *agreement, const omma_quad *q, int n);
 
 /* Turn a quadrilateral so that at[0] to at[1] is the way its text most likely runs: along
  * the longer side, or, when it is hardly longer than high (a short word, one character),

@@ -5,7 +5,7 @@
 #define OMMA_VIEW_READING_H
 
 #include "file/image.h"
-#include "task/read.h"
+#include "task/reader.h"
 
 /* Make the double picture.
  *   out    receives it, twice as wide as the picture; free with omma_image_free.

@@ -1,4 +1,4 @@
-/* read.h - from a picture to its lines of text: PP-OCRv4's detector, orientation
+/* reader.h - from a picture to its lines of text: PP-OCRv4's detector, orientation
  * classifier and recogniser, and what lies between them.
  *
  *     picture -> detector -> boxes -> strips -> which way up? -> recogniser -> lines
@@ -12,9 +12,9 @@
  *     omma_reader_free(r);
  *
  * Source: Li et al., "PP-OCRv3", arXiv 2206.03001, and PaddleOCR's PP-OCRv4 notes;
- * tools/infer/predict_system.py. Where omma differs from PaddleOCR, read.c says why. */
-#ifndef OMMA_TASK_READ_H
-#define OMMA_TASK_READ_H
+ * tools/infer/predict_system.py. Where omma differs from PaddleOCR, reader.c says why. */
+#ifndef OMMA_TASK_READER_H
+#define OMMA_TASK_READER_H
 
 #include "base/error.h"
 

@@ -1,12 +1,12 @@
-/* detect.h - from a picture to boxes: detectors with the interface of DEIMv2's exports.
+/* detector.h - from a picture to boxes: detectors with the interface of DEIMv2's exports.
  *
  * Inputs: images f32 [N, 3, H, W], the picture stretched to H x W and divided by 255, and
  * orig_target_sizes i64 [N, 2], the picture's width and height. Outputs: labels i64 [N, Q]
  * (class 0..79), boxes f32 [N, Q, 4] (x0, y0, x1, y1 in the picture's pixels) and scores
  * f32 [N, Q], best first. They are found by their types and shapes, not by their names.
  * Source: DEIMv2, tools/deployment/export_onnx.py. */
-#ifndef OMMA_TASK_DETECT_H
-#define OMMA_TASK_DETECT_H
+#ifndef OMMA_TASK_DETECTOR_H
+#define OMMA_TASK_DETECTOR_H
 
 #include "base/error.h"
 #include "file/image.h"

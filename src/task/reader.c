@@ -1,22 +1,16 @@
-/* read.c - the pipeline from a picture to lines of text; see read.h.
+/* reader.c - the pipeline from a picture to lines of text; see reader.h.
  *
- * Where this differs from PaddleOCR's pipeline, and why:
- *   - Detector size. PaddleOCR shrinks to 960 px at most, which loses small print in
- *     photos; RapidOCR enlarges to 736 px at least, without a limit. Here the shorter side
- *     is brought to 736 px, by a factor of 4 at most, and the whole is kept within a
- *     number of pixels, so that a thin strip or a large photo costs a bounded time.
+ * Where this differs from PaddleOCR's pipeline, and why (textfind.h, dbnet.h and ctc.h say
+ * more):
  *   - Turned pages. Boxes of short words, whose longer side is chance, follow the page's
  *     axis; and a line the classifier wants turned against most of its page is recognised
  *     both ways, the surer one stays.
  *   - Which way up. PaddleOCR squeezes a line of any length into the classifier's 192 px,
  *     which turns long lines over at random; here it sees parts of the line unsqueezed.
  *   - Recogniser width. A line has the width its shape asks for, however long it is,
- *     rounded up to STEP with zeros so that few plans are needed.
- *   - Boxes keep their fractions of pixels.
- *
- * Traps: the networks were trained on blue, green, red; the detector's means and
- * deviations are ImageNet's but applied in that order, blue first. */
-#include "task/read.h"
+ *     rounded up to STEP with zeros so that few plans are needed. Lines are recognised one
+ *     by one: on a CPU a batch gains nothing, and none is padded to its neighbours' width. */
+#include "task/reader.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -26,31 +20,26 @@
 #include "base/checked.h"
 #include "file/image.h"
 #include "task/ctc.h"
-#include "task/dbnet.h"
 #include "task/page.h"
 #include "task/readfiles.h"
-#include "task/resize.h"
+#include "task/readnet.h"
 #include "task/strip.h"
+#include "task/textfind.h"
 #include "task/warp.h"
 
 enum {
-    MODELS = OMMA_READ_DICTIONARY, /* the parts before the dictionary are models */
-    GRID = 32,                     /* the detector's sides are multiples [px] */
-    SIDE = 736,                    /* what its shorter side is brought to [px] */
-    PIXELS = 2048 * 2048,          /* and what both may make together */
-    CLASSIFIER_WIDTH = 192,        /* [px] */
-    LOOKS = 3,                     /* parts of a line shown to the classifier */
-    STEP = 32,                     /* recogniser widths are multiples [px] */
-    NARROWEST = 320,               /* and this at least: training padded to it [px] */
+    NETS = OMMA_READ_DICTIONARY, /* the parts before the dictionary are networks */
+    CLASSIFIER_WIDTH = 192,      /* [px] */
+    LOOKS = 3,                   /* parts of a line shown to the classifier */
+    STEP = 32,                   /* recogniser widths are multiples [px] */
+    NARROWEST = 320,             /* and this at least: training padded to it [px] */
 };
-static const double MAX_ENLARGE = 4;
 static const float SURE = 0.9f; /* the classifier is trusted from here on */
 
 struct omma_reader {
-    omma_model *model[MODELS];
-    omma_session *session[MODELS];
-    omma_dict *dict;
     omma_read_files files;
+    omma_read_net net[NETS];
+    omma_dict *dict;
 };
 
 /* A line on its way through the pipeline. */
@@ -70,25 +59,13 @@ typedef struct page {
     int count;
 } page;
 
-/* --- models ------------------------------------------------------------------------ */
-
-static omma_status open_part(omma_reader *r, int part, const omma_options *opt, omma_error *err) {
-    const char *path = r->files.path[part];
-    OMMA_TRY(omma_model_open(&r->model[part], path, opt, err));
-    if (omma_model_input_count(r->model[part]) != 1 || omma_model_output_count(r->model[part]) < 1)
-        return omma_fail_at(err, OMMA_E_SHAPE, path, -1,
-                            "has %d inputs and %d outputs; a reader's models have one of each",
-                            omma_model_input_count(r->model[part]),
-                            omma_model_output_count(r->model[part]));
-    omma_status status = omma_session_new(&r->session[part], r->model[part], opt, err);
-    if (status) omma_error_in_file(err, path);
-    return status;
-}
+/* --- the reader ------------------------------------------------------------------------ */
 
 static omma_status open_parts(omma_reader *r, const char *folder, const omma_options *opt,
                               omma_error *err) {
     OMMA_TRY(omma_read_files_find(&r->files, folder, err));
-    for (int part = 0; part < MODELS; part++) OMMA_TRY(open_part(r, part, opt, err));
+    for (int i = 0; i < NETS; i++)
+        OMMA_TRY(omma_read_net_open(&r->net[i], r->files.path[i], opt, err));
     return omma_dict_open(&r->dict, r->files.path[OMMA_READ_DICTIONARY], err);
 }
 
@@ -107,97 +84,9 @@ omma_status omma_reader_new(omma_reader **out, const char *folder, const omma_op
 
 void omma_reader_free(omma_reader *r) {
     if (!r) return;
-    for (int part = 0; part < MODELS; part++) {
-        omma_session_free(r->session[part]);
-        omma_model_free(r->model[part]);
-    }
+    for (int i = 0; i < NETS; i++) omma_read_net_free(&r->net[i]);
     omma_dict_free(r->dict);
     omma_mem_free(r);
-}
-
-/* Run a part on x: f32 [1, 3, h, w]. Its output must be f32 and have these dimensions, -1
- * standing for any. */
-static omma_status run_part(const float **out, int64_t dims[4], omma_reader *r, int part,
-                            float *x, int h, int w, int rank, omma_error *err) {
-    omma_tensor in = {.dtype = OMMA_F32, .rank = 4, .dims = {1, 3, h, w}, .data = x};
-    omma_status status = omma_session_run(r->session[part], &in, 1, err);
-    if (status) {
-        omma_error_in_file(err, r->files.path[part]);
-        return status;
-    }
-    const omma_tensor *y = omma_session_output(r->session[part], 0);
-    bool fits = y && y->dtype == OMMA_F32 && y->rank == rank;
-    for (int i = 0; fits && i < rank; i++) {
-        fits = dims[i] < 0 || y->dims[i] == dims[i];
-        dims[i] = y->dims[i];
-    }
-    if (!fits)
-        return omma_fail_at(err, OMMA_E_SHAPE, r->files.path[part], -1,
-                            "its output is not shaped as that of its part of a reader");
-    *out = y->data;
-    return OMMA_OK;
-}
-
-static omma_status floats_new(float **out, int h, int w, omma_error *err) {
-    size_t n;
-    *out = NULL;
-    if (omma_mul((size_t)h, (size_t)w, &n) && omma_mul(n, 3 * sizeof(float), &n))
-        *out = omma_mem_alloc(n);
-    if (*out) return OMMA_OK;
-    return omma_fail(err, OMMA_E_NOMEM, "no memory for an input of %d x %d pixels", w, h);
-}
-
-/* --- where is text? ------------------------------------------------------------------ */
-
-static int to_grid(double side) {
-    double n = floor(side / GRID + 0.5);
-    return n < 1 ? GRID : (int)n * GRID;
-}
-
-/* The size the detector sees of a picture of w x h. */
-static void detector_size(int *to_w, int *to_h, int w, int h) {
-    double shorter = w < h ? w : h, pixels = (double)w * h;
-    double scale = shorter < SIDE ? SIDE / shorter : 1;
-    if (scale > MAX_ENLARGE) scale = MAX_ENLARGE;
-    if (scale * scale * pixels > PIXELS) scale = sqrt(PIXELS / pixels);
-    *to_w = to_grid(w * scale);
-    *to_h = to_grid(h * scale);
-    if (*to_w > OMMA_IMAGE_MAX_SIDE) *to_w = OMMA_IMAGE_MAX_SIDE / GRID * GRID;
-    if (*to_h > OMMA_IMAGE_MAX_SIDE) *to_h = OMMA_IMAGE_MAX_SIDE / GRID * GRID;
-}
-
-/* x: f32 [3, h, w] from u8 [h, w, 3]. */
-static void normalise(float *x, const unsigned char *rgb, int h, int w) {
-    static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
-    size_t plane = (size_t)h * (size_t)w;
-    for (int c = 0; c < 3; c++)
-        for (size_t i = 0; i < plane; i++)
-            x[(size_t)c * plane + i] = ((float)rgb[3 * i + 2 - (size_t)c] / 255 - mean[c]) / std[c];
-}
-
-static omma_status detector_input(float **x, const page *p, int w, int h, omma_error *err) {
-    unsigned char *small = omma_mem_alloc(3 * (size_t)w * (size_t)h);
-    if (!small) return omma_fail(err, OMMA_E_NOMEM, "no memory for a picture of %d x %d", w, h);
-    omma_status status = omma_resize_u8(small, w, h, p->rgb, p->w, p->h, 3 * (size_t)p->w, 3,
-                                        OMMA_FILTER_BILINEAR, err);
-    if (!status) status = floats_new(x, h, w, err);
-    if (!status) normalise(*x, small, h, w);
-    omma_mem_free(small);
-    return status;
-}
-
-static omma_status detect(omma_text_boxes *out, omma_reader *r, const page *p, omma_error *err) {
-    int w, h;
-    float *x = NULL;
-    const float *map;
-    int64_t dims[4] = {1, 1, -1, -1};
-    detector_size(&w, &h, p->w, p->h);
-    OMMA_TRY(detector_input(&x, p, w, h, err));
-    dims[2] = h;
-    dims[3] = w;
-    omma_status status = run_part(&map, dims, r, OMMA_READ_DETECTOR, x, h, w, 4, err);
-    omma_mem_free(x);
-    return status ? status : omma_dbnet_boxes(out, map, w, h, p->w, p->h, NULL, err);
 }
 
 /* --- lines ----------------------------------------------------------------------------- */
@@ -220,7 +109,7 @@ static omma_status cut_lines(page *p, const omma_text_boxes *boxes, omma_error *
     if (!p->lines || !quads)
         status = omma_fail(err, OMMA_E_NOMEM, "no memory for %d lines", boxes->count);
     for (int i = 0; !status && i < boxes->count; i++) quads[i] = boxes->items[i].quad;
-    omma_point axis = status ? (omma_point){1, 0} : omma_page_axis(quads, boxes->count);
+    omma_point axis = status ? (omma_point){1, 0} : omma_page_axis(NULL, quads, boxes->count);
     for (int i = 0; !status && i < boxes->count; i++) {
         line *l = &p->lines[p->count];
         bool kept;
@@ -255,8 +144,8 @@ static omma_status classify_part(float *out, omma_reader *r, float *x, const omm
     const float *y;
     int64_t dims[4] = {1, 2};
     omma_strip_tensor(x, CLASSIFIER_WIDTH, s, from);
-    OMMA_TRY(run_part(&y, dims, r, OMMA_READ_CLASSIFIER, x, OMMA_STRIP_HEIGHT, CLASSIFIER_WIDTH, 2,
-                      err));
+    OMMA_TRY(omma_read_net_run(&r->net[OMMA_READ_CLASSIFIER], &y, dims, 2, x, OMMA_STRIP_HEIGHT,
+                               CLASSIFIER_WIDTH, err));
     *out = y[1];
     return OMMA_OK;
 }
@@ -268,7 +157,7 @@ static omma_status classify(omma_reader *r, line *l, omma_error *err) {
     int spare = l->strip.width - CLASSIFIER_WIDTH;
     int looks = spare <= 0 ? 1 : 2 + spare / CLASSIFIER_WIDTH;
     if (looks > LOOKS) looks = LOOKS;
-    OMMA_TRY(floats_new(&x, OMMA_STRIP_HEIGHT, CLASSIFIER_WIDTH, err));
+    OMMA_TRY(omma_read_net_input(&x, OMMA_STRIP_HEIGHT, CLASSIFIER_WIDTH, err));
     omma_status status = OMMA_OK;
     for (int i = 0; i < looks && !status; i++) {
         float p;
@@ -309,10 +198,10 @@ static omma_status recognise(omma_reader *r, line *l, omma_error *err) {
     const float *y;
     int64_t dims[4] = {1, -1, -1};
     int w = recogniser_width(l->strip.width);
-    OMMA_TRY(floats_new(&x, OMMA_STRIP_HEIGHT, w, err));
+    OMMA_TRY(omma_read_net_input(&x, OMMA_STRIP_HEIGHT, w, err));
     omma_strip_tensor(x, w, &l->strip, 0);
-    omma_status status =
-        run_part(&y, dims, r, OMMA_READ_RECOGNISER, x, OMMA_STRIP_HEIGHT, w, 3, err);
+    omma_status status = omma_read_net_run(&r->net[OMMA_READ_RECOGNISER], &y, dims, 3, x,
+                                           OMMA_STRIP_HEIGHT, w, err);
     omma_mem_free(x);
     if (status) return status;
     omma_mem_free(l->text);
@@ -415,7 +304,7 @@ omma_status omma_reader_run(omma_reader *r, omma_text_lines *out, const unsigned
         return omma_fail(err, OMMA_E_RANGE, "cannot read a picture of %d x %d pixels", w, h);
     page p = {.rgb = rgb, .w = w, .h = h};
     omma_text_boxes boxes;
-    OMMA_TRY(detect(&boxes, r, &p, err));
+    OMMA_TRY(omma_text_find(&boxes, &r->net[OMMA_READ_DETECTOR], rgb, w, h, err));
     omma_status status = cut_lines(&p, &boxes, err);
     if (!status) status = recognise_lines(r, &p, err);
     if (!status) status = lines_out(out, &p, err);

@@ -1,5 +1,5 @@
-/* detect.c - see detect.h. */
-#include "task/detect.h"
+/* detector.c - see detector.h. */
+#include "task/detector.h"
 
 #include "base/arena.h"
 #include "task/resize.h"

@@ -1,0 +1,589 @@
+/* recurrent.c - LSTM and GRU: a state carried along a sequence.
+ *
+ *   LSTM  i, f, o = f(W x + R h + P c + b)    c~ = g(..)    c' = f c + i c~    h' = o h(c')
+ *   GRU   z, r = f(W x + R h + b)   h~ = g(W x + R (r h) + b)   h' = (1 - z) h~ + z h
+ *
+ *   x: [T, B, I]   w: [D, gates*H, I]   r: [D, gates*H, H]   b: [D, 2*gates*H], w's and r's
+ *   sequence_lens: int32 [B]   initial h, c: [D, B, H]   p: [D, 3*H], peepholes i, o, f
+ *   y: [T, D, B, H]   y_h, y_c: [D, B, H]      layout 1: [B, T, I], [B, D, H], [B, T, D, H]
+ *
+ * D is 2 for bidirectional. Gates lie in the order i, o, f, c and z, r, h. W x is one matrix
+ * product for the whole sequence; each step adds one with R. Computed in float32: other floats
+ * are converted on their way in and out. Sources: ONNX LSTM and GRU 7, 14, 22. Traps: beyond a
+ * sequence's length y is 0 and the state stays; a reversed direction begins at the sequence's
+ * own end; clip bounds what goes into every activation, h's too; with linear_before_reset r's
+ * bias is inside the reset; alphas go to the activations that take one, in order, or to
+ * each if there are as many as activations. */
+#include <math.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/pool.h"
+#include "op/element.h"
+#include "op/fused.h"
+
+enum { X, W, R, BIAS, LENS, INIT_H, INIT_C, PEEP, INPUTS }; /* inputs */
+enum { Y, Y_H, Y_C };                                       /* outputs */
+
+typedef enum act_kind {
+    ACT_RELU,
+    ACT_TANH,
+    ACT_SIGMOID,
+    ACT_AFFINE,
+    ACT_LEAKY_RELU,
+    ACT_THRESHOLDED_RELU,
+    ACT_SCALED_TANH,
+    ACT_HARD_SIGMOID,
+    ACT_ELU,
+    ACT_SOFTSIGN,
+    ACT_SOFTPLUS,
+    ACT_COUNT
+} act_kind;
+
+typedef struct activation {
+    act_kind kind;
+    float a, b;
+} activation;
+
+/* Name, does it take alpha and beta, their defaults. */
+static const struct {
+    const char *name;
+    bool takes_a, takes_b;
+    float a, b;
+} activations[ACT_COUNT] = {
+    [ACT_RELU] = {"Relu", false, false, 0, 0},
+    [ACT_TANH] = {"Tanh", false, false, 0, 0},
+    [ACT_SIGMOID] = {"Sigmoid", false, false, 0, 0},
+    [ACT_AFFINE] = {"Affine", true, true, 1, 0},
+    [ACT_LEAKY_RELU] = {"LeakyRelu", true, false, 0.01f, 0},
+    [ACT_THRESHOLDED_RELU] = {"ThresholdedRelu", true, false, 1, 0},
+    [ACT_SCALED_TANH] = {"ScaledTanh", true, true, 1, 1},
+    [ACT_HARD_SIGMOID] = {"HardSigmoid", true, true, 0.2f, 0.5f},
+    [ACT_ELU] = {"Elu", true, false, 1, 0},
+    [ACT_SOFTSIGN] = {"Softsign", false, false, 0, 0},
+    [ACT_SOFTPLUS] = {"Softplus", false, false, 0, 0},
+};
+
+enum { MAX_ACTS = 3 }; /* of a direction */
+
+typedef struct recurrent {
+    bool gru, linear, coupled, batch_first;
+    bool reversed[2];
+    int dirs, n_acts;
+    int64_t steps, batch, in, hidden, gates;
+    float clip; /* 0: none */
+    activation act[2][MAX_ACTS];
+    int64_t parts[2];           /* columns of R's two products: LSTM 4H, 0; GRU 2H, H */
+    size_t w_panel, r_panel[2]; /* bytes of a direction's packed W, and of R's parts */
+    size_t as_f32[INPUTS];      /* where an input converted to float32 lies */
+    size_t w_at, r_at, xw_at, hr_at, h_at, c_at, rh_at, bias_at; /* parts of the working memory */
+} recurrent;
+
+/* --- attributes ------------------------------------------------------------------------------- */
+
+static omma_status find_activation(omma_build *b, const omma_node *n, const char *name,
+                                   act_kind *kind) {
+    for (int i = 0; i < ACT_COUNT; i++)
+        if (!strcasecmp(name, activations[i].name)) {
+            *kind = (act_kind)i;
+            return OMMA_OK;
+        }
+    return omma_bad(b, n, "the activation '%s' is unknown", name);
+}
+
+/* The next alpha or beta for activation number i of `all`. */
+static float next_argument(const omma_attr *list, bool takes, int i, int all, int *used,
+                           float fallback) {
+    if (!list || list->kind != OMMA_ATTR_FLOATS || !takes) return fallback;
+    if (list->count == all) return list->floats[i];
+    return *used < list->count ? list->floats[(*used)++] : fallback;
+}
+
+static omma_status read_activations(omma_build *b, const omma_node *n, recurrent *p) {
+    static const act_kind usual[MAX_ACTS] = {ACT_SIGMOID, ACT_TANH, ACT_TANH};
+    const omma_attr *names = omma_node_attr(n, "activations");
+    const omma_attr *alpha = omma_node_attr(n, "activation_alpha"),
+                    *beta = omma_node_attr(n, "activation_beta");
+    const int all = p->dirs * p->n_acts;
+    int used_a = 0, used_b = 0;
+    if (names && (names->kind != OMMA_ATTR_STRINGS || (names->count && names->count != all)))
+        return omma_bad(b, n, "attribute 'activations' must name %d", all);
+    for (int i = 0; i < all; i++) {
+        activation *a = &p->act[i / p->n_acts][i % p->n_acts];
+        a->kind = usual[i % p->n_acts];
+        if (names && names->count) OMMA_TRY(find_activation(b, n, names->strings[i], &a->kind));
+        a->a = next_argument(alpha, activations[a->kind].takes_a, i, all, &used_a,
+                             activations[a->kind].a);
+        a->b = next_argument(beta, activations[a->kind].takes_b, i, all, &used_b,
+                             activations[a->kind].b);
+    }
+    return OMMA_OK;
+}
+
+static omma_status read_attributes(omma_build *b, const omma_node *n, recurrent *p) {
+    const char *direction = omma_node_string(n, "direction", "forward");
+    p->dirs = 1;
+    if (!strcmp(direction, "bidirectional")) p->dirs = 2, p->reversed[1] = true;
+    else if (!strcmp(direction, "reverse")) p->reversed[0] = true;
+    else if (strcmp(direction, "forward"))
+        return omma_bad(b, n, "direction '%s' is unknown", direction);
+    p->clip = omma_node_float(n, "clip", 0);
+    if (!(p->clip >= 0)) return omma_bad(b, n, "clip %g is negative", (double)p->clip);
+    p->batch_first = omma_node_int(n, "layout", 0) != 0;
+    p->linear = p->gru && omma_node_int(n, "linear_before_reset", 0) != 0;
+    p->coupled = !p->gru && omma_node_int(n, "input_forget", 0) != 0;
+    return read_activations(b, n, p);
+}
+
+/* --- shapes ----------------------------------------------------------------------------------- */
+
+/* Input i, if it is there, must be of x's type and of these dims. */
+static omma_status want(omma_build *b, const omma_node *n, int i, int rank, int64_t d0, int64_t d1,
+                        int64_t d2) {
+    const omma_value *v = omma_in(n, i);
+    const int64_t dims[3] = {d0, d1, d2};
+    if (!v) return OMMA_OK;
+    OMMA_TRY(omma_want_same(b, n, i));
+    if (v->rank != rank || memcmp(v->dims, dims, (size_t)rank * sizeof *dims))
+        return omma_bad(b, n, "the shape of '%s' does not fit the others", v->name);
+    return OMMA_OK;
+}
+
+static omma_status check_shapes(omma_build *b, const omma_node *n, recurrent *p) {
+    const omma_value *x = n->in[X], *r = n->in[R], *lens = omma_in(n, LENS);
+    int64_t state[3];
+    if (x->rank != 3 || r->rank != 3)
+        return omma_bad(b, n, "'%s' and '%s' must be of rank 3", x->name, r->name);
+    p->steps = x->dims[p->batch_first], p->batch = x->dims[!p->batch_first];
+    p->in = x->dims[2], p->hidden = r->dims[2];
+    const int64_t gates = p->gru ? 3 : 4, d = p->dirs,
+                  hidden = omma_node_int(n, "hidden_size", p->hidden);
+    if (hidden != p->hidden)
+        return omma_bad(b, n, "hidden_size is %lld, but '%s' says %lld", (long long)hidden, r->name,
+                        (long long)p->hidden);
+    if (p->hidden > INT64_MAX / 16 || p->hidden < 1)
+        return omma_bad(b, n, "a state of %lld numbers", (long long)p->hidden);
+    p->gates = gates * p->hidden;
+    p->parts[0] = p->gru ? 2 * p->hidden : p->gates, p->parts[1] = p->gates - p->parts[0];
+    state[0] = p->batch_first ? p->batch : d, state[1] = p->batch_first ? d : p->batch,
+    state[2] = p->hidden;
+    OMMA_TRY(want(b, n, W, 3, d, p->gates, p->in));
+    OMMA_TRY(want(b, n, R, 3, d, p->gates, p->hidden));
+    OMMA_TRY(want(b, n, BIAS, 2, d, 2 * p->gates, 0));
+    OMMA_TRY(want(b, n, INIT_H, 3, state[0], state[1], state[2]));
+    OMMA_TRY(want(b, n, INIT_C, 3, state[0], state[1], state[2]));
+    OMMA_TRY(want(b, n, PEEP, 2, d, 3 * p->hidden, 0));
+    if (lens && (lens->dtype != OMMA_I32 || lens->rank != 1 || lens->dims[0] != p->batch))
+        return omma_bad(b, n, "sequence_lens must hold an int32 for each sequence");
+    OMMA_TRY(omma_out(b, n, Y_H, x->dtype, 3, state));
+    OMMA_TRY(omma_out(b, n, Y_C, x->dtype, 3, state));
+    if (p->batch_first)
+        return omma_out(b, n, Y, x->dtype, 4, (int64_t[]){p->batch, p->steps, d, p->hidden});
+    return omma_out(b, n, Y, x->dtype, 4, (int64_t[]){p->steps, d, p->batch, p->hidden});
+}
+
+static omma_status infer(omma_build *b, omma_node *n, bool gru) {
+    OMMA_TRY(omma_want(b, n, X, OMMA_IN_FLOAT));
+    OMMA_TRY(omma_want_same(b, n, W));
+    OMMA_TRY(omma_want_same(b, n, R));
+    recurrent *p = omma_param(b, n, sizeof *p);
+    if (!p) return omma_nomem(b, n);
+    p->gru = gru;
+    p->n_acts = gru ? 2 : 3;
+    OMMA_TRY(read_attributes(b, n, p));
+    return check_shapes(b, n, p);
+}
+
+/* --- working memory --------------------------------------------------------------------------- */
+
+/* Set *at to where count * each floats begin. */
+static bool reserve(size_t *end, size_t *at, int64_t count, int64_t each) {
+    size_t bytes;
+    *at = *end;
+    return omma_dims_bytes((int64_t[]){count, each}, 2, sizeof(float), &bytes) &&
+           omma_add(*end, bytes, end) && omma_align_up(*end, 64, end);
+}
+
+static bool reserve_bytes(size_t *end, size_t *at, size_t count, size_t bytes) {
+    size_t all;
+    *at = *end;
+    return omma_mul(count, bytes, &all) && omma_add(*end, all, end) && omma_align_up(*end, 64, end);
+}
+
+static bool lay_out(const omma_kernels *kern, const omma_node *n, recurrent *p, size_t *end) {
+    int64_t rows;
+    size_t r_bytes;
+    if (!omma_dims_count((int64_t[]){p->steps, p->batch}, 2, &rows) ||
+        !omma_packed_bytes(kern, p->in, p->gates, &p->w_panel) ||
+        !omma_packed_bytes(kern, p->hidden, p->parts[0], &p->r_panel[0]) ||
+        !omma_packed_bytes(kern, p->hidden, p->parts[1], &p->r_panel[1]) ||
+        !omma_add(p->r_panel[0], p->r_panel[1], &r_bytes))
+        return false;
+    for (int i = 0; i < INPUTS; i++) {
+        const omma_value *v = omma_in(n, i);
+        const bool known = v && v->data && (i == W || i == R); /* these are packed before */
+        if (v && i != LENS && v->dtype != OMMA_F32 && !known &&
+            !reserve(end, &p->as_f32[i], omma_value_count(v), 1))
+            return false;
+    }
+    return (n->in[W]->data || reserve_bytes(end, &p->w_at, (size_t)p->dirs, p->w_panel)) &&
+           (n->in[R]->data || reserve_bytes(end, &p->r_at, (size_t)p->dirs, r_bytes)) &&
+           reserve(end, &p->xw_at, rows, p->gates) && reserve(end, &p->hr_at, p->batch, p->gates) &&
+           reserve(end, &p->h_at, p->batch, p->hidden) &&
+           reserve(end, &p->c_at, p->batch, p->hidden) &&
+           reserve(end, &p->rh_at, p->batch, p->hidden) && reserve(end, &p->bias_at, 2, p->gates);
+}
+
+static void to_f32(const omma_value *v, const void *src, int64_t from, int64_t count, float *dst) {
+    for (int64_t i = 0; i < count; i++) dst[i] = (float)omma_get_number(v->dtype, src, from + i);
+}
+
+/* Pack every direction of w: [D, gates*H, k]; part 1 of R behind part 0. */
+static void pack_all(const omma_kernels *kern, const recurrent *p, int which, const void *src,
+                     char *dst, int threads) {
+    const int64_t k = which == W ? p->in : p->hidden;
+    for (int d = 0; d < p->dirs; d++) {
+        const char *from = (const char *)src + (size_t)(d * p->gates * k) * sizeof(float);
+        const int64_t first = which == W ? p->gates : p->parts[0];
+        omma_gemm_pack(kern, (float *)(void *)dst, from, 1, k, k, first, threads);
+        dst += which == W ? p->w_panel : p->r_panel[0];
+        if (which == W || !p->parts[1]) continue;
+        omma_gemm_pack(kern, (float *)(void *)dst, from + (size_t)(first * k) * sizeof(float), 1, k,
+                       k, p->parts[1], threads);
+        dst += p->r_panel[1];
+    }
+}
+
+/* Pack constant input `which` (W or R); *packed is where. */
+static omma_status pack_constant(omma_build *b, omma_node *n, const recurrent *p, int which,
+                                 const char **packed) {
+    const omma_value *v = n->in[which];
+    omma_arena *keep = b->packs ? b->packs->arena : b->arena;
+    const char *form = omma_arena_printf(keep, "recurrent %d %lld %lld", which,
+                                         (long long)p->parts[0], (long long)p->parts[1]);
+    size_t bytes;
+    bool fresh;
+    if (!omma_mul(which == W ? p->w_panel : p->r_panel[0] + p->r_panel[1], (size_t)p->dirs, &bytes))
+        return omma_bad(b, n, "its packed weights overflow");
+    char *dst = form ? omma_pack(b, v, form, bytes ? bytes : 1, &fresh) : NULL;
+    if (!dst) return omma_nomem(b, n);
+    *packed = dst;
+    n->packed_in |= 1u << which;
+    if (!fresh) return OMMA_OK;
+    const void *src = v->data;
+    if (v->dtype != OMMA_F32) { /* at any alignment: a copy first */
+        const size_t size = omma_value_bytes(v);
+        void *aligned = omma_arena_alloc(b->arena, size ? size : 1);
+        float *wide = omma_arena_alloc(b->arena, (size_t)omma_value_count(v) * sizeof *wide + 1);
+        if (!aligned || !wide) return omma_nomem(b, n);
+        if (size) memcpy(aligned, v->data, size);
+        to_f32(v, aligned, 0, omma_value_count(v), wide);
+        src = wide;
+    }
+    pack_all(b->kern, p, which, src, dst, 1);
+    return OMMA_OK;
+}
+
+static omma_status prepare(omma_build *b, omma_node *n) {
+    recurrent *p = (recurrent *)n->param;
+    size_t end = 0;
+    if (!lay_out(b->kern, n, p, &end)) return omma_bad(b, n, "its working memory overflows");
+    n->scratch = end;
+    const char **packed = omma_arena_alloc(b->arena, 2 * sizeof *packed);
+    if (!packed) return omma_nomem(b, n);
+    packed[0] = packed[1] = NULL;
+    n->packed = packed;
+    for (int which = W; which <= R; which++)
+        if (n->in[which]->data) OMMA_TRY(pack_constant(b, n, p, which, &packed[which - W]));
+    return OMMA_OK;
+}
+
+/* --- activations ------------------------------------------------------------------------------ */
+
+static float activate_one(const activation *a, float x) {
+    switch (a->kind) {
+    case ACT_AFFINE: return a->a * x + a->b;
+    case ACT_LEAKY_RELU: return x < 0 ? a->a * x : x;
+    case ACT_THRESHOLDED_RELU: return x <= a->a ? 0 : x;
+    case ACT_SCALED_TANH: return a->a * tanhf(a->b * x);
+    case ACT_HARD_SIGMOID: x = a->a * x + a->b; return x < 0 ? 0 : x > 1 ? 1 : x;
+    case ACT_ELU: return x < 0 ? a->a * expm1f(x) : x;
+    case ACT_SOFTSIGN: return x / (1 + fabsf(x));
+    case ACT_SOFTPLUS: return x != x ? x : fmaxf(x, 0) + log1pf(expf(-fabsf(x)));
+    default: return x;
+    }
+}
+
+/* x = act(clip(x)), in place. */
+static void activate(const omma_kernels *k, const recurrent *p, const activation *a, int64_t n,
+                     float *x) {
+    if (p->clip > 0) k->clip(n, x, -p->clip, p->clip, x);
+    switch (a->kind) {
+    case ACT_RELU: k->unary[OMMA_UN_RELU](n, x, x); return;
+    case ACT_TANH: k->unary[OMMA_UN_TANH](n, x, x); return;
+    case ACT_SIGMOID: k->unary[OMMA_UN_SIGMOID](n, x, x); return;
+    default:
+        for (int64_t i = 0; i < n; i++) x[i] = activate_one(a, x[i]);
+    }
+}
+
+/* --- run -------------------------------------------------------------------------------------- */
+
+/* One direction at work. */
+typedef struct job {
+    const omma_exec *x;
+    const omma_node *n;
+    const recurrent *p;
+    int dir;
+    int64_t step;
+    const float *in[INPUTS]; /* as float32, NULL when left out */
+    const float *w, *r[2];   /* packed */
+    float *xw, *hr, *h, *c, *rh, *bias, *reset_bias;
+} job;
+
+static int64_t length_of(const job *j, int64_t b) {
+    const omma_value *lens = omma_in(j->n, LENS);
+    return lens ? ((const int32_t *)lens->mem)[b] : j->p->steps;
+}
+
+/* Where sequence b is at this step, or -1 behind its end. */
+static int64_t time_of(const job *j, int64_t b) {
+    const int64_t len = length_of(j, b);
+    if (j->step >= len) return -1;
+    return j->p->reversed[j->dir] ? len - 1 - j->step : j->step;
+}
+
+static int64_t x_row(const recurrent *p, int64_t t, int64_t b) {
+    return p->batch_first ? b * p->steps + t : t * p->batch + b;
+}
+static int64_t state_row(const recurrent *p, int dir, int64_t b) {
+    return p->batch_first ? b * p->dirs + dir : dir * p->batch + b;
+}
+
+static int64_t y_row(const recurrent *p, int64_t t, int dir, int64_t b) {
+    return p->batch_first ? (b * p->steps + t) * p->dirs + dir : (t * p->dirs + dir) * p->batch + b;
+}
+
+static void store(const omma_value *v, int64_t row, int64_t n, const float *src) {
+    if (!v) return;
+    if (v->dtype == OMMA_F32) memcpy((float *)v->mem + row * n, src, (size_t)n * sizeof *src);
+    else
+        for (int64_t i = 0; i < n; i++)
+            omma_set_number(v->dtype, v->mem, row * n + i, (double)src[i]);
+}
+
+/* y[i] += a[i] * b[i] */
+static void add_product(int64_t n, const float *a, const float *b, float *y) {
+    for (int64_t i = 0; i < n; i++) y[i] += a[i] * b[i];
+}
+
+/* A step of one sequence; g: its gates i, o, f, c, W x and R h added up. */
+static void lstm_cell(const job *j, float *g, float *h, float *c) {
+    const recurrent *p = j->p;
+    const omma_kernels *k = j->x->kern;
+    const activation *act = p->act[j->dir];
+    const int64_t n = p->hidden;
+    float *i = g, *o = g + n, *f = g + 2 * n, *new = g + 3 * n;
+    const float *peep = j->in[PEEP] ? j->in[PEEP] + j->dir * 3 * n : NULL;
+    if (peep) add_product(n, peep, c, i);
+    if (peep && !p->coupled) add_product(n, peep + 2 * n, c, f);
+    activate(k, p, &act[0], n, i);
+    if (!p->coupled) activate(k, p, &act[0], n, f);
+    activate(k, p, &act[1], n, new);
+    for (int64_t q = 0; q < n; q++) c[q] = (p->coupled ? 1 - i[q] : f[q]) * c[q] + i[q] * new[q];
+    if (peep) add_product(n, peep + n, c, o);
+    activate(k, p, &act[0], n, o);
+    memcpy(h, c, (size_t)n * sizeof *h);
+    activate(k, p, &act[2], n, h);
+    k->binary[OMMA_BIN_MUL](n, h, 1, o, 1, h);
+}
+
+/* Items are sequences. */
+static void lstm_step(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const recurrent *p = j->p;
+    for (int64_t b = begin; b < end; b++) {
+        const int64_t t = time_of(j, b);
+        if (t < 0) continue;
+        float *g = j->hr + b * p->gates, *h = j->h + b * p->hidden;
+        j->x->kern->binary[OMMA_BIN_ADD](p->gates, g, 1, j->xw + x_row(p, t, b) * p->gates, 1, g);
+        lstm_cell(j, g, h, j->c + b * p->hidden);
+        store(omma_wanted(j->n, Y), y_row(p, t, j->dir, b), p->hidden, h);
+    }
+}
+
+/* z and r, and what R's second product is taken of: h, or r h. */
+static void gru_gates(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const recurrent *p = j->p;
+    const omma_kernels *k = j->x->kern;
+    for (int64_t b = begin; b < end; b++) {
+        const int64_t t = time_of(j, b), n = p->hidden;
+        float *g = j->hr + b * p->gates, *h = j->h + b * n, *rh = j->rh + b * n;
+        memcpy(rh, h, (size_t)n * sizeof *h);
+        if (t < 0) continue;
+        k->binary[OMMA_BIN_ADD](2 * n, g, 1, j->xw + x_row(p, t, b) * p->gates, 1, g);
+        activate(k, p, &p->act[j->dir][0], 2 * n, g);
+        if (!p->linear) k->binary[OMMA_BIN_MUL](n, h, 1, g + n, 1, rh);
+    }
+}
+
+static void gru_step(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const recurrent *p = j->p;
+    const omma_kernels *k = j->x->kern;
+    for (int64_t b = begin; b < end; b++) {
+        const int64_t t = time_of(j, b), n = p->hidden;
+        if (t < 0) continue;
+        float *z = j->hr + b * p->gates, *r = z + n, *new = z + 2 * n, *h = j->h + b *n;
+        if (p->linear) {
+            k->binary[OMMA_BIN_ADD](n, new, 1, j->reset_bias, 1, new);
+            k->binary[OMMA_BIN_MUL](n, new, 1, r, 1, new);
+        }
+        k->binary[OMMA_BIN_ADD](n, new, 1, j->xw + x_row(p, t, b) * p->gates + 2 * n, 1, new);
+        activate(k, p, &p->act[j->dir][1], n, new);
+        for (int64_t q = 0; q < n; q++) h[q] = (1 - z[q]) * new[q] + z[q] * h[q];
+        store(omma_wanted(j->n, Y), y_row(p, t, j->dir, b), n, h);
+    }
+}
+
+static void one_step(job *j) {
+    const recurrent *p = j->p;
+    const omma_exec *x = j->x;
+    const int64_t grain = 1 + OMMA_GRAIN / 8 / p->gates;
+    omma_gemm(x->kern, x->threads, p->batch, p->parts[0], p->hidden, j->h, p->hidden, j->r[0],
+              j->hr, p->gates, NULL);
+    if (!p->gru) {
+        omma_parallel(x->threads, p->batch, grain, lstm_step, j);
+        return;
+    }
+    omma_parallel(x->threads, p->batch, grain, gru_gates, j);
+    omma_gemm(x->kern, x->threads, p->batch, p->parts[1], p->hidden, j->rh, p->hidden, j->r[1],
+              j->hr + p->parts[0], p->gates, NULL);
+    omma_parallel(x->threads, p->batch, grain, gru_step, j);
+}
+
+/* The biases of W x: W's and R's together, but R's part inside a linear reset apart. */
+static void add_biases(const job *j) {
+    const recurrent *p = j->p;
+    memset(j->bias, 0, 2 * (size_t)p->gates * sizeof *j->bias);
+    if (!j->in[BIAS]) return;
+    const float *w = j->in[BIAS] + j->dir * 2 * p->gates, *r = w + p->gates;
+    const int64_t apart = p->linear ? p->parts[0] : p->gates;
+    for (int64_t i = 0; i < p->gates; i++) j->bias[i] = i < apart ? w[i] + r[i] : w[i];
+    for (int64_t i = apart; i < p->gates; i++) j->reset_bias[i - apart] = r[i];
+}
+
+static void begin_state(const job *j, const float *initial, float *state) {
+    const recurrent *p = j->p;
+    const size_t row = (size_t)p->hidden * sizeof *state;
+    for (int64_t b = 0; b < p->batch; b++)
+        if (initial)
+            memcpy(state + b * p->hidden, initial + state_row(p, j->dir, b) * p->hidden, row);
+        else memset(state + b * p->hidden, 0, row);
+}
+
+static void one_direction(job *j) {
+    const recurrent *p = j->p;
+    const omma_value *y = omma_wanted(j->n, Y);
+    add_biases(j);
+    begin_state(j, j->in[INIT_H], j->h);
+    if (!p->gru) begin_state(j, j->in[INIT_C], j->c);
+    const omma_epilogue e = {.col_bias = j->bias};
+    omma_gemm(j->x->kern, j->x->threads, p->steps * p->batch, p->gates, p->in, j->in[X], p->in,
+              j->w, j->xw, p->gates, &e);
+    for (j->step = 0; j->step < p->steps; j->step++) one_step(j);
+    for (int64_t b = 0; b < p->batch; b++) {
+        for (int64_t t = length_of(j, b); y && t < p->steps; t++)
+            memset((char *)y->mem +
+                       (size_t)(y_row(p, t, j->dir, b) * p->hidden) * omma_dtype_size(y->dtype),
+                   0, (size_t)p->hidden * omma_dtype_size(y->dtype));
+        store(omma_wanted(j->n, Y_H), state_row(p, j->dir, b), p->hidden, j->h + b * p->hidden);
+        if (!p->gru)
+            store(omma_wanted(j->n, Y_C), state_row(p, j->dir, b), p->hidden, j->c + b * p->hidden);
+    }
+}
+
+static float *part(const omma_node *n, size_t at) {
+    return (float *)(void *)((char *)n->work + at);
+}
+
+/* Inputs as float32, and W and R packed if they were not before. */
+static void take_inputs(const omma_exec *x, job *j, const char *packed[2]) {
+    const recurrent *p = j->p;
+    const char *const *before = j->n->packed;
+    for (int i = 0; i < INPUTS; i++) {
+        const omma_value *v = omma_in(j->n, i);
+        if (!v || i == LENS || j->n->packed_in >> i & 1) continue;
+        j->in[i] = v->mem;
+        if (v->dtype == OMMA_F32) continue;
+        float *wide = part(j->n, p->as_f32[i]);
+        to_f32(v, v->mem, 0, omma_value_count(v), wide);
+        j->in[i] = wide;
+    }
+    for (int which = W; which <= R; which++) {
+        packed[which - W] = before[which - W];
+        if (packed[which - W]) continue;
+        char *dst = (char *)j->n->work + (which == W ? p->w_at : p->r_at);
+        pack_all(x->kern, p, which, j->in[which], dst, x->threads);
+        packed[which - W] = dst;
+    }
+}
+
+static omma_status run(const omma_exec *x, const omma_node *n) {
+    const recurrent *p = n->param;
+    const char *packed[2];
+    job j = {.x = x, .n = n, .p = p};
+    for (int64_t b = 0; omma_in(n, LENS) && b < p->batch; b++)
+        if (length_of(&j, b) < 0 || length_of(&j, b) > p->steps)
+            return omma_run_bad(x, n, "sequence_lens says %lld of %lld steps",
+                                (long long)length_of(&j, b), (long long)p->steps);
+    take_inputs(x, &j, packed);
+    j.xw = part(n, p->xw_at), j.hr = part(n, p->hr_at), j.h = part(n, p->h_at),
+    j.c = part(n, p->c_at);
+    j.rh = part(n, p->rh_at), j.bias = part(n, p->bias_at), j.reset_bias = j.bias + p->gates;
+    for (j.dir = 0; j.dir < p->dirs; j.dir++) {
+        const char *r = packed[1] + (size_t)j.dir * (p->r_panel[0] + p->r_panel[1]);
+        j.w = (const float *)(const void *)(packed[0] + (size_t)j.dir * p->w_panel);
+        j.r[0] = (const float *)(const void *)r;
+        j.r[1] = (const float *)(const void *)(r + p->r_panel[0]);
+        one_direction(&j);
+    }
+    return OMMA_OK;
+}
+
+static double flops(const omma_node *n) {
+    const recurrent *p = n->param;
+    return 2.0 * p->dirs * (double)p->steps * (double)p->batch * (double)p->gates *
+           (double)(p->in + p->hidden + 4);
+}
+
+static omma_status lstm_infer(omma_build *b, omma_node *n) { return infer(b, n, false); }
+static omma_status gru_infer(omma_build *b, omma_node *n) { return infer(b, n, true); }
+
+const omma_op omma_op_LSTM = {.name = "LSTM",
+                              .min_in = 3,
+                              .max_in = 8,
+                              .min_out = 0,
+                              .max_out = 3,
+                              .infer = lstm_infer,
+                              .prepare = prepare,
+                              .run = run,
+                              .flops = flops,
+                              .no_grad = OMMA_NOT_YET,
+                              .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_GRU = {.name = "GRU",
+                             .min_in = 3,
+                             .max_in = 6,
+                             .min_out = 0,
+                             .max_out = 2,
+                             .infer = gru_infer,
+                             .prepare = prepare,
+                             .run = run,
+                             .flops = flops,
+                             .no_grad = OMMA_NOT_YET,
+                             .no_field = OMMA_NOT_YET};

@@ -1,0 +1,770 @@
+/* test_pass.c - the passes: random graphs run with everything folded, fused and laid out,
+ * watched in every value, and the plain way; a checker of memory layouts that plays a run
+ * through and knows what lies in every byte; what fuses and what must not; and a verifier
+ * that catches each kind of damage. Argument: how many graphs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "model/model.h"
+#include "naive.h"
+#include "onnxmake.h"
+#include "pass/pass.h"
+#include "run/plan.h"
+
+static long graphs = 300;
+static uint32_t seed = 1;
+
+static int rnd(int n) {
+    seed = seed * 1664525u + 1013904223u;
+    return (int)((seed >> 8) % (uint32_t)n);
+}
+
+static float real(void) { return (float)rnd(20001) / 10000 - 1; }
+
+/* --- random graphs ----------------------------------------------------------------------- */
+
+enum { VALUES = 120 };
+
+/* A graph being made: its values so far, of rank 4 [1,C,H,W], 3 [1,T,C] or 2 [1,N]. */
+typedef struct random_graph {
+    mk g;
+    int n, consts;
+    struct {
+        char name[16];
+        int rank, reads, shape; /* shape: the first value of this shape, whatever the input's size */
+        bool apart; /* channels are not where steps look for them */
+        int64_t d[4];
+    } v[VALUES];
+    int64_t h, w; /* of the input */
+    bool open;
+} random_graph;
+
+static char *text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static char *text(const char *fmt, ...) { /* good for the next sixteen calls */
+    static char buf[16][128];
+    static int k;
+    char *s = buf[k++ % 16];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(s, sizeof buf[0], fmt, ap);
+    va_end(ap);
+    return s;
+}
+
+static const char *weight(random_graph *r, float scale, float shift, int rank, const int64_t *dims) {
+    float data[4096];
+    int64_t n = 1;
+    for (int i = 0; i < rank; i++) n *= dims[i];
+    assert_true(n <= 4096);
+    for (int64_t i = 0; i < n; i++) data[i] = real() * scale + shift;
+    char *name = text("w%d", r->consts++);
+    mk_floats(&r->g, name, data, rank, dims);
+    return name;
+}
+
+static const char *list(random_graph *r, const int64_t *v, int n) {
+    char *name = text("w%d", r->consts++);
+    mk_ints(&r->g, name, v, n);
+    return name;
+}
+
+/* One number, under rank 0..most. */
+static const char *number(random_graph *r, float x, int most) {
+    char *name = text("w%d", r->consts++);
+    mk_floats(&r->g, name, &x, rnd(most + 1), (const int64_t[]){1, 1, 1, 1});
+    return name;
+}
+
+/* A new value; returns its number. */
+static int value(random_graph *r, int rank, const int64_t *d) {
+    int i = r->n++;
+    assert_true(i < VALUES);
+    snprintf(r->v[i].name, sizeof r->v[i].name, "v%d", i);
+    r->v[i].rank = rank;
+    r->v[i].reads = 0;
+    r->v[i].shape = i;
+    r->v[i].apart = false;
+    for (int k = 0; k < rank; k++) r->v[i].d[k] = d[k];
+    return i;
+}
+
+static int like(random_graph *r, int i) {
+    int y = value(r, r->v[i].rank, r->v[i].d);
+    r->v[y].apart = r->v[i].apart;
+    r->v[y].shape = r->v[i].shape;
+    return y;
+}
+
+static int apart(random_graph *r, int rank, const int64_t *d) {
+    int y = value(r, rank, d);
+    r->v[y].apart = true;
+    return y;
+}
+static const char *name_of(random_graph *r, int i) { return r->v[i].name; }
+
+static const char *use(random_graph *r, int i) {
+    r->v[i].reads++;
+    return r->v[i].name;
+}
+
+/* A value of that rank (0: any), a late one more often; -1 when there is none. */
+static int pick(random_graph *r, int rank) {
+    for (int t = 0; t < 40; t++) {
+        int i = rnd(3) ? r->n - 1 - rnd(r->n < 6 ? r->n : 6) : rnd(r->n);
+        if (!rank || (r->v[i].rank == rank && !r->v[i].apart)) return i;
+    }
+    return -1;
+}
+
+static int unary(random_graph *r, const char *op, int x, mk *attrs) {
+    int y = like(r, x);
+    mk_op(&r->g, op, use(r, x), name_of(r, y), attrs);
+    return y;
+}
+
+static void conv(random_graph *r) {
+    int x = pick(r, 4), kind = rnd(4);
+    if (x < 0) return;
+    const int64_t *d = r->v[x].d, c = d[1], m = kind == 2 ? c : 4 + 4 * rnd(3), k = kind ? 3 : 1;
+    if (kind == 3 && (d[2] < 3 || d[3] < 3)) return;
+    mk a = {0};
+    int64_t stride = kind == 3 ? 2 : 1, out[4] = {1, m, (d[2] - 1) / stride + 1, (d[3] - 1) / stride + 1};
+    if (kind) mk_attr_ints(&a, "pads", (int64_t[]){1, 1, 1, 1}, 4);
+    if (kind == 3) mk_attr_ints(&a, "strides", (int64_t[]){2, 2}, 2);
+    if (kind == 2) mk_attr_int(&a, "group", c);
+    const char *w = weight(r, 1.7f / sqrtf((float)((kind == 2 ? 1 : c) * k * k)), 0, MK_DIMS(m, kind == 2 ? 1 : c, k, k));
+    const char *in = rnd(2) ? text("%s,%s", use(r, x), w) : text("%s,%s,%s", use(r, x), w, weight(r, 0.5f, 0, MK_DIMS(m)));
+    mk_op(&r->g, "Conv", in, name_of(r, value(r, 4, out)), &a);
+}
+
+static void batch_norm(random_graph *r) {
+    int x = pick(r, 4);
+    if (x < 0) return;
+    int64_t c = r->v[x].d[1];
+    const char *s = weight(r, 0.4f, 1, MK_DIMS(c)), *b = weight(r, 0.5f, 0, MK_DIMS(c));
+    const char *m = weight(r, 0.5f, 0, MK_DIMS(c)), *v = weight(r, 0.4f, 1, MK_DIMS(c));
+    mk a = {0};
+    if (rnd(2)) mk_attr_float(&a, "epsilon", 1e-3f);
+    const char *in = text("%s,%s,%s,%s,%s", use(r, x), s, b, m, v);
+    mk_op(&r->g, "BatchNormalization", in, name_of(r, like(r, x)), &a);
+}
+
+static void activation(random_graph *r) {
+    static const char *const ops[] = {"Relu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Identity", "Neg", "Abs", "LeakyRelu", "Relu", "Clip", "Clip", "Cast"};
+    int x = pick(r, 0), k = rnd(13);
+    mk a = {0};
+    if (k == 12) mk_attr_int(&a, "to", OMMA_F32);
+    if (k == 10 || k == 11) {
+        const char *lo = number(r, -0.5f, 0), *hi = number(r, 1, 0);
+        const char *in = k == 10 ? text("%s,%s,%s", use(r, x), lo, hi) : text("%s,%s", use(r, x), lo);
+        mk_op(&r->g, "Clip", in, name_of(r, like(r, x)), NULL);
+    } else unary(r, ops[k], x, &a);
+}
+
+static void hard_swish(random_graph *r) {
+    int x = pick(r, 0), most = r->v[x].rank, add = like(r, x), clip = like(r, x), mul = like(r, x), div = like(r, x);
+    const char *three = number(r, 3, most), *zero = number(r, 0, 0), *six = number(r, 6, 0), *by = number(r, 6, most);
+    mk_op(&r->g, "Add", rnd(2) ? text("%s,%s", use(r, x), three) : text("%s,%s", three, use(r, x)), name_of(r, add), NULL);
+    mk_op(&r->g, "Clip", text("%s,%s,%s", use(r, add), zero, six), name_of(r, clip), NULL);
+    mk_op(&r->g, "Mul", rnd(2) ? text("%s,%s", use(r, x), use(r, clip)) : text("%s,%s", use(r, clip), use(r, x)), name_of(r, mul), NULL);
+    mk_op(&r->g, "Div", text("%s,%s", use(r, mul), by), name_of(r, div), NULL);
+}
+
+static void silu(random_graph *r) {
+    int x = pick(r, 0), s = unary(r, "Sigmoid", x, NULL), y = like(r, x);
+    mk_op(&r->g, "Mul", rnd(2) ? text("%s,%s", use(r, x), use(r, s)) : text("%s,%s", use(r, s), use(r, x)), name_of(r, y), NULL);
+}
+
+static bool same_shape(const random_graph *r, int a, int b) {
+    if (r->open) return r->v[a].shape == r->v[b].shape;
+    return r->v[a].rank == r->v[b].rank && !memcmp(r->v[a].d, r->v[b].d, (size_t)r->v[a].rank * 8);
+}
+
+static void pair(random_graph *r) {
+    static const char *const ops[] = {"Add", "Sub", "Max", "Mean"};
+    int x = pick(r, 0), z = -1;
+    for (int t = 0; t < 20 && z < 0; t++) {
+        int i = pick(r, 0);
+        if (same_shape(r, x, i)) z = i;
+    }
+    const char *other = z >= 0 ? use(r, z) : number(r, real(), r->v[x].rank);
+    const char *in = rnd(2) ? text("%s,%s", use(r, x), other) : text("%s,%s", other, use(r, x));
+    mk_op(&r->g, ops[rnd(4)], in, name_of(r, like(r, x)), NULL);
+}
+
+static void gate(random_graph *r) { /* squeeze and excite */
+    int x = pick(r, 4);
+    if (x < 0) return;
+    int64_t c = r->v[x].d[1];
+    int p = value(r, 4, (const int64_t[]){1, c, 1, 1});
+    mk_op(&r->g, "GlobalAveragePool", use(r, x), name_of(r, p), NULL);
+    int s = unary(r, "Sigmoid", p, NULL);
+    mk_op(&r->g, "Mul", text("%s,%s", use(r, x), use(r, s)), name_of(r, like(r, x)), NULL);
+}
+
+/* [1,C,H,W] to [1,HW,C], the shape given or asked for. */
+static void tokens(random_graph *r) {
+    int x = pick(r, 4);
+    if (x < 0) return;
+    int64_t c = r->v[x].d[1], t = r->v[x].d[2] * r->v[x].d[3];
+    const char *shape;
+    if (rnd(2)) {
+        int k = r->consts++;
+        const char *from = list(r, (int64_t[]){0}, 1), *to = list(r, (int64_t[]){2}, 1), *rest = list(r, (int64_t[]){-1}, 1);
+        mk a = {0};
+        mk_op(&r->g, "Shape", use(r, x), text("s%d", k), NULL);
+        mk_op(&r->g, "Slice", text("s%d,%s,%s", k, from, to), text("t%d", k), NULL);
+        mk_attr_int(&a, "axis", 0);
+        mk_op(&r->g, "Concat", text("t%d,%s", k, rest), text("u%d", k), &a);
+        shape = text("u%d", k);
+    } else shape = list(r, (int64_t[]){0, c, -1}, 3);
+    int flat = apart(r, 3, (const int64_t[]){1, c, t}), y = value(r, 3, (const int64_t[]){1, t, c});
+    mk a = {0};
+    mk_op(&r->g, "Reshape", text("%s,%s", use(r, x), shape), name_of(r, flat), NULL);
+    mk_attr_ints(&a, "perm", (int64_t[]){0, 2, 1}, 3);
+    mk_op(&r->g, "Transpose", use(r, flat), name_of(r, y), &a);
+}
+
+static void linear(random_graph *r) {
+    int x = pick(r, 3);
+    if (x < 0 || r->v[x].d[2] > 64) return;
+    int64_t c = r->v[x].d[2], m = 4 + 4 * rnd(3);
+    int y = value(r, 3, (const int64_t[]){1, r->v[x].d[1], m});
+    mk_op(&r->g, "MatMul", text("%s,%s", use(r, x), weight(r, 1.7f / sqrtf((float)c), 0, MK_DIMS(c, m))), name_of(r, y), NULL);
+    if (rnd(2)) return;
+    mk_op(&r->g, "Add", text("%s,%s", use(r, y), weight(r, 0.5f, 0, MK_DIMS(m))), name_of(r, like(r, y)), NULL);
+}
+
+static void attention(random_graph *r) {
+    int q = pick(r, 3);
+    if (q < 0) return;
+    int64_t t = r->v[q].d[1], c = r->v[q].d[2];
+    if (c > 64) return;
+    int k = apart(r, 3, (const int64_t[]){1, c, t}), s = apart(r, 3, (const int64_t[]){1, t, t}), y = value(r, 3, r->v[q].d);
+    mk a = {0};
+    mk_attr_ints(&a, "perm", (int64_t[]){0, 2, 1}, 3), mk_op(&r->g, "Transpose", use(r, q), name_of(r, k), &a);
+    mk_op(&r->g, "MatMul", text("%s,%s", use(r, q), use(r, k)), name_of(r, s), NULL);
+    int scaled = like(r, s);
+    mk_op(&r->g, "Mul", text("%s,%s", use(r, s), number(r, 0.1f, 1)), name_of(r, scaled), NULL);
+    mk_attr_int(&a, "axis", -1);
+    int p = unary(r, "Softmax", scaled, &a);
+    mk_op(&r->g, "MatMul", text("%s,%s", use(r, p), use(r, q)), name_of(r, y), NULL);
+}
+
+static void concat(random_graph *r) {
+    int x = pick(r, 4), z = pick(r, 4);
+    if (x < 0 || z < 0) return;
+    if (r->open ? !same_shape(r, x, z) : memcmp(r->v[x].d + 2, r->v[z].d + 2, 16) != 0) z = x; /* the same twice */
+    if (r->v[x].d[1] + r->v[z].d[1] > 32) return;
+    mk a = {0};
+    mk_attr_int(&a, "axis", rnd(2) ? 1 : -3);
+    int64_t d[4] = {1, r->v[x].d[1] + r->v[z].d[1], r->v[x].d[2], r->v[x].d[3]};
+    mk_op(&r->g, "Concat", text("%s,%s", use(r, x), use(r, z)), name_of(r, value(r, 4, d)), &a);
+}
+
+static void slice(random_graph *r) {
+    int x = pick(r, 4);
+    if (x < 0) return;
+    int axis = 1 + rnd(3);
+    int64_t d[4], len = r->v[x].d[axis];
+    memcpy(d, r->v[x].d, sizeof d);
+    if (r->open && axis > 1) axis = 1, len = d[1];
+    int64_t from = rnd((int)len), to = from + 1 + rnd((int)(len - from));
+    d[axis] = to - from;
+    const char *f = list(r, &from, 1), *t = list(r, &to, 1), *ax = list(r, (int64_t[]){axis}, 1);
+    mk_op(&r->g, "Slice", text("%s,%s,%s,%s", use(r, x), f, t, ax), name_of(r, value(r, 4, d)), NULL);
+}
+
+static void split(random_graph *r) {
+    int x = pick(r, 4);
+    if (x < 0 || r->v[x].d[1] % 2) return;
+    int64_t d[4] = {1, r->v[x].d[1] / 2, r->v[x].d[2], r->v[x].d[3]};
+    mk a = {0};
+    mk_attr_int(&a, "axis", 1);
+    int y = value(r, 4, d), z = value(r, 4, d);
+    mk_op(&r->g, "Split", use(r, x), text("%s,%s", name_of(r, y), name_of(r, z)), &a);
+    if (rnd(2)) r->v[z].reads++; /* nobody may want it */
+}
+
+static void turn(random_graph *r) { /* views and moves that come back */
+    int x = pick(r, 4), kind = rnd(3);
+    if (x < 0) return;
+    int64_t *d = r->v[x].d, t[4] = {1, d[2], d[3], d[1]};
+    mk a = {0};
+    if (kind == 0) {
+        int y = apart(r, 4, t);
+        mk_attr_ints(&a, "perm", (int64_t[]){0, 2, 3, 1}, 4), mk_op(&r->g, "Transpose", use(r, x), name_of(r, y), &a);
+        int b = rnd(2) ? y : unary(r, "Relu", y, NULL);
+        mk_attr_ints(&a, "perm", (int64_t[]){0, 3, 1, 2}, 4), mk_op(&r->g, "Transpose", use(r, b), name_of(r, like(r, x)), &a);
+    } else if (kind == 1) {
+        char *mid = text("q%d", r->consts++);
+        const char *axes = list(r, (int64_t[]){2}, 1);
+        mk_op(&r->g, "Unsqueeze", text("%s,%s", use(r, x), axes), mid, NULL);
+        mk_op(&r->g, "Squeeze", text("%s,%s", mid, axes), name_of(r, like(r, x)), NULL);
+    } else {
+        int y = value(r, 2, (const int64_t[]){1, d[1] * d[2] * d[3]});
+        mk_op(&r->g, "Flatten", use(r, x), name_of(r, y), NULL);
+    }
+}
+
+static void pool(random_graph *r) {
+    int x = pick(r, 4);
+    if (x < 0 || r->v[x].d[2] < 2 || r->v[x].d[3] < 2) return;
+    mk a = {0};
+    mk_attr_ints(&a, "kernel_shape", (int64_t[]){2, 2}, 2), mk_attr_ints(&a, "strides", (int64_t[]){2, 2}, 2);
+    int64_t d[4] = {1, r->v[x].d[1], r->v[x].d[2] / 2, r->v[x].d[3] / 2};
+    mk_op(&r->g, rnd(2) ? "MaxPool" : "AveragePool", use(r, x), name_of(r, value(r, 4, d)), &a);
+}
+
+static void layer_norm(random_graph *r) {
+    int x = pick(r, 3);
+    if (x < 0 || r->v[x].d[2] < 2) return;
+    int64_t c = r->v[x].d[2];
+    const char *s = weight(r, 0.4f, 1, MK_DIMS(c)), *b = weight(r, 0.4f, 0, MK_DIMS(c));
+    mk_op(&r->g, "LayerNormalization", text("%s,%s,%s", use(r, x), s, b), name_of(r, like(r, x)), NULL);
+}
+
+/* The second run's shapes differ when the input is open, so only ops whose attributes do
+ * not mention H and W are made; r->open says so. */
+static mk random_model(random_graph *r) {
+    static void (*const steps[])(random_graph *) = {
+        conv, conv, conv, batch_norm, batch_norm, activation, activation, activation, activation, hard_swish, hard_swish, silu, silu,
+        pair, pair, pair, gate, tokens, tokens, linear, linear, attention, concat, slice, split, turn, turn, pool, layer_norm};
+    *r = (random_graph){.h = 4 + rnd(9), .w = 4 + rnd(9), .open = rnd(2)};
+    value(r, 4, (const int64_t[]){1, 4, r->h, r->w});
+    mk_port(&r->g, MK_INPUT, "v0", OMMA_F32, MK_DIMS(1, 4, r->open ? -1 : r->h, r->open ? -2 : r->w));
+    for (int n = 5 + rnd(30); r->n < VALUES - 8 && n > 0; n--) steps[(size_t)rnd(sizeof steps / sizeof *steps)](r);
+    for (int i = r->n - 1, outs = 0; i >= 0; i--)
+        if (outs < 1 || (outs < 6 && (!r->v[i].reads || rnd(8) == 0))) {
+            mk_port(&r->g, MK_OUTPUT, r->v[i].name, OMMA_F32, -1, NULL);
+            outs++;
+        }
+    return mk_model(&r->g, 17);
+}
+
+/* --- layouts ------------------------------------------------------------------------------- */
+
+/* Play a run of the plan through, 64 bytes at a time: whose numbers lie where. Whatever is
+ * read must still be there, and what a node writes must not lie on what it reads, but for
+ * views and operators that may work in place. */
+typedef struct played {
+    const omma_plan *p;
+    int *owner; /* by 64 bytes of the plan's memory */
+    int *tag;   /* by value: what it writes there; views have their root's */
+} played;
+
+static bool inside(const played *x, const void *mem) {
+    return (const char *)mem >= (const char *)x->p->memory && (const char *)mem < (const char *)x->p->memory + x->p->bytes;
+}
+
+static void mark(const played *x, const void *mem, size_t bytes, int tag) {
+    size_t at = (size_t)((const char *)mem - (const char *)x->p->memory);
+    assert_int_equal(at % 64, 0);
+    assert_true(at <= x->p->bytes && bytes <= x->p->bytes - at);
+    for (size_t i = 0; i < bytes; i += 64) x->owner[(at + i) / 64] = tag;
+}
+
+static void look(const played *x, const omma_value *v, const char *who) {
+    if (!inside(x, v->mem)) return;
+    size_t at = (size_t)((const char *)v->mem - (const char *)x->p->memory);
+    for (size_t i = 0; i < omma_value_bytes(v); i += 64)
+        if (x->owner[(at + i) / 64] != x->tag[v->index]) fail_msg("%s reads '%s', which was overwritten", who, v->name);
+}
+
+static bool overlap(const void *a, size_t na, const void *b, size_t nb) {
+    return (const char *)a < (const char *)b + nb && (const char *)b < (const char *)a + na;
+}
+
+static bool bound(const omma_plan *p, const omma_value *v) {
+    for (int i = 0; i < p->n_bound; i++)
+        if (p->bound[i].value == v) return true;
+    return false;
+}
+
+static void play_node(const played *x, const omma_node *n) {
+    for (int k = 0; k < n->n_in; k++) {
+        const omma_value *v = n->in[k];
+        if (!v || (k < 32 && n->packed_in >> k & 1)) continue;
+        if (!v->mem && !bound(x->p, v)) fail_msg("'%s' lies nowhere", v->name);
+        look(x, v, n->name);
+        if (inside(x, v->mem)) assert_false(overlap(v->mem, omma_value_bytes(v), n->work, n->scratch));
+    }
+    if (n->scratch) mark(x, n->work, n->scratch, -2 - n->index);
+    for (int k = 0; k < n->n_out; k++) {
+        const omma_value *y = n->out[k];
+        if (!y) continue;
+        x->tag[y->index] = y->index;
+        if (!inside(x, y->mem)) {
+            if (!bound(x->p, y)) fail_msg("'%s' lies nowhere", y->name);
+            continue;
+        }
+        for (int i = 0; i < n->n_in; i++) {
+            const omma_value *v = n->in[i];
+            if (!v || !v->mem || !overlap(v->mem, omma_value_bytes(v), y->mem, omma_value_bytes(y))) continue;
+            bool view = n->op->flags & OMMA_OP_VIEW && i == 0, works = n->op->flags & OMMA_OP_ELEMENTWISE;
+            if (k || v->mem != y->mem || omma_value_bytes(v) != omma_value_bytes(y) || !(view || (works && v->dtype == y->dtype)))
+                fail_msg("%s writes '%s' on '%s'", n->name, y->name, v->name);
+            if (view) x->tag[y->index] = x->tag[v->index];
+        }
+        for (int i = 0; i < k; i++)
+            if (n->out[i]) assert_false(overlap(n->out[i]->mem, omma_value_bytes(n->out[i]), y->mem, omma_value_bytes(y)));
+        assert_false(overlap(y->mem, omma_value_bytes(y), n->work, n->scratch));
+        mark(x, y->mem, omma_value_bytes(y), x->tag[y->index]);
+    }
+}
+
+static void play(const omma_plan *p) {
+    const omma_graph *g = p->graph;
+    played x = {p, test_calloc(p->bytes / 64 + 1, sizeof *x.owner), test_calloc((size_t)g->n_values, sizeof *x.tag)};
+    for (size_t i = 0; i <= p->bytes / 64; i++) x.owner[i] = -1;
+    for (int i = 0; i < g->n_inputs; i++) {
+        x.tag[g->inputs[i]->index] = g->inputs[i]->index;
+        if (inside(&x, g->inputs[i]->mem)) mark(&x, g->inputs[i]->mem, omma_value_bytes(g->inputs[i]), g->inputs[i]->index);
+    }
+    for (int i = 0; i < g->n_nodes; i++) play_node(&x, g->nodes[i]);
+    for (int i = 0; i < g->n_values; i++)
+        if (g->values[i]->is_output || g->values[i]->kept) {
+            assert_true(g->values[i]->mem != NULL); /* never in the caller's tensor */
+            look(&x, g->values[i], "the caller");
+        }
+    test_free(x.owner);
+    test_free(x.tag);
+}
+
+static void check_layout(const omma_graph *model, const omma_tensor *in, const char *const *keep, int n) {
+    omma_arena arena;
+    omma_arena_init(&arena, NULL);
+    omma_graph *base;
+    omma_plan *p;
+    omma_error err;
+    omma_packs packs = {.arena = &arena};
+    if (omma_base_graph(&base, model, keep, n, &arena, &err)) fail_msg("%s", err.message);
+    if (omma_graph_verify(base, &err)) fail_msg("%s", err.message);
+    omma_plan_options o = {.packs = &packs, .watch = keep, .n_watch = n};
+    if (omma_plan_new(&p, base, in, &o, &err)) fail_msg("%s", err.message);
+    if (omma_graph_verify(p->graph, &err)) fail_msg("%s", err.message);
+    play(p);
+    omma_plan_free(p);
+    omma_arena_free(&arena);
+}
+
+/* By hand: types that change in place, views of views, a value read twice by one node. */
+static void layouts(void **state) {
+    (void)state;
+    mk g = {0}, a = {0};
+    omma_model *m;
+    omma_error err;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(4, -1));
+    mk_ints(&g, "flat", (int64_t[]){-1}, 1);
+    mk_op(&g, "Neg", "x", "n", NULL), mk_attr_int(&a, "to", OMMA_I32), mk_op(&g, "Cast", "n", "i", &a);
+    mk_op(&g, "Reshape", "i,flat", "v1", NULL), mk_op(&g, "Identity", "v1", "v2", NULL), mk_op(&g, "Neg", "v2", "j", NULL);
+    mk_op(&g, "Add", "j,j", "jj", NULL), mk_op(&g, "Add", "jj,v1", "k", NULL), mk_op(&g, "Identity", "k", "v3", NULL);
+    mk_op(&g, "Neg", "k", "l", NULL), mk_op(&g, "Mul", "l,v3", "o", NULL), mk_attr_int(&a, "to", OMMA_F32), mk_op(&g, "Cast", "o", "y", &a);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    mk bytes = mk_model(&g, 17);
+    if (mk_open(&m, &bytes, NULL, &err)) fail_msg("%s", err.message);
+    mk_free(&bytes);
+    float x[24];
+    const omma_tensor in = {OMMA_F32, 2, {4, 6}, x};
+    for (int i = 0; i < 24; i++) x[i] = (float)i;
+    check_layout(m->graph, &in, NULL, 0);
+    for (int i = 0; i < m->graph->n_values; i++) check_layout(m->graph, &in, (const char *[]){m->graph->values[i]->name}, 1);
+    omma_model_free(m);
+}
+
+/* --- all three ways ------------------------------------------------------------------------ */
+
+static void compare_outputs(const omma_session *s, const naive *x, long number_) {
+    for (int i = 0; i < x->g->n_outputs; i++) {
+        omma_tensor want = omma_value_tensor(x->g->outputs[i]);
+        naive_compare(omma_session_output(s, i), &want, 1e-5, text("graph %ld: output '%s'", number_, x->g->outputs[i]->name));
+    }
+}
+
+static void one_size(omma_session *s, omma_session *watching, const omma_model *m, const omma_tensor *in, long number_) {
+    omma_error err;
+    naive x;
+    naive_run(&x, m->graph, in);
+    if (omma_session_run(s, in, 1, &err) || omma_session_run(watching, in, 1, &err)) fail_msg("graph %ld: %s", number_, err.message);
+    compare_outputs(s, &x, number_);
+    for (int i = 0; i < x.g->n_outputs; i++) {
+        const omma_tensor *a = omma_session_output(s, i), *b = omma_session_output(watching, i);
+        if (memcmp(a->data, b->data, omma_value_bytes(x.g->outputs[i]))) fail_msg("graph %ld: watching changes output %d", number_, i);
+    }
+    for (int i = 0; i < m->graph->n_values; i++) {
+        const char *name = m->graph->values[i]->name;
+        omma_tensor want = omma_value_tensor(omma_graph_find(x.g, name));
+        naive_compare(omma_session_watched(watching, name), &want, 1e-5, text("graph %ld: watched '%s'", number_, name));
+    }
+    const char *keep[8];
+    int n = 0;
+    while (n < rnd(8)) keep[n++] = m->graph->values[rnd(m->graph->n_values)]->name;
+    check_layout(m->graph, in, NULL, 0);
+    check_layout(m->graph, in, keep, n);
+    naive_free(&x);
+}
+
+static void random_graphs(void **state) {
+    (void)state;
+    static float pixels[4 * 32 * 32];
+    long nodes = 0, left = 0;
+    for (long i = 0; i < graphs; i++) {
+        seed = (uint32_t)i * 7919u + 1;
+        random_graph r;
+        mk bytes = random_model(&r);
+        omma_model *m;
+        omma_session *s, *watching;
+        omma_error err;
+        if (mk_open(&m, &bytes, NULL, &err)) fail_msg("graph %ld: %s", i, err.message);
+        mk_free(&bytes);
+        for (size_t k = 0; k < sizeof pixels / sizeof *pixels; k++) pixels[k] = real();
+        omma_options opt = {.threads = 1 + rnd(3)};
+        if (omma_session_new(&s, m, &opt, &err) || omma_session_new(&watching, m, &opt, &err)) fail_msg("graph %ld: %s", i, err.message);
+        for (int k = 0; k < m->graph->n_values; k++)
+            assert_int_equal(omma_session_watch(watching, m->graph->values[k]->name, &err), OMMA_OK);
+        omma_tensor in = {OMMA_F32, 4, {1, 4, r.h, r.w}, pixels};
+        one_size(s, watching, m, &in, i);
+        if (r.open) {
+            in.dims[2] += 8, in.dims[3] += 4;
+            one_size(s, watching, m, &in, i);
+        }
+        omma_arena arena;
+        omma_arena_init(&arena, NULL);
+        omma_graph *base;
+        assert_int_equal(omma_base_graph(&base, m->graph, NULL, 0, &arena, &err), OMMA_OK);
+        nodes += m->graph->n_nodes, left += base->n_nodes;
+        omma_arena_free(&arena);
+        omma_session_free(s), omma_session_free(watching);
+        omma_model_free(m);
+    }
+    print_message("%ld graphs of %ld nodes, %ld after folding and fusing\n", graphs, nodes, left);
+}
+
+/* --- what fuses ---------------------------------------------------------------------------- */
+
+typedef struct base {
+    omma_model *m;
+    omma_arena arena;
+    omma_graph *g;
+} base;
+
+/* The base graph of these bytes, which are freed. */
+static void base_open(base *b, mk *g, const char *keep) {
+    omma_error err;
+    mk bytes = mk_model(g, 17);
+    if (mk_open(&b->m, &bytes, NULL, &err)) fail_msg("%s", err.message);
+    mk_free(&bytes);
+    omma_arena_init(&b->arena, NULL);
+    if (omma_base_graph(&b->g, b->m->graph, &keep, keep != NULL, &b->arena, &err)) fail_msg("%s", err.message);
+    if (omma_graph_verify(b->g, &err)) fail_msg("%s", err.message);
+}
+
+static void base_free(base *b) {
+    omma_arena_free(&b->arena);
+    omma_model_free(b->m);
+}
+
+static void conv_bn_relu(mk *g) {
+    static const float ones[64] = {1, 1, 1, 1, 1, 1, 1, 1};
+    mk_port(g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 2, -1, -1));
+    mk_floats(g, "w", ones, MK_DIMS(2, 2, 1, 1)), mk_floats(g, "one", ones, MK_DIMS(2));
+    mk_op(g, "Conv", "x,w", "c", NULL), mk_op(g, "BatchNormalization", "c,one,one,one,one", "b", NULL), mk_op(g, "Relu", "b", "y", NULL);
+    mk_port(g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+}
+
+static void fusions(void **state) {
+    (void)state;
+    mk g = {0};
+    base b;
+    conv_bn_relu(&g), base_open(&b, &g, NULL);
+    assert_int_equal(b.g->n_nodes, 1);
+    base_free(&b);
+    conv_bn_relu(&g), base_open(&b, &g, "b"); /* a watched value's nodes stay beside */
+    assert_int_equal(b.g->n_nodes, 2);
+    base_free(&b);
+    conv_bn_relu(&g), mk_port(&g, MK_OUTPUT, "c", OMMA_F32, -1, NULL), base_open(&b, &g, NULL); /* wanted: nothing fuses over it */
+    assert_int_equal(b.g->n_nodes, 3);
+    base_free(&b);
+    conv_bn_relu(&g), mk_op(&g, "Neg", "b", "n", NULL), mk_port(&g, MK_OUTPUT, "n", OMMA_F32, -1, NULL), base_open(&b, &g, NULL);
+    assert_int_equal(b.g->n_nodes, 3); /* the norm goes into the weights, Relu and Neg stay */
+    base_free(&b);
+    conv_bn_relu(&g), mk_op(&g, "Neg", "b", "n", NULL), base_open(&b, &g, NULL); /* what nobody needs does not count */
+    assert_int_equal(b.g->n_nodes, 1);
+    base_free(&b);
+}
+
+/* x * clip(x + 3, 0, 6) / 6 with numbers of the given rank, on a scalar or a picture. */
+static int hard_swish_nodes(int x_rank, bool conv_first, int rank, float *y) {
+    mk g = {0};
+    base b;
+    mk_port(&g, MK_INPUT, "in", OMMA_F32, x_rank, (const int64_t[]){1, 1, 1, 1});
+    mk_floats(&g, "w", (float[]){1}, MK_DIMS(1, 1, 1, 1));
+    mk_op(&g, conv_first ? "Conv" : "Neg", conv_first ? "in,w" : "in", "x", NULL);
+    mk_floats(&g, "three", (float[]){3}, rank, (const int64_t[]){1, 1, 1, 1, 1}), mk_floats(&g, "six", (float[]){6}, rank, (const int64_t[]){1, 1, 1, 1, 1});
+    mk_floats(&g, "lo", (float[]){0}, MK_SCALAR), mk_floats(&g, "hi", (float[]){6}, MK_SCALAR);
+    mk_op(&g, "Add", "x,three", "a", NULL), mk_op(&g, "Clip", "a,lo,hi", "c", NULL);
+    mk_op(&g, "Mul", "x,c", "m", NULL), mk_op(&g, "Div", "m,six", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    base_open(&b, &g, NULL);
+    omma_session *s;
+    omma_error err;
+    float v = conv_first ? 1.5f : -1.5f;
+    const omma_tensor t = {OMMA_F32, x_rank, {1, 1, 1, 1}, &v};
+    if (omma_session_new(&s, b.m, NULL, &err) || omma_session_run(s, &t, 1, &err)) fail_msg("%s", err.message);
+    assert_int_equal(omma_session_output(s, 0)->rank, rank > x_rank ? rank : x_rank);
+    *y = *(const float *)omma_session_output(s, 0)->data;
+    omma_session_free(s);
+    int n = b.g->n_nodes;
+    base_free(&b);
+    return n;
+}
+
+static void fused_ranks(void **state) {
+    (void)state;
+    float y;
+    assert_int_equal(hard_swish_nodes(4, true, 0, &y), 1);
+    assert_float_equal(y, 1.125, 1e-6);
+    assert_int_equal(hard_swish_nodes(4, true, 1, &y), 1);
+    assert_int_equal(hard_swish_nodes(4, false, 0, &y), 2);
+    for (int rank = 0; rank < 6; rank++) { /* numbers of a higher rank than x make the result's */
+        hard_swish_nodes(0, false, rank, &y);
+        assert_float_equal(y, 1.125, 1e-6);
+        hard_swish_nodes(4, true, rank, &y);
+        assert_float_equal(y, 1.125, 1e-6);
+    }
+}
+
+/* --- what folds ---------------------------------------------------------------------------- */
+
+/* A few bytes of a file do not become gigabytes while it is folded: what is large is left
+ * to the run, where the budget refuses it. */
+static void large_constants(void **state) {
+    (void)state;
+    mk g = {0};
+    omma_model *m;
+    omma_session *s;
+    omma_error err;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1));
+    mk_ints(&g, "shape", (int64_t[]){30000, 30000}, 2), mk_ints(&g, "no", (int64_t[]){0}, 1), mk_ints(&g, "one", (int64_t[]){1}, 1);
+    mk_op(&g, "ConstantOfShape", "shape", "huge", NULL), mk_op(&g, "Neg", "huge", "more", NULL);
+    mk_op(&g, "Slice", "more,no,one", "row", NULL), mk_op(&g, "Add", "row,x", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    mk bytes = mk_model(&g, 17);
+    if (mk_open(&m, &bytes, NULL, &err)) fail_msg("%s", err.message);
+    mk_free(&bytes);
+    if (omma_session_new(&s, m, &(omma_options){.max_memory = 64 << 20}, &err)) fail_msg("%s", err.message);
+    const omma_tensor t = {OMMA_F32, 1, {1}, (float[]){1}};
+    assert_int_equal(omma_session_run(s, &t, 1, &err), OMMA_E_NOMEM);
+    omma_session_free(s);
+    omma_model_free(m);
+}
+
+/* --- the verifier -------------------------------------------------------------------------- */
+
+typedef struct damaged {
+    omma_arena arena;
+    omma_graph *g;
+    omma_value *x, *c, *y, *z;
+    omma_node *add, *relu;
+} damaged;
+
+/* y = x + c, z = relu(y). */
+static void sound(damaged *d) {
+    omma_arena_init(&d->arena, NULL);
+    omma_graph *g = d->g = omma_graph_new(&d->arena, "sound");
+    d->x = omma_graph_value(g, "x"), d->x->is_input = true;
+    d->c = omma_graph_constant(g, "c", OMMA_F32, 1, (int64_t[]){1}, "abcd");
+    d->y = omma_graph_value(g, "y"), d->z = omma_graph_value(g, "z"), d->z->is_output = true;
+    d->add = omma_graph_node(g, omma_op_find("Add"), "add", 2, 1), d->relu = omma_graph_node(g, omma_op_find("Relu"), "relu", 1, 1);
+    d->add->in[0] = d->x, d->add->in[1] = d->c, d->relu->in[0] = d->y;
+    omma_node_set_output(d->add, 0, d->y), omma_node_set_output(d->relu, 0, d->z);
+    g->inputs = omma_arena_array(&d->arena, 1, sizeof *g->inputs), g->outputs = omma_arena_array(&d->arena, 1, sizeof *g->outputs);
+    g->inputs[0] = d->x, g->outputs[0] = d->z, g->n_inputs = g->n_outputs = 1;
+}
+
+static omma_value *stranger(damaged *d) {
+    omma_value *v = omma_arena_alloc(&d->arena, sizeof *v);
+    *v = *d->y;
+    v->name = "stranger";
+    return v;
+}
+
+static void b_value_index(damaged *d) { d->y->index = 0; }
+static void b_node_index(damaged *d) { d->relu->index = 0; }
+static void b_same_name(damaged *d) { d->z->name = "x"; }
+static void b_rank(damaged *d) { d->y->rank = OMMA_MAX_RANK + 1; }
+static void b_constant_shape(damaged *d) { d->c->dims[0] = -1; }
+static void b_constant_type(damaged *d) { d->c->dtype = OMMA_NONE; }
+static void b_constant_made(damaged *d) { d->y->data = "abcd", d->y->rank = 0, d->y->dtype = OMMA_F32; }
+static void b_input_made(damaged *d) { d->y->is_input = true; }
+static void b_few(damaged *d) { d->add->n_in = 1; }
+static void b_many(damaged *d) { d->relu->in = d->add->in, d->relu->n_in = 2; }
+static void b_outputs(damaged *d) { d->relu->n_out = 0; }
+static void b_left_out(damaged *d) { d->add->in[0] = NULL; }
+static void b_dangling(damaged *d) { d->relu->in[0] = omma_graph_value(d->g, "new"); }
+static void b_itself(damaged *d) { d->relu->in[0] = d->z; }
+static void b_order(damaged *d) {
+    d->g->nodes[0] = d->relu, d->g->nodes[1] = d->add;
+    d->relu->index = 0, d->add->index = 1;
+}
+static void b_gone(damaged *d) { d->g->nodes[0] = d->relu, d->relu->index = 0, d->g->n_nodes = 1; }
+static void b_two_writers(damaged *d) { d->add->out[0] = d->z; }
+static void b_output(damaged *d) { d->g->outputs[0] = omma_graph_value(d->g, "new"), d->g->outputs[0]->is_output = true; }
+static void b_foreign_in(damaged *d) { d->relu->in[0] = stranger(d); }
+static void b_foreign_out(damaged *d) { d->add->out[0] = stranger(d); }
+static void b_foreign_output(damaged *d) { d->g->outputs[0] = stranger(d), d->g->outputs[0]->is_output = true; }
+static void b_foreign_input(damaged *d) { d->g->inputs[0] = stranger(d); }
+static void b_output_mark(damaged *d) { d->z->is_output = false; }
+
+static void verifier(void **state) {
+    (void)state;
+    static const struct {
+        void (*fn)(damaged *d);
+        const char *says;
+    } rows[] = {{b_value_index, "its index is out of step"},
+                {b_node_index, "its index is out of step"},
+                {b_same_name, "this name is given to two tensors"},
+                {b_rank, "too many dimensions"},
+                {b_constant_shape, "a constant without a shape"},
+                {b_constant_type, "a constant without a shape"},
+                {b_constant_made, "a constant that a node also computes"},
+                {b_input_made, "a graph input that a node also computes"},
+                {b_few, "has 1 inputs; 2 to 2"},
+                {b_many, "has 2 inputs; 1 to 1"},
+                {b_outputs, "has 0 outputs; 1 to 1"},
+                {b_left_out, "input 0 is required but left out"},
+                {b_dangling, "reads 'new', which nothing writes"},
+                {b_itself, "reads 'z' before it is written"},
+                {b_order, "reads 'y' before it is written"},
+                {b_gone, "before it is written"},
+                {b_two_writers, "writes 'z', which another node writes too"},
+                {b_output, "'new': is a graph output that nothing writes"},
+                {b_foreign_in, "reads 'stranger', no value of the graph"},
+                {b_foreign_out, "writes 'stranger', no value of the graph"},
+                {b_foreign_output, "'stranger': is a graph output but no value of the graph"},
+                {b_foreign_input, "'stranger': is a graph input but no value of the graph"},
+                {b_output_mark, "'z': is a graph output but no value of the graph"}};
+    damaged d;
+    omma_error err = {0};
+    sound(&d);
+    assert_int_equal(omma_graph_verify(d.g, &err), OMMA_OK);
+    omma_arena_free(&d.arena);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sound(&d);
+        rows[i].fn(&d);
+        assert_int_equal(omma_graph_verify(d.g, &err), OMMA_E_FORMAT);
+        if (!strstr(err.message, rows[i].says)) fail_msg("row %zu: %s", i, err.message);
+        omma_arena_free(&d.arena);
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) graphs = strtol(argv[1], NULL, 10);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs), cmocka_unit_test(layouts), cmocka_unit_test(fusions), cmocka_unit_test(fused_ranks),
+                                       cmocka_unit_test(large_constants), cmocka_unit_test(verifier)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
