@@ -80,7 +80,7 @@ static inline omma_status optest_try(optest *t, int n_out, int threads) {
     n->n_attrs = t->n_attrs;
     for (int i = 0; i < t->n_in; i++) n->in[i] = t->in[i];
     for (int i = 0; i < n_out; i++) omma_node_set_output(n, i, omma_graph_value(t->g, omma_arena_printf(&t->arena, "out%d", i)));
-    omma_build b = {.arena = &t->arena, .err = &t->err, .kern = omma_kernels_best()};
+    omma_build b = {.arena = &t->arena, .err = &t->err, .kern = omma_kernels_best(), .threads = 8};
     OMMA_TRY(op->infer(&b, n));
     if (op->prepare) OMMA_TRY(op->prepare(&b, n));
     n->work = omma_arena_alloc(&t->arena, n->scratch);

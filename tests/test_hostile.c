@@ -24,9 +24,9 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
-enum { SLOW = 1, PATIENCE = 60 };
+enum { SLOW = 1, PATIENCE = 240 };
 #else
-enum { SLOW = 0, PATIENCE = 10 }; /* [s] */
+enum { SLOW = 0, PATIENCE = 60 }; /* [s] */
 #endif
 
 enum { BUDGET = 512 << 20, PLACES = 64, SMALL = 32 };

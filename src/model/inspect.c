@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/pool.h"
 #include "run/plan.h"
 
 static const int64_t common_sizes[] = {224, 320, 640, 256, 512};
@@ -65,7 +66,7 @@ static omma_status at_shapes(omma_inspection *x, const omma_model *m, const omma
     omma_budget budget = {.limit = m->budget.limit};
     omma_packs packs = {.arena = arena};
     omma_plan *p;
-    omma_plan_options o = {.packs = &packs, .budget = &budget};
+    omma_plan_options o = {.packs = &packs, .budget = &budget, .threads = omma_threads_default()};
     omma_status s = omma_plan_new(&p, base, x->inputs, &o, err);
     if (s == OMMA_E_UNSUPPORTED) {
         o.by_value = true;

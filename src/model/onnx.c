@@ -336,7 +336,16 @@ omma_status omma_onnx_read(omma_model *model, omma_error *err) {
     model->producer = "";
     omma_pb m = {data, data + model->file.size, data, model->path, err}, inner;
     omma_pb_field graph;
-    OMMA_TRY(read_head(&o, m, &graph));
+    omma_status s = read_head(&o, m, &graph);
+    if (s == OMMA_E_FORMAT && !model->ir_version && err) { /* a picture, a text, ... */
+        const omma_error why = *err;
+        size_t prefix = strlen(why.file) + 2;
+        omma_fail_at(err, s, model->path, -1, "not an ONNX model, or its first bytes are damaged: %s",
+                     strlen(why.message) > prefix ? why.message + prefix : why.message);
+        err->offset = why.offset;
+        return s;
+    }
+    if (s) return s;
     if (!graph.data) return omma_fail_at(err, OMMA_E_FORMAT, model->path, -1, "holds no graph: it is not an ONNX model");
     if (!model->opset) return omma_fail_at(err, OMMA_E_FORMAT, model->path, -1, "does not say which operator set it uses: it is not an ONNX model, or a damaged one");
     OMMA_TRY(each(&o, m, M_FUNCTIONS, no_functions));

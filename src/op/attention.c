@@ -239,7 +239,7 @@ static bool lay_out(const omma_kernels *kern, const omma_node *n, attention *p, 
 static omma_status attention_prepare(omma_build *b, omma_node *n) {
     attention *p = (attention *)n->param;
     size_t at = 0;
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     p->q_bytes = 0;
     if (!lay_out(b->kern, n, p, &at)) return omma_bad(b, n, "its working memory overflows");
     n->scratch = at;

@@ -89,7 +89,7 @@ static omma_status conv_prepare(omma_build *b, omma_node *n) {
     conv_param *p = (conv_param *)n->param;
     if (!p->fast) return OMMA_OK;
     p->conv = as_2d(p);
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     if (!omma_conv_scratch(b->kern, &p->conv, p->workers, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");
     if (n->in[1]->data) {

@@ -110,7 +110,7 @@ static omma_status prepare(omma_build *b, omma_node *n) {
         return omma_bad(b, n, "its working memory overflows");
     p->panels = PANEL_BYTES / (int64_t)panel;
     p->panels = p->panels < 1 ? 1 : p->panels > MAX_PANELS ? MAX_PANELS : p->panels;
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     if (!omma_mul(panel, (size_t)p->panels, &p->each) ||
         !omma_mul(p->each, (size_t)p->workers, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");

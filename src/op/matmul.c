@@ -186,7 +186,7 @@ static omma_status product_prepare(omma_build *b, omma_node *n) {
     size_t a_bytes = 0;
     if (n->in[0]->dtype != OMMA_F32 || !p->batch || !p->m || !p->n || !p->k) return OMMA_OK;
     if (!omma_packed_bytes(b->kern, p->k, p->n, &p->panel)) return omma_bad(b, n, "its working memory overflows");
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     p->apart = p->batch >= 4 * (int64_t)p->workers ||
                (p->batch > 1 && (double)p->m * (double)p->n * (double)p->k < SMALL_PRODUCT);
     size_t own = p->apart ? (size_t)p->workers : 1, bytes = 0;

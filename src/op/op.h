@@ -33,6 +33,7 @@ struct omma_build {
     omma_arena *arena;        /* lives as long as the plan */
     omma_error *err;          /* may be NULL */
     const omma_kernels *kern;
+    int threads;              /* the most a run will use; 0 counts as 1 */
     struct omma_packs *packs; /* weights in the form kernels read, shared by plans; NULL: none */
 };
 
@@ -97,6 +98,10 @@ omma_status omma_broadcast(omma_build *b, const omma_node *n, omma_value *const 
 
 /* Zeroed memory for n->param. Use: my_param *p = omma_param(b, n, sizeof *p). */
 void *omma_param(omma_build *b, omma_node *n, size_t size);
+
+/* How many workers to provide working memory for: what b->threads says, at least 1. run
+ * must not use more. */
+static inline int omma_workers(const omma_build *b) { return b->threads > 1 ? b->threads : 1; }
 
 /* --- for prepare --------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 #include "op/op.h"
 
 #define OMMA_OP_LIST(X)                                                                           \
-    X(Add) X(And) X(ArgMax) X(ArgMin) X(Asin) X(Atan) X(Attention) X(AveragePool)                 \
+    X(Abs) X(Add) X(And) X(ArgMax) X(ArgMin) X(Asin) X(Atan) X(Attention) X(AveragePool)          \
     X(BatchNormalization) X(Cast) X(Ceil) X(CenterCropPad) X(Clip) X(Col2Im) X(Compress)          \
     X(Concat) X(Constant) X(ConstantOfShape) X(Conv) X(ConvInteger) X(ConvTranspose) X(Cos)       \
     X(CumSum) X(DeformConv) X(DepthToSpace) X(DequantizeLinear) X(Div) X(Dropout)                 \

@@ -81,7 +81,7 @@ static omma_status pool_prepare(omma_build *b, omma_node *n) {
     pool_param *p = (pool_param *)n->param;
     size_t row;
     if (!p->fast) return OMMA_OK;
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     if (!omma_mul((size_t)p->win.in[p->win.k - 1], sizeof(float), &row) || !omma_align_up(row, 64, &row) ||
         !omma_mul(row, 2 * (size_t)p->workers, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");

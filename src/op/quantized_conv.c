@@ -185,7 +185,7 @@ static omma_status conv_prepare(omma_build *b, omma_node *n) {
     size_t all_see, x_bytes, w_bytes;
     int64_t k, pixels, row;
     if (p->idle) return OMMA_OK;
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     if (!omma_dims_count((const int64_t[]){p->win.kernel_count, p->c}, 2, &k) ||
         !omma_dims_count((const int64_t[]){p->groups, p->win.in_count}, 2, &pixels) ||
         !omma_dims_count((const int64_t[]){p->c, pixels}, 2, &pixels) ||

@@ -191,7 +191,7 @@ static omma_status product_prepare(omma_build *b, omma_node *n) {
     size_t b_bytes;
     int64_t columns;
     if (p->idle) return OMMA_OK;
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     if (!omma_dims_count((const int64_t[]){p->b_count, p->n}, 2, &columns) ||
         !omma_int_row_bytes(p->k, ROWS, &p->row, &p->a_bytes) ||
         !omma_int_row_bytes(p->k, columns, &p->row, &b_bytes) ||

@@ -342,7 +342,7 @@ static omma_status resize_prepare(omma_build *b, omma_node *n) {
     if (!p->fast) return OMMA_OK;
     axis *rows = &p->axes[r - 2], *cols = &p->axes[r - 1];
     for (int64_t i = 0; i < rows->out * rows->taps; i++) rows->at[i] *= cols->out;
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     if (p->mode == NEAREST || !rows->active || !cols->active) return OMMA_OK;
     if (!omma_dims_bytes((int64_t[]){rows->in, cols->out}, 2, sizeof(float), &p->pitch) ||
         !omma_align_up(p->pitch, 64, &p->pitch) || !omma_mul(p->pitch, (size_t)p->workers, &n->scratch))

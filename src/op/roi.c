@@ -81,7 +81,7 @@ static omma_status infer(omma_build *b, omma_node *n) {
 
 static omma_status prepare(omma_build *b, omma_node *n) {
     roi_param *p = (roi_param *)n->param;
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     p->each = (size_t)(p->h + p->w) * sizeof(double);
     if (!omma_align_up(p->each, 64, &p->each) ||
         !omma_mul(p->each, (size_t)p->workers, &n->scratch))

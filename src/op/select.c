@@ -183,7 +183,7 @@ static omma_status NonMaxSuppression_infer(omma_build *b, omma_node *n) {
 static omma_status NonMaxSuppression_prepare(omma_build *b, omma_node *n) {
     nms *p = (nms *)n->param;
     size_t kept;
-    p->workers = omma_threads_default();
+    p->workers = omma_workers(b);
     if (!omma_dims_bytes((int64_t[]){p->batch, p->classes}, 2, sizeof(int64_t), &p->kept_at) ||
         !omma_align_up(p->kept_at, 64, &p->kept_at) ||
         !omma_mul((size_t)p->boxes, sizeof(int32_t), &p->boxes_at) ||

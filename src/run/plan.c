@@ -108,7 +108,7 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
                          const omma_plan_options *o, omma_error *err) {
     omma_graph *g = p->graph = omma_graph_clone(base, &p->arena);
     if (!g) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
-    omma_build b = {.arena = &p->arena, .err = err, .kern = omma_kernels_best(), .packs = o->packs};
+    omma_build b = {.arena = &p->arena, .err = err, .kern = omma_kernels_best(), .threads = o->threads, .packs = o->packs};
     for (int i = 0; i < g->n_values; i++) g->values[i]->lasting = g->values[i]->data;
     for (int i = 0; i < g->n_inputs; i++) OMMA_TRY(set_input(&b, g->inputs[i], &inputs[i], o->by_value));
     OMMA_TRY(omma_pass_fold(&b, g, true));

@@ -28,6 +28,7 @@ typedef struct omma_plan_options {
     omma_budget *budget;      /* what the plan is charged to */
     const char *const *watch; /* n_watch names of values that base keeps */
     int n_watch;
+    int threads;              /* the most a run will use */
     bool by_value;            /* small inputs are constants of the plan: for graphs in which the
                                  contents of an input decide a shape */
 } omma_plan_options;

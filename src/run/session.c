@@ -132,7 +132,7 @@ static omma_status check_input(const omma_session *s, const omma_tensor *inputs,
 }
 
 static omma_status new_plan(omma_session *s, omma_plan **out, const omma_tensor *inputs, omma_error *err) {
-    omma_plan_options o = {&s->packs, &s->budget, s->watched, s->n_watched, s->by_value};
+    omma_plan_options o = {&s->packs, &s->budget, s->watched, s->n_watched, s->threads, s->by_value};
     omma_status status = omma_plan_new(out, s->base, inputs, &o, err);
     if (status == OMMA_E_UNSUPPORTED && !s->by_value) {
         /* perhaps the contents of an input decide a shape */
