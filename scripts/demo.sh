@@ -15,7 +15,7 @@ if [ ! -s "$dir/page.png" ]; then
     echo "== the picture: a page from Debian's python3-skimage"
     (
         cd "$dir" &&
-            apt-get download -q python3-skimage &&
+            apt-get download -qq -o APT::Sandbox::User=root python3-skimage &&
             dpkg -x python3-skimage_*.deb unpacked &&
             mv unpacked/usr/lib/python3/dist-packages/skimage/data/page.png page.png &&
             rm -rf unpacked python3-skimage_*.deb

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "model/model.h"
+#include "model/inspect.h"
 #include "onnxmake.h"
 
 /* --- sound files -------------------------------------------------------------------- */
@@ -305,6 +305,48 @@ static void dead(void **state) {
     omma_model_free(model);
 }
 
+/* --- what a model comes to ----------------------------------------------------------- */
+
+/* An input of 100 small numbers that decide a shape; once read from a null pointer. */
+static void inspect_by_value(void **state) {
+    (void)state;
+    mk g = {0}, a = {0};
+    omma_model *m;
+    omma_inspection x;
+    omma_error err;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(4)), mk_port(&g, MK_INPUT, "u", OMMA_U8, MK_DIMS(100));
+    mk_ints(&g, "i0", (int64_t[]){0}, 1), mk_ints(&g, "i1", (int64_t[]){1}, 1);
+    mk_op(&g, "Slice", "u,i0,i1", "u1", NULL), mk_attr_int(&a, "to", OMMA_I64), mk_op(&g, "Cast", "u1", "u2", &a);
+    mk_op(&g, "Add", "u2,i1", "u3", NULL), mk_op(&g, "Expand", "x,u3", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, MK_DIMS(4));
+    mk bytes = mk_model(&g, 17);
+    if (mk_open(&m, &bytes, NULL, &err)) fail_msg("%s", err.message);
+    mk_free(&bytes);
+    if (omma_inspect(&x, m, NULL, &err)) fail_msg("%s", err.message);
+    assert_int_equal(x.outputs[0].dims[0], 4);
+    omma_inspection_free(&x);
+    omma_model_free(m);
+}
+
+/* A declared size that overflows once the open one is settled. */
+static void inspect_overflow(void **state) {
+    (void)state;
+    mk g = {0};
+    omma_model *m;
+    omma_inspection x;
+    omma_error err;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(-1, 3, 1ll << 60, -2));
+    mk_op(&g, "GlobalAveragePool", "x", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    mk bytes = mk_model(&g, 17);
+    if (mk_open(&m, &bytes, NULL, &err)) fail_msg("%s", err.message);
+    mk_free(&bytes);
+    assert_int_equal(omma_inspect(&x, m, NULL, &err), OMMA_E_SHAPE);
+    assert_non_null(strstr(err.message, "'x': the size of this input overflows"));
+    omma_inspection_free(&x);
+    omma_model_free(m);
+}
+
 /* --- size --------------------------------------------------------------------------- */
 
 static double seconds(void) {
@@ -429,6 +471,6 @@ static void many_names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(raw_layouts), cmocka_unit_test(typed_layouts), cmocka_unit_test(narrow_layouts),
-        cmocka_unit_test(scalars_and_empty), cmocka_unit_test(extras), cmocka_unit_test(missing), cmocka_unit_test(dead), cmocka_unit_test(many_nodes), cmocka_unit_test(many_names)};
+        cmocka_unit_test(scalars_and_empty), cmocka_unit_test(extras), cmocka_unit_test(missing), cmocka_unit_test(dead), cmocka_unit_test(inspect_by_value), cmocka_unit_test(inspect_overflow), cmocka_unit_test(many_nodes), cmocka_unit_test(many_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

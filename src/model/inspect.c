@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/pool.h"
 #include "run/plan.h"
 
@@ -27,15 +28,19 @@ omma_status omma_inspect_shapes(omma_tensor **out, const omma_model *m, int64_t 
     return OMMA_OK;
 }
 
-/* Contents for inputs, in case they decide shapes: zeros. */
+static bool small(const omma_tensor *t) {
+    size_t bytes;
+    return omma_dims_bytes(t->dims, t->rank, omma_dtype_size(t->dtype), &bytes) && bytes <= OMMA_BY_VALUE_MAX;
+}
+
+/* Contents for small inputs, in case they decide shapes: zeros. */
 static omma_status zeros(omma_inspection *x, const omma_model *m, const omma_tensor *shapes, omma_error *err) {
     int n = omma_model_input_count(m);
     x->inputs = omma_arena_array(&x->arena, (size_t)n, sizeof *x->inputs);
     if (!x->inputs) return omma_fail(err, OMMA_E_NOMEM, "no memory for shapes");
     for (int i = 0; i < n; i++) {
         x->inputs[i] = shapes[i];
-        int64_t count = omma_tensor_count(&shapes[i]);
-        x->inputs[i].data = count >= 0 && count <= 64 ? omma_arena_alloc(&x->arena, 64 * 8) : NULL;
+        x->inputs[i].data = small(&shapes[i]) ? omma_arena_alloc(&x->arena, OMMA_BY_VALUE_MAX) : NULL;
     }
     return OMMA_OK;
 }
@@ -71,7 +76,7 @@ static omma_status at_shapes(omma_inspection *x, const omma_model *m, const omma
     if (s == OMMA_E_UNSUPPORTED) {
         o.by_value = true;
         bool lent = true;
-        for (int i = 0; i < base->n_inputs; i++) lent &= x->inputs[i].data || omma_tensor_count(&x->inputs[i]) > 64;
+        for (int i = 0; i < base->n_inputs; i++) lent &= x->inputs[i].data || !small(&x->inputs[i]);
         s = lent && !omma_plan_new(&p, base, x->inputs, &o, NULL) ? OMMA_OK : s;
     }
     if (s) return s;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "pass/pass.h"
 #include "run/debug.h"
 
@@ -26,15 +27,15 @@ omma_status omma_base_graph(omma_graph **out, const omma_graph *model, const cha
 
 /* --- specialise ---------------------------------------------------------------- */
 
-/* An input this small may be taken by value: its contents then belong to the plan. */
-enum { BY_VALUE_MAX = 512 };
-
-static bool small(const omma_value *v) { return omma_value_bytes(v) <= BY_VALUE_MAX; }
+static bool small(const omma_value *v) { return omma_value_bytes(v) <= OMMA_BY_VALUE_MAX; }
 
 static omma_status set_input(omma_build *b, omma_value *v, const omma_tensor *t, bool by_value) {
     v->dtype = t->dtype;
     v->rank = t->rank;
     memcpy(v->dims, t->dims, sizeof v->dims);
+    size_t bytes;
+    if (!omma_dims_bytes(v->dims, v->rank, omma_dtype_size(v->dtype), &bytes))
+        return omma_fail_node(b->err, OMMA_E_SHAPE, v->name, NULL, "the size of this input overflows");
     if (!by_value || !small(v)) return OMMA_OK;
     void *copy = omma_arena_alloc(b->arena, omma_value_bytes(v));
     if (!copy) return omma_fail(b->err, OMMA_E_NOMEM, "no memory for a plan");

@@ -23,6 +23,9 @@ typedef struct omma_plan {
     int n_bound;
 } omma_plan;
 
+/* An input of this many bytes may be taken by value: its contents then belong to the plan. */
+enum { OMMA_BY_VALUE_MAX = 512 };
+
 typedef struct omma_plan_options {
     omma_packs *packs;        /* the session's packed weights; its arena outlives the plan */
     omma_budget *budget;      /* what the plan is charged to */
