@@ -24,7 +24,7 @@ setup-demo:
 build: setup-build
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS) >$(BUILD)-cmake.log 2>&1 || { cat $(BUILD)-cmake.log; exit 1; }
 	@rm -f $(BUILD)-cmake.log
-	@MAKEFLAGS= cmake --build $(BUILD) -j $(JOBS)
+	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS)
 
 demo: setup-demo build
 	@scripts/demo.sh
@@ -37,7 +37,7 @@ asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS="$(CMAKE_FLAGS) -DOMMA_ASAN=ON"
 
 bench: build
-	@MAKEFLAGS= cmake --build $(BUILD) -j $(JOBS) --target bench_programs
+	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs
 	@for b in bench/*.sh $(BUILD)/bench/*; do \
 	    [ -x "$$b" ] && [ -f "$$b" ] || continue; \
 	    echo "== $$b"; OMMA=$(BUILD)/omma "$$b" || exit 1; done

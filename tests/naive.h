@@ -33,7 +33,8 @@ static inline void naive_node(naive *x, omma_node *n) {
     n->work = omma_arena_alloc(&x->arena, n->scratch);
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) naive_place(x, n->out[i], NULL);
-    if (n->op->flags & OMMA_OP_VIEW) memcpy(n->out[0]->mem, n->in[0]->mem, omma_value_bytes(n->out[0]));
+    if (n->op->flags & OMMA_OP_VIEW)
+        memcpy(n->out[0]->mem, n->in[0]->mem, omma_value_bytes(n->out[0]));
     else if (n->op->run(&e, n)) fail_msg("naive: %s", err.message);
     for (int i = 0; i < n->n_out; i++) /* integers may decide shapes later on */
         if (n->out[i] && n->out[i]->dtype == OMMA_I64) n->out[i]->data = n->out[i]->mem;
@@ -62,18 +63,22 @@ static inline void naive_free(naive *x) { omma_arena_free(&x->arena); }
 
 /* Are the tensors of one type and shape, and their numbers within tolerance of the largest
  * of them? Fails the test, naming what, when not. */
-static inline void naive_compare(const omma_tensor *got, const omma_tensor *want, double tolerance, const char *what) {
+static inline void naive_compare(const omma_tensor *got, const omma_tensor *want, double tolerance,
+                                 const char *what) {
     double most = 0, off = 0;
-    if (!got || got->dtype != want->dtype || got->rank != want->rank || memcmp(got->dims, want->dims, (size_t)want->rank * 8))
+    if (!got || got->dtype != want->dtype || got->rank != want->rank ||
+        memcmp(got->dims, want->dims, (size_t)want->rank * 8))
         fail_msg("%s: another type or shape", what);
     int64_t n = omma_tensor_count(want);
     for (int64_t i = 0; i < n; i++) {
-        double a = omma_get_number(got->dtype, got->data, i), b = omma_get_number(want->dtype, want->data, i);
+        double a = omma_get_number(got->dtype, got->data, i),
+               b = omma_get_number(want->dtype, want->data, i);
         if (isnan(a) && isnan(b)) continue;
         most = fmax(most, fabs(b));
         off = isnan(a) || isnan(b) ? INFINITY : fmax(off, fabs(a - b));
     }
-    if (off > tolerance * fmax(most, 1e-3)) fail_msg("%s: off by %.3g where the largest number is %.3g", what, off, most);
+    if (off > tolerance * fmax(most, 1e-3))
+        fail_msg("%s: off by %.3g where the largest number is %.3g", what, off, most);
 }
 
 #endif

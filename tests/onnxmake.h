@@ -54,7 +54,9 @@ static inline void mk_varint(mk *b, uint64_t v) {
     mk_put(b, c, n);
 }
 
-static inline void mk_key(mk *b, uint32_t field, unsigned wire) { mk_varint(b, (uint64_t)field << 3 | wire); }
+static inline void mk_key(mk *b, uint32_t field, unsigned wire) {
+    mk_varint(b, (uint64_t)field << 3 | wire);
+}
 
 static inline void mk_int(mk *b, uint32_t field, int64_t v) {
     mk_key(b, field, 0);
@@ -72,7 +74,9 @@ static inline void mk_bytes(mk *b, uint32_t field, const void *p, size_t n) {
     mk_put(b, p, n);
 }
 
-static inline void mk_str(mk *b, uint32_t field, const char *s) { mk_bytes(b, field, s, strlen(s)); }
+static inline void mk_str(mk *b, uint32_t field, const char *s) {
+    mk_bytes(b, field, s, strlen(s));
+}
 
 /* Put a message into another as a field; it is freed. */
 static inline void mk_sub(mk *b, uint32_t field, mk *inner) {
@@ -82,7 +86,8 @@ static inline void mk_sub(mk *b, uint32_t field, mk *inner) {
 
 /* --- tensors ----------------------------------------------------------------------- */
 
-#define MK_DIMS(...) (int)(sizeof((const int64_t[]){__VA_ARGS__}) / 8), ((const int64_t[]){__VA_ARGS__})
+#define MK_DIMS(...) \
+    (int)(sizeof((const int64_t[]){__VA_ARGS__}) / 8), ((const int64_t[]){__VA_ARGS__})
 #define MK_SCALAR 0, NULL
 
 /* Fields of GraphProto that hold what these functions make. */
@@ -98,7 +103,8 @@ static inline mk mk_tensor(const char *name, int dtype, int rank, const int64_t 
 }
 
 /* An initializer with raw_data. */
-static inline void mk_raw(mk *g, const char *name, omma_dtype t, const void *data, int rank, const int64_t *dims) {
+static inline void mk_raw(mk *g, const char *name, omma_dtype t, const void *data, int rank,
+                          const int64_t *dims) {
     mk m = mk_tensor(name, (int)t, rank, dims);
     size_t n = omma_dtype_size(t);
     for (int i = 0; i < rank; i++) n *= (size_t)dims[i];
@@ -106,7 +112,8 @@ static inline void mk_raw(mk *g, const char *name, omma_dtype t, const void *dat
     mk_sub(g, MK_INIT, &m);
 }
 
-static inline void mk_floats(mk *g, const char *name, const float *data, int rank, const int64_t *dims) {
+static inline void mk_floats(mk *g, const char *name, const float *data, int rank,
+                             const int64_t *dims) {
     mk_raw(g, name, OMMA_F32, data, rank, dims);
 }
 
@@ -137,7 +144,8 @@ static inline mk mk_value_info(const char *name, omma_dtype dtype, int rank, con
     return info;
 }
 
-static inline void mk_port(mk *g, uint32_t field, const char *name, omma_dtype dtype, int rank, const int64_t *dims) {
+static inline void mk_port(mk *g, uint32_t field, const char *name, omma_dtype dtype, int rank,
+                           const int64_t *dims) {
     mk info = mk_value_info(name, dtype, rank, dims);
     mk_sub(g, field, &info);
 }
@@ -268,7 +276,8 @@ static inline void mk_write(char *path, const mk *m) {
 }
 
 /* Open the bytes as a model, through a temporary file that is gone afterwards. */
-static inline omma_status mk_open(omma_model **out, const mk *m, const omma_options *opt, omma_error *err) {
+static inline omma_status mk_open(omma_model **out, const mk *m, const omma_options *opt,
+                                  omma_error *err) {
     char path[64];
     mk_write(path, m);
     omma_status s = omma_model_open(out, path, opt, err);

@@ -32,8 +32,8 @@ enum { SLOW = 0, PATIENCE = 60 }; /* [s] */
 enum { BUDGET = 512 << 20, PLACES = 64, SMALL = 32 };
 
 static long changes = 1000;
-static char path[64];       /* the temporary file */
-static char current[256];   /* what is tried: printed should the process die of it */
+static char path[64];     /* the temporary file */
+static char current[256]; /* what is tried: printed should the process die of it */
 
 /* --- a death is told --------------------------------------------------------------------- */
 
@@ -65,11 +65,12 @@ static double seconds(void) {
 }
 
 static void check_error(omma_status s, const omma_error *err) {
-    if (s != err->status || !*err->message || strchr(err->message, '\n') || strlen(err->message) >= sizeof err->message)
+    if (s != err->status || !*err->message || strchr(err->message, '\n') ||
+        strlen(err->message) >= sizeof err->message)
         fail_msg("%s: status %d, message '%s'", current, (int)s, err->message);
 }
 
-static int64_t whole = 640;      /* what integer inputs hold */
+static int64_t whole = 640;    /* what integer inputs hold */
 static size_t budget = BUDGET; /* a model's, and a session's */
 
 /* Numbers for the inputs; false when one is too large to bother. */
@@ -160,7 +161,9 @@ static unsigned char *map_numbers(const omma_bytes *file) {
     return numbers;
 }
 
-static void poke(int fd, size_t at, unsigned char c) { assert_int_equal(pwrite(fd, &c, 1, (off_t)at), 1); }
+static void poke(int fd, size_t at, unsigned char c) {
+    assert_int_equal(pwrite(fd, &c, 1, (off_t)at), 1);
+}
 
 static void cuts(int fd, const omma_bytes *file, const char *name) {
     for (size_t i = 0; i < PLACES; i++) {
@@ -178,7 +181,8 @@ static void cuts(int fd, const omma_bytes *file, const char *name) {
 }
 
 /* Change bytes, one at a time; every run_each-th file that opens is run. */
-static void flips(int fd, const omma_bytes *file, const unsigned char *numbers, const char *name, int run_each) {
+static void flips(int fd, const omma_bytes *file, const unsigned char *numbers, const char *name,
+                  int run_each) {
     int stages[4] = {0};
     for (long i = 0; i < 2 * changes; i++) {
         size_t at = rnd((uint32_t)file->size);
@@ -189,8 +193,9 @@ static void flips(int fd, const omma_bytes *file, const unsigned char *numbers, 
         stages[attempt(i % run_each == 0)]++;
         poke(fd, at, file->data[at]);
     }
-    print_message("%s: %d not opened, %d not made ready, %d ready, %d run; the slowest took %.2f s\n", name, stages[0], stages[1],
-                  stages[2], stages[3], slowest);
+    print_message(
+        "%s: %d not opened, %d not made ready, %d ready, %d run; the slowest took %.2f s\n", name,
+        stages[0], stages[1], stages[2], stages[3], slowest);
 }
 
 static void damage(const char *source, const char *name, int run_each) {
@@ -213,7 +218,8 @@ static void damage(const char *source, const char *name, int run_each) {
     struct rusage use;
     assert_int_equal(getrusage(RUSAGE_SELF, &use), 0);
     print_message("most memory at a time %ld MiB\n", use.ru_maxrss >> 10);
-    if (!SLOW) assert_true(use.ru_maxrss < 3 * (BUDGET >> 10)); /* a model's, a session's, and the rest */
+    if (!SLOW)
+        assert_true(use.ru_maxrss < 3 * (BUDGET >> 10)); /* a model's, a session's, and the rest */
 }
 
 static void detector(void **state) {
@@ -262,7 +268,8 @@ static void node(mk *g, const char *op, const char *in, const char *out, const c
     }
     mk_op(g, op, in, out, &list);
     char *name = strdup(out), *save;
-    for (char *o = strtok_r(name, ",", &save); o; o = strtok_r(NULL, ",", &save)) mk_port(g, MK_OUTPUT, o, OMMA_NONE, -1, NULL);
+    for (char *o = strtok_r(name, ",", &save); o; o = strtok_r(NULL, ",", &save))
+        mk_port(g, MK_OUTPUT, o, OMMA_NONE, -1, NULL);
     free(name);
 }
 
@@ -271,49 +278,84 @@ static void node(mk *g, const char *op, const char *in, const char *out, const c
 static mk zoo(void) {
     mk g = {0};
     static const float v[128] = {0.5f, -0.25f, 1, 0.75f, -1, 0.125f, 2, -0.5f, 0.3f, 0.6f};
-    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 4, 6, 6)), mk_port(&g, MK_INPUT, "m", OMMA_F32, MK_DIMS(3, 4));
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 4, 6, 6)),
+        mk_port(&g, MK_INPUT, "m", OMMA_F32, MK_DIMS(3, 4));
     mk_port(&g, MK_INPUT, "i", OMMA_I64, MK_DIMS(2));
-    mk_floats(&g, "w", v, MK_DIMS(4, 1, 3, 3)), mk_floats(&g, "w1", v, MK_DIMS(2, 4, 1, 1)), mk_floats(&g, "c", v, MK_DIMS(4));
-    mk_floats(&g, "wt", v, MK_DIMS(4, 2, 2, 2)), mk_floats(&g, "mm", v, MK_DIMS(4, 4)), mk_floats(&g, "lo", v + 1, MK_SCALAR);
-    mk_floats(&g, "hi", v, MK_SCALAR), mk_floats(&g, "scales", (float[]){1, 1, 2, 1.5f}, MK_DIMS(4));
+    mk_floats(&g, "w", v, MK_DIMS(4, 1, 3, 3)), mk_floats(&g, "w1", v, MK_DIMS(2, 4, 1, 1)),
+        mk_floats(&g, "c", v, MK_DIMS(4));
+    mk_floats(&g, "wt", v, MK_DIMS(4, 2, 2, 2)), mk_floats(&g, "mm", v, MK_DIMS(4, 4)),
+        mk_floats(&g, "lo", v + 1, MK_SCALAR);
+    mk_floats(&g, "hi", v, MK_SCALAR),
+        mk_floats(&g, "scales", (float[]){1, 1, 2, 1.5f}, MK_DIMS(4));
     mk_floats(&g, "grid", v, MK_DIMS(1, 2, 2, 2)), mk_floats(&g, "none", NULL, MK_DIMS(0));
-    mk_ints(&g, "i0", (int64_t[]){0}, 1), mk_ints(&g, "i1", (int64_t[]){1}, 1), mk_ints(&g, "i2", (int64_t[]){2}, 1);
-    mk_ints(&g, "pads", (int64_t[]){0, 0, 1, 2, 0, 0, 0, 1}, 8), mk_ints(&g, "size", (int64_t[]){1, 4, 3, 9}, 4);
-    mk_ints(&g, "flat", (int64_t[]){1, 4, -1}, 3), mk_ints(&g, "full", (int64_t[]){2, 3, 4}, 3), mk_ints(&g, "parts", (int64_t[]){1, 3}, 2);
-    mk_ints(&g, "twice", (int64_t[]){1, 2}, 2), mk_ints(&g, "back", (int64_t[]){-1}, 1), mk_ints(&g, "far", (int64_t[]){-9}, 1);
-    mk_raw(&g, "at", OMMA_I64, (int64_t[]){0, 2, 1, 1}, MK_DIMS(2, 2)), mk_raw(&g, "d", OMMA_I64, (int64_t[]){3}, MK_SCALAR);
-    mk_raw(&g, "start", OMMA_I64, (int64_t[]){1}, MK_SCALAR), mk_raw(&g, "limit", OMMA_I64, (int64_t[]){9}, MK_SCALAR);
+    mk_ints(&g, "i0", (int64_t[]){0}, 1), mk_ints(&g, "i1", (int64_t[]){1}, 1),
+        mk_ints(&g, "i2", (int64_t[]){2}, 1);
+    mk_ints(&g, "pads", (int64_t[]){0, 0, 1, 2, 0, 0, 0, 1}, 8),
+        mk_ints(&g, "size", (int64_t[]){1, 4, 3, 9}, 4);
+    mk_ints(&g, "flat", (int64_t[]){1, 4, -1}, 3), mk_ints(&g, "full", (int64_t[]){2, 3, 4}, 3),
+        mk_ints(&g, "parts", (int64_t[]){1, 3}, 2);
+    mk_ints(&g, "twice", (int64_t[]){1, 2}, 2), mk_ints(&g, "back", (int64_t[]){-1}, 1),
+        mk_ints(&g, "far", (int64_t[]){-9}, 1);
+    mk_raw(&g, "at", OMMA_I64, (int64_t[]){0, 2, 1, 1}, MK_DIMS(2, 2)),
+        mk_raw(&g, "d", OMMA_I64, (int64_t[]){3}, MK_SCALAR);
+    mk_raw(&g, "start", OMMA_I64, (int64_t[]){1}, MK_SCALAR),
+        mk_raw(&g, "limit", OMMA_I64, (int64_t[]){9}, MK_SCALAR);
     mk_raw(&g, "which", OMMA_BOOL, "\1\0\1\0", MK_DIMS(4));
-    node(&g, "Conv", "x,w,c", "a1", "group:4;pads=1,1,1,1;strides=2,1;dilations=1,1;kernel_shape=3,3");
+    node(&g, "Conv", "x,w,c", "a1",
+         "group:4;pads=1,1,1,1;strides=2,1;dilations=1,1;kernel_shape=3,3");
     node(&g, "Conv", "x,w1", "a2", "auto_pad='SAME_UPPER"), node(&g, "Relu", "a2", "a3", "");
-    node(&g, "ConvTranspose", "x,wt", "a4", "strides=2,2;output_padding=1,0"), node(&g, "BatchNormalization", "x,c,c,c,c", "a5", "epsilon=2.");
-    node(&g, "MaxPool", "x", "a6,a7", "kernel_shape=2,3;strides=2,2;ceil_mode:1"), node(&g, "AveragePool", "x", "a8", "kernel_shape=3,3;pads=1,1,0,0");
-    node(&g, "GlobalAveragePool", "x", "a9", ""), node(&g, "InstanceNormalization", "x,c,c", "b1", "epsilon=1.");
-    node(&g, "LayerNormalization", "m,c,c", "b2", "axis:-1"), node(&g, "Resize", "x,none,scales", "b3", "mode='linear;coordinate_transformation_mode='half_pixel");
-    node(&g, "Resize", "x,,,size", "b4", "mode='cubic;cubic_coeff_a=-0.5"), node(&g, "Pad", "x,pads", "b5", "mode='reflect");
-    node(&g, "Slice", "x,back,far,i2,back", "b6", ""), node(&g, "Split", "x,parts", "b7,b8", "axis:1"), node(&g, "Concat", "x,b7", "b9", "axis:1");
-    node(&g, "Transpose", "x", "c1", "perm=0,2,3,1"), node(&g, "Reshape", "x,flat", "c2", ""), node(&g, "Flatten", "x", "c3", "axis:2");
-    node(&g, "Unsqueeze", "m,i1", "c4", ""), node(&g, "Squeeze", "c4,i1", "c5", ""), node(&g, "Expand", "m,full", "c6", "");
-    node(&g, "Tile", "m,twice", "c7", ""), node(&g, "Gather", "m,i", "c8", "axis:1"), node(&g, "GatherElements", "m,at", "c9", "axis:0");
-    node(&g, "GatherND", "m,at", "d1", "batch_dims:0"), node(&g, "ScatterND", "m,at,lo2", "d2", "reduction='add");
-    node(&g, "ScatterElements", "m,at,d3", "d4", "axis:1"), node(&g, "TopK", "m,i2", "d5,d6", "axis:1;largest:0");
-    node(&g, "ArgMax", "x", "d7", "axis:2;keepdims:0;select_last_index:1"), node(&g, "ReduceMean", "x", "d8", "axes=1,-1;keepdims:0");
-    node(&g, "ReduceSum", "x,i1", "d9", "keepdims:1"), node(&g, "Softmax", "x", "e1", "axis:1"), node(&g, "Einsum", "m,mm", "e2", "equation='ij,jk->ik");
-    node(&g, "Gemm", "m,mm,c", "e3", "alpha=0.5;beta=2.;transB:1"), node(&g, "MatMul", "m,mm", "e4", ""), node(&g, "Clip", "e4,lo,hi", "e5", "");
-    node(&g, "GridSample", "x,grid", "e6", "mode='bilinear;padding_mode='border;align_corners:1"), node(&g, "DepthToSpace", "x", "e7", "blocksize:2;mode='CRD");
-    node(&g, "SpaceToDepth", "x", "e8", "blocksize:2"), node(&g, "CumSum", "m,i1", "e9", "exclusive:1;reverse:1"), node(&g, "Where", "which,m,mm2", "f1", "");
-    node(&g, "Cast", "m", "f2", "to:7"), node(&g, "OneHot", "i,d,pair", "f3", "axis:0"), node(&g, "Range", "start,limit,d", "f4", "");
-    node(&g, "ConstantOfShape", "full", "f5", ""), node(&g, "Trilu", "m", "f6", "upper:0"), node(&g, "EyeLike", "m", "f7", "dtype:1;k:1");
-    node(&g, "PRelu", "m,c", "f8", ""), node(&g, "Mod", "i,i2", "f9", "fmod:0"), node(&g, "Pow", "m,c", "g1", ""), node(&g, "Dropout", "m", "g2,g3", "");
-    node(&g, "Shape", "x", "g4", "start:1;end:-1"), node(&g, "Size", "x", "g5", ""), node(&g, "LeakyRelu", "x", "g6", "alpha=0.1"), node(&g, "Mean", "m,c,hi", "g7", "");
+    node(&g, "ConvTranspose", "x,wt", "a4", "strides=2,2;output_padding=1,0"),
+        node(&g, "BatchNormalization", "x,c,c,c,c", "a5", "epsilon=2.");
+    node(&g, "MaxPool", "x", "a6,a7", "kernel_shape=2,3;strides=2,2;ceil_mode:1"),
+        node(&g, "AveragePool", "x", "a8", "kernel_shape=3,3;pads=1,1,0,0");
+    node(&g, "GlobalAveragePool", "x", "a9", ""),
+        node(&g, "InstanceNormalization", "x,c,c", "b1", "epsilon=1.");
+    node(&g, "LayerNormalization", "m,c,c", "b2", "axis:-1"),
+        node(&g, "Resize", "x,none,scales", "b3",
+             "mode='linear;coordinate_transformation_mode='half_pixel");
+    node(&g, "Resize", "x,,,size", "b4", "mode='cubic;cubic_coeff_a=-0.5"),
+        node(&g, "Pad", "x,pads", "b5", "mode='reflect");
+    node(&g, "Slice", "x,back,far,i2,back", "b6", ""),
+        node(&g, "Split", "x,parts", "b7,b8", "axis:1"), node(&g, "Concat", "x,b7", "b9", "axis:1");
+    node(&g, "Transpose", "x", "c1", "perm=0,2,3,1"), node(&g, "Reshape", "x,flat", "c2", ""),
+        node(&g, "Flatten", "x", "c3", "axis:2");
+    node(&g, "Unsqueeze", "m,i1", "c4", ""), node(&g, "Squeeze", "c4,i1", "c5", ""),
+        node(&g, "Expand", "m,full", "c6", "");
+    node(&g, "Tile", "m,twice", "c7", ""), node(&g, "Gather", "m,i", "c8", "axis:1"),
+        node(&g, "GatherElements", "m,at", "c9", "axis:0");
+    node(&g, "GatherND", "m,at", "d1", "batch_dims:0"),
+        node(&g, "ScatterND", "m,at,lo2", "d2", "reduction='add");
+    node(&g, "ScatterElements", "m,at,d3", "d4", "axis:1"),
+        node(&g, "TopK", "m,i2", "d5,d6", "axis:1;largest:0");
+    node(&g, "ArgMax", "x", "d7", "axis:2;keepdims:0;select_last_index:1"),
+        node(&g, "ReduceMean", "x", "d8", "axes=1,-1;keepdims:0");
+    node(&g, "ReduceSum", "x,i1", "d9", "keepdims:1"), node(&g, "Softmax", "x", "e1", "axis:1"),
+        node(&g, "Einsum", "m,mm", "e2", "equation='ij,jk->ik");
+    node(&g, "Gemm", "m,mm,c", "e3", "alpha=0.5;beta=2.;transB:1"),
+        node(&g, "MatMul", "m,mm", "e4", ""), node(&g, "Clip", "e4,lo,hi", "e5", "");
+    node(&g, "GridSample", "x,grid", "e6", "mode='bilinear;padding_mode='border;align_corners:1"),
+        node(&g, "DepthToSpace", "x", "e7", "blocksize:2;mode='CRD");
+    node(&g, "SpaceToDepth", "x", "e8", "blocksize:2"),
+        node(&g, "CumSum", "m,i1", "e9", "exclusive:1;reverse:1"),
+        node(&g, "Where", "which,m,mm2", "f1", "");
+    node(&g, "Cast", "m", "f2", "to:7"), node(&g, "OneHot", "i,d,pair", "f3", "axis:0"),
+        node(&g, "Range", "start,limit,d", "f4", "");
+    node(&g, "ConstantOfShape", "full", "f5", ""), node(&g, "Trilu", "m", "f6", "upper:0"),
+        node(&g, "EyeLike", "m", "f7", "dtype:1;k:1");
+    node(&g, "PRelu", "m,c", "f8", ""), node(&g, "Mod", "i,i2", "f9", "fmod:0"),
+        node(&g, "Pow", "m,c", "g1", ""), node(&g, "Dropout", "m", "g2,g3", "");
+    node(&g, "Shape", "x", "g4", "start:1;end:-1"), node(&g, "Size", "x", "g5", ""),
+        node(&g, "LeakyRelu", "x", "g6", "alpha=0.1"), node(&g, "Mean", "m,c,hi", "g7", "");
     return g;
 }
 
 static mk old_zoo(void) {
     mk g = zoo();
     /* what the nodes above read that is named after them */
-    mk_floats(&g, "lo2", (float[]){1, 2}, MK_DIMS(2)), mk_floats(&g, "d3", (float[]){1, 2, 3, 4}, MK_DIMS(2, 2));
-    mk_floats(&g, "mm2", (float[]){9}, MK_DIMS(1)), mk_floats(&g, "pair", (float[]){0, 1}, MK_DIMS(2));
+    mk_floats(&g, "lo2", (float[]){1, 2}, MK_DIMS(2)),
+        mk_floats(&g, "d3", (float[]){1, 2, 3, 4}, MK_DIMS(2, 2));
+    mk_floats(&g, "mm2", (float[]){9}, MK_DIMS(1)),
+        mk_floats(&g, "pair", (float[]){0, 1}, MK_DIMS(2));
     return mk_model(&g, 17);
 }
 
@@ -321,20 +363,35 @@ static mk old_zoo(void) {
 static mk new_zoo(void) {
     mk g = {0};
     static const float v[512] = {0.5f, -0.25f, 1, 0.75f, -1, 0.125f, 2, -0.5f, 0.3f, 0.6f};
-    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 4, 6, 6)), mk_port(&g, MK_INPUT, "m", OMMA_F32, MK_DIMS(3, 4));
-    mk_port(&g, MK_INPUT, "q", OMMA_F32, MK_DIMS(1, 2, 3, 4)), mk_port(&g, MK_INPUT, "s", OMMA_F32, MK_DIMS(5, 1, 4));
-    mk_floats(&g, "c", v, MK_DIMS(4)), mk_floats(&g, "gw", v, MK_DIMS(1, 9, 4)), mk_floats(&g, "gr", v, MK_DIMS(1, 9, 3));
-    mk_floats(&g, "lw", v, MK_DIMS(1, 12, 4)), mk_floats(&g, "lr", v, MK_DIMS(1, 12, 3)), mk_floats(&g, "rois", v, MK_DIMS(2, 4));
-    mk_floats(&g, "dw", v, MK_DIMS(2, 4, 2, 2)), mk_floats(&g, "off", v, MK_DIMS(1, 8, 5, 5)), mk_floats(&g, "k", v, MK_DIMS(1, 2, 5, 4));
-    mk_floats(&g, "mask", v, MK_DIMS(3, 5)), mk_ints(&g, "image", (int64_t[]){4, 3}, 2), mk_ints(&g, "block", (int64_t[]){2, 1}, 2);
-    mk_floats(&g, "col", v, MK_DIMS(1, 4, 9)), mk_ints(&g, "batch", (int64_t[]){0, 0}, 2), mk_ints(&g, "crop", (int64_t[]){3, 8}, 2);
-    node(&g, "LRN", "x", "a1", "size:3;alpha=0.1;beta=0.5;bias=1."), node(&g, "RoiAlign", "x,rois,batch", "a2", "output_height:2;output_width:3;sampling_ratio:2;spatial_scale=0.5");
-    node(&g, "GRU", "s,gw,gr", "a3,a4", "hidden_size:3;linear_before_reset:1"), node(&g, "LSTM", "s,lw,lr", "a5,a6,a7", "hidden_size:3;direction='forward");
-    node(&g, "Col2Im", "col,image,block", "a8", "strides=1,1;pads=0,0,0,0"), node(&g, "CenterCropPad", "x,crop", "a9", "axes=2,3");
-    node(&g, "DeformConv", "x,dw,off", "b1", "kernel_shape=2,2;strides=1,1"), node(&g, "RMSNormalization", "m,c", "b2", "axis:-1;epsilon=0.1");
-    node(&g, "Attention", "q,k,k,mask", "b3", "is_causal:1;scale=0.5;softcap=2."), node(&g, "GroupNormalization", "x,c,c", "b4", "num_groups:2");
-    node(&g, "Swish", "x", "b5", "alpha=2."), node(&g, "Gelu", "x", "b6", "approximate='tanh"), node(&g, "LpNormalization", "m", "b7", "axis:1;p:1");
-    node(&g, "HardSigmoid", "x", "b8", "alpha=0.5;beta=0.1"), node(&g, "ReduceMax", "x,block", "b9", "keepdims:0;noop_with_empty_axes:1");
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 4, 6, 6)),
+        mk_port(&g, MK_INPUT, "m", OMMA_F32, MK_DIMS(3, 4));
+    mk_port(&g, MK_INPUT, "q", OMMA_F32, MK_DIMS(1, 2, 3, 4)),
+        mk_port(&g, MK_INPUT, "s", OMMA_F32, MK_DIMS(5, 1, 4));
+    mk_floats(&g, "c", v, MK_DIMS(4)), mk_floats(&g, "gw", v, MK_DIMS(1, 9, 4)),
+        mk_floats(&g, "gr", v, MK_DIMS(1, 9, 3));
+    mk_floats(&g, "lw", v, MK_DIMS(1, 12, 4)), mk_floats(&g, "lr", v, MK_DIMS(1, 12, 3)),
+        mk_floats(&g, "rois", v, MK_DIMS(2, 4));
+    mk_floats(&g, "dw", v, MK_DIMS(2, 4, 2, 2)), mk_floats(&g, "off", v, MK_DIMS(1, 8, 5, 5)),
+        mk_floats(&g, "k", v, MK_DIMS(1, 2, 5, 4));
+    mk_floats(&g, "mask", v, MK_DIMS(3, 5)), mk_ints(&g, "image", (int64_t[]){4, 3}, 2),
+        mk_ints(&g, "block", (int64_t[]){2, 1}, 2);
+    mk_floats(&g, "col", v, MK_DIMS(1, 4, 9)), mk_ints(&g, "batch", (int64_t[]){0, 0}, 2),
+        mk_ints(&g, "crop", (int64_t[]){3, 8}, 2);
+    node(&g, "LRN", "x", "a1", "size:3;alpha=0.1;beta=0.5;bias=1."),
+        node(&g, "RoiAlign", "x,rois,batch", "a2",
+             "output_height:2;output_width:3;sampling_ratio:2;spatial_scale=0.5");
+    node(&g, "GRU", "s,gw,gr", "a3,a4", "hidden_size:3;linear_before_reset:1"),
+        node(&g, "LSTM", "s,lw,lr", "a5,a6,a7", "hidden_size:3;direction='forward");
+    node(&g, "Col2Im", "col,image,block", "a8", "strides=1,1;pads=0,0,0,0"),
+        node(&g, "CenterCropPad", "x,crop", "a9", "axes=2,3");
+    node(&g, "DeformConv", "x,dw,off", "b1", "kernel_shape=2,2;strides=1,1"),
+        node(&g, "RMSNormalization", "m,c", "b2", "axis:-1;epsilon=0.1");
+    node(&g, "Attention", "q,k,k,mask", "b3", "is_causal:1;scale=0.5;softcap=2."),
+        node(&g, "GroupNormalization", "x,c,c", "b4", "num_groups:2");
+    node(&g, "Swish", "x", "b5", "alpha=2."), node(&g, "Gelu", "x", "b6", "approximate='tanh"),
+        node(&g, "LpNormalization", "m", "b7", "axis:1;p:1");
+    node(&g, "HardSigmoid", "x", "b8", "alpha=0.5;beta=0.1"),
+        node(&g, "ReduceMax", "x,block", "b9", "keepdims:0;noop_with_empty_axes:1");
     return mk_model(&g, 24);
 }
 
@@ -354,8 +411,9 @@ static void every_bit(mk m) {
         stages[attempt(true)]++;
         poke(fd, i / 8, m.data[i / 8]);
     }
-    print_message("the zoo of %zu bytes: %d not opened, %d not made ready, %d ready, %d run; the slowest took %.2f s\n", m.size,
-                  stages[0], stages[1], stages[2], stages[3], slowest);
+    print_message("the zoo of %zu bytes: %d not opened, %d not made ready, %d ready, %d run; the "
+                  "slowest took %.2f s\n",
+                  m.size, stages[0], stages[1], stages[2], stages[3], slowest);
     whole = 640, budget = BUDGET;
     close(fd);
     unlink(path);
@@ -375,7 +433,8 @@ static void refused(const char *name, omma_status want, const char *says) {
     alarm(PATIENCE * 2);
     omma_status s = omma_model_open(&m, name, NULL, &err);
     alarm(0);
-    if (s != want || !strstr(err.message, says) || !strstr(err.message, name)) fail_msg("%s: %d: %s", name, (int)s, err.message);
+    if (s != want || !strstr(err.message, says) || !strstr(err.message, name))
+        fail_msg("%s: %d: %s", name, (int)s, err.message);
     check_error(s, &err);
     assert_null(m);
     assert_true(seconds() - start < 2);
@@ -403,7 +462,8 @@ static void no_models(void **state) {
     refused(file, OMMA_E_FORMAT, "byte 0");
     assert_int_equal(ftruncate(fd, (off_t)1 << 30), 0); /* a hole */
     refused(file, OMMA_E_FORMAT, "byte 0");
-    assert_int_equal(pwrite(fd, "\x3a\xff\xff\xff\xff\x03", 6, 0), 6); /* a graph of nearly all of it */
+    assert_int_equal(pwrite(fd, "\x3a\xff\xff\xff\xff\x03", 6, 0),
+                     6); /* a graph of nearly all of it */
     refused(file, OMMA_E_FORMAT, "byte 0");
     close(fd);
     unlink(file);
@@ -413,6 +473,8 @@ static void no_models(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) changes = strtol(argv[1], NULL, 10);
     watch_for_death();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(no_models), cmocka_unit_test(every_bit_old), cmocka_unit_test(every_bit_new), cmocka_unit_test(detector), cmocka_unit_test(reader)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(no_models), cmocka_unit_test(every_bit_old),
+                                       cmocka_unit_test(every_bit_new), cmocka_unit_test(detector),
+                                       cmocka_unit_test(reader)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,13 +280,13 @@ static void boxes_of_map(void **state) {
     omma_text_boxes b;
     assert_int_equal(omma_dbnet_boxes(&b, map, W, H, 2 * W, 3 * H, NULL, NULL), OMMA_OK);
     assert_int_equal(b.count, 2);
-    /* Centres 20..100 x 16..24: 80 x 8, D = 640 * 1.5 / 176 = 5.4545. */
+    /* Centres 20..100 x 16..24: 80 x 8, D = 640 * 1.8 / 176 = 6.5455. */
     const omma_quad *q = &b.items[0].quad;
     assert_near(b.items[0].score, 0.9, 1e-5);
-    assert_near(q->at[0].x, 2 * (20.5 - 5.454545), 1e-3);
-    assert_near(q->at[0].y, 3 * (16.5 - 5.454545), 1e-3);
-    assert_near(q->at[2].x, 2 * (100.5 + 5.454545), 1e-3);
-    assert_near(q->at[2].y, 3 * (24.5 + 5.454545), 1e-3);
+    assert_near(q->at[0].x, 2 * (20.5 - 6.545455), 1e-3);
+    assert_near(q->at[0].y, 3 * (16.5 - 6.545455), 1e-3);
+    assert_near(q->at[2].x, 2 * (100.5 + 6.545455), 1e-3);
+    assert_near(q->at[2].y, 3 * (24.5 + 6.545455), 1e-3);
     omma_text_boxes_free(&b);
 
     assert_int_equal(omma_dbnet_boxes(&b, map, W, H, W, H, NULL, NULL), OMMA_OK);
@@ -294,7 +294,7 @@ static void boxes_of_map(void **state) {
     double length = hypot((double)(q->at[1].x - q->at[0].x), (double)(q->at[1].y - q->at[0].y));
     double angle = atan2((double)(q->at[1].y - q->at[0].y), (double)(q->at[1].x - q->at[0].x));
     assert_near(angle * 180 / PI, 20, 1.0);
-    assert_near(length, 80 + 2 * 800 * 1.5 / 180, 2.5);
+    assert_near(length, 80 + 2 * 800 * 1.8 / 180, 2.5);
     assert_near((q->at[0].x + q->at[2].x) / 2, 140.5, 0.6);
     omma_text_boxes_free(&b);
     assert_int_equal(omma_dbnet_boxes(&b, map, W, 0, W, H, NULL, NULL), OMMA_E_RANGE);

@@ -129,11 +129,11 @@ static mk with_tensor(mk *t) {
     return mk_small_end(&g);
 }
 
-#define TENSOR_CASE(fn, dtype, dims, ...)        \
-    static mk fn(void) {                         \
-        mk t = mk_tensor("bad", dtype, dims);    \
-        __VA_ARGS__;                             \
-        return with_tensor(&t);                  \
+#define TENSOR_CASE(fn, dtype, dims, ...)     \
+    static mk fn(void) {                      \
+        mk t = mk_tensor("bad", dtype, dims); \
+        __VA_ARGS__;                          \
+        return with_tensor(&t);               \
     }
 TENSOR_CASE(raw_short, OMMA_F32, MK_DIMS(3), mk_bytes(&t, 9, three, 11))
 TENSOR_CASE(raw_long, OMMA_F32, MK_DIMS(2), mk_bytes(&t, 9, three, 12))
@@ -148,7 +148,8 @@ TENSOR_CASE(list_for_empty, OMMA_F32, MK_DIMS(0), mk_float(&t, 4, 1))
 TENSOR_CASE(list_cut, OMMA_I64, MK_DIMS(1), mk_bytes(&t, 7, "\x01\x80", 2))
 TENSOR_CASE(dims_negative, OMMA_F32, MK_DIMS(2, -3), mk_bytes(&t, 9, three, 12))
 TENSOR_CASE(dims_overflow, OMMA_F32, MK_DIMS(1ll << 32, 1ll << 31), mk_bytes(&t, 9, three, 12))
-TENSOR_CASE(dims_overflow_bytes, OMMA_F64, MK_DIMS(1ll << 31, 1ll << 30), mk_bytes(&t, 9, three, 12))
+TENSOR_CASE(dims_overflow_bytes, OMMA_F64, MK_DIMS(1ll << 31, 1ll << 30),
+            mk_bytes(&t, 9, three, 12))
 TENSOR_CASE(dims_overflow_zero, OMMA_F32, MK_DIMS(0, 1ll << 62, 1ll << 62), (void)0)
 TENSOR_CASE(dims_many, OMMA_F32, MK_DIMS(1, 1, 1, 1, 1, 1, 1, 1, 1), mk_bytes(&t, 9, three, 4))
 TENSOR_CASE(type_string, OMMA_STRING, MK_DIMS(1), mk_str(&t, 6, "text"))
@@ -156,7 +157,8 @@ TENSOR_CASE(type_unknown, 99, MK_DIMS(1), mk_bytes(&t, 9, three, 4))
 TENSOR_CASE(type_none, 0, MK_DIMS(1), mk_bytes(&t, 9, three, 4))
 TENSOR_CASE(type_wire, OMMA_F32, MK_DIMS(1), mk_float(&t, 2, 1); mk_bytes(&t, 9, three, 4))
 TENSOR_CASE(raw_wire, OMMA_F32, MK_DIMS(1), mk_int(&t, 9, 4))
-TENSOR_CASE(external, OMMA_F32, MK_DIMS(1), mk e = {0}; mk_str(&e, 1, "location"); mk_str(&e, 2, "/etc/passwd"); mk_sub(&t, 13, &e); mk_int(&t, 14, 1))
+TENSOR_CASE(external, OMMA_F32, MK_DIMS(1), mk e = {0}; mk_str(&e, 1, "location");
+            mk_str(&e, 2, "/etc/passwd"); mk_sub(&t, 13, &e); mk_int(&t, 14, 1))
 TENSOR_CASE(external_location, OMMA_F32, MK_DIMS(1), mk_int(&t, 14, 1))
 
 static mk unnamed_weight(void) {
@@ -288,7 +290,9 @@ static mk wire(const char *bytes, size_t n) {
     return m;
 }
 
-static mk overlong_varint(void) { return wire("\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12); }
+static mk overlong_varint(void) {
+    return wire("\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12);
+}
 static mk varint_65_bits(void) { return wire("\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11); }
 static mk varint_cut(void) { return wire("\x28\xff", 2); }
 static mk length_beyond(void) { return wire("\x72\x05mar", 5); }
@@ -463,7 +467,8 @@ static mk subgraph(void) { /* deep nesting is not followed */
     mk_small(&g);
     for (int i = 0; i < 3000; i++) {
         mk inner = {0}, attr = {0}, n = {0};
-        mk_str(&attr, 1, "then_branch"), mk_sub(&attr, 6, &a), mk_str(&n, 4, "If"), mk_sub(&n, 5, &attr);
+        mk_str(&attr, 1, "then_branch"), mk_sub(&attr, 6, &a), mk_str(&n, 4, "If"),
+            mk_sub(&n, 5, &attr);
         mk_sub(&inner, 1, &n);
         a = inner;
     }
@@ -484,90 +489,129 @@ static const struct fault {
     {"two weights of one name", two_weights, OMMA_E_FORMAT, "'w' is given a value twice", ""},
     {"two inputs of one name", two_inputs, OMMA_E_FORMAT, "the input 'x' is declared twice", ""},
     {"two outputs of one name", two_outputs, OMMA_E_FORMAT, "the output 'y' is declared twice", ""},
-    {"an attribute twice", two_attrs, OMMA_E_FORMAT, "node 'Softmax:twice' has the attribute 'axis' twice", "axis"},
+    {"an attribute twice", two_attrs, OMMA_E_FORMAT,
+     "node 'Softmax:twice' has the attribute 'axis' twice", "axis"},
     {"two graphs", two_graphs, OMMA_E_FORMAT, "holds two graphs", "second"},
-    {"dangling input", dangling, OMMA_E_FORMAT, "node 'Add:z' (Add): reads 'nowhere', which nothing writes", NULL},
-    {"dangling output", dangling_output, OMMA_E_FORMAT, "'z': is a graph output that nothing writes", NULL},
+    {"dangling input", dangling, OMMA_E_FORMAT,
+     "node 'Add:z' (Add): reads 'nowhere', which nothing writes", NULL},
+    {"dangling output", dangling_output, OMMA_E_FORMAT,
+     "'z': is a graph output that nothing writes", NULL},
     {"cycle", cycle, OMMA_E_FORMAT, "reads 'b' before it is written", NULL},
-    {"a node that reads itself", reads_itself, OMMA_E_FORMAT, "reads 'y' before it is written", NULL},
+    {"a node that reads itself", reads_itself, OMMA_E_FORMAT, "reads 'y' before it is written",
+     NULL},
     {"out of order", out_of_order, OMMA_E_FORMAT, "reads 'a' before it is written", NULL},
-    {"two producers", two_producers, OMMA_E_FORMAT, "node 'Relu:y' writes 'y', which already has a value", "Relu"},
-    {"one node writes twice", writes_twice, OMMA_E_FORMAT, "writes 'part', which already has a value", "part"},
-    {"a node writes a weight", writes_weight, OMMA_E_FORMAT, "writes 'w', which already has a value", "Relu"},
-    {"a node writes an input", writes_input, OMMA_E_FORMAT, "writes 'x', which already has a value", "Relu"},
-    {"a Constant writes a weight", constant_writes_weight, OMMA_E_FORMAT, "writes 'w', which already has a value", "Constant"},
-    {"raw data too short", raw_short, OMMA_E_FORMAT, "'bad' should be 12 bytes by its shape but is 11", "bad"},
-    {"raw data too long", raw_long, OMMA_E_FORMAT, "'bad' should be 8 bytes by its shape but is 12", "bad"},
-    {"no numbers", no_numbers, OMMA_E_FORMAT, "'bad' should hold 2 numbers of type float32 by its shape but holds 0", "bad"},
+    {"two producers", two_producers, OMMA_E_FORMAT,
+     "node 'Relu:y' writes 'y', which already has a value", "Relu"},
+    {"one node writes twice", writes_twice, OMMA_E_FORMAT,
+     "writes 'part', which already has a value", "part"},
+    {"a node writes a weight", writes_weight, OMMA_E_FORMAT,
+     "writes 'w', which already has a value", "Relu"},
+    {"a node writes an input", writes_input, OMMA_E_FORMAT, "writes 'x', which already has a value",
+     "Relu"},
+    {"a Constant writes a weight", constant_writes_weight, OMMA_E_FORMAT,
+     "writes 'w', which already has a value", "Constant"},
+    {"raw data too short", raw_short, OMMA_E_FORMAT,
+     "'bad' should be 12 bytes by its shape but is 11", "bad"},
+    {"raw data too long", raw_long, OMMA_E_FORMAT, "'bad' should be 8 bytes by its shape but is 12",
+     "bad"},
+    {"no numbers", no_numbers, OMMA_E_FORMAT,
+     "'bad' should hold 2 numbers of type float32 by its shape but holds 0", "bad"},
     {"a list too short", list_short, OMMA_E_FORMAT, "should hold 3 numbers", "bad"},
-    {"a list of 11 bytes", list_ragged, OMMA_E_FORMAT, "a list of numbers of 4 bytes that is 11 bytes long", "bad"},
-    {"a list of another type", list_wrong, OMMA_E_FORMAT, "should hold 1 numbers of type float32", "bad"},
-    {"a list of another wire type", list_wire, OMMA_E_FORMAT, "field 4 has wire type 0, not 5", "bad"},
+    {"a list of 11 bytes", list_ragged, OMMA_E_FORMAT,
+     "a list of numbers of 4 bytes that is 11 bytes long", "bad"},
+    {"a list of another type", list_wrong, OMMA_E_FORMAT, "should hold 1 numbers of type float32",
+     "bad"},
+    {"a list of another wire type", list_wire, OMMA_E_FORMAT, "field 4 has wire type 0, not 5",
+     "bad"},
     {"two lists", list_two, OMMA_E_FORMAT, "two different fields", "bad"},
     {"a list and raw data", list_and_raw, OMMA_E_FORMAT, "two different fields", "bad"},
     {"a list for an empty tensor", list_for_empty, OMMA_E_FORMAT, "should hold 0 numbers", "bad"},
     {"a list cut short", list_cut, OMMA_E_FORMAT, "the file ends inside a number", "bad"},
     {"a negative dimension", dims_negative, OMMA_E_FORMAT, "a negative dimension", "bad"},
-    {"dimensions overflow", dims_overflow, OMMA_E_FORMAT, "the size of tensor 'bad' overflows", "bad"},
-    {"bytes overflow", dims_overflow_bytes, OMMA_E_FORMAT, "the size of tensor 'bad' overflows", "bad"},
-    {"dimensions overflow beside a 0", dims_overflow_zero, OMMA_E_FORMAT, "the size of tensor 'bad' overflows", "bad"},
+    {"dimensions overflow", dims_overflow, OMMA_E_FORMAT, "the size of tensor 'bad' overflows",
+     "bad"},
+    {"bytes overflow", dims_overflow_bytes, OMMA_E_FORMAT, "the size of tensor 'bad' overflows",
+     "bad"},
+    {"dimensions overflow beside a 0", dims_overflow_zero, OMMA_E_FORMAT,
+     "the size of tensor 'bad' overflows", "bad"},
     {"nine dimensions", dims_many, OMMA_E_UNSUPPORTED, "more than 8 dimensions", "bad"},
     {"a tensor of strings", type_string, OMMA_E_UNSUPPORTED, "'bad' is of string type 8", "bad"},
-    {"a tensor of an unknown type", type_unknown, OMMA_E_UNSUPPORTED, "'bad' is of unknown type", "bad"},
+    {"a tensor of an unknown type", type_unknown, OMMA_E_UNSUPPORTED, "'bad' is of unknown type",
+     "bad"},
     {"a tensor of no type", type_none, OMMA_E_UNSUPPORTED, "'bad' is of unknown type 0", "bad"},
     {"a type that is no number", type_wire, OMMA_E_FORMAT, "field 2 has wire type 5, not 0", "bad"},
     {"raw data that is a number", raw_wire, OMMA_E_FORMAT, "field 9 has wire type 0, not 2", "bad"},
-    {"external data", external, OMMA_E_UNSUPPORTED, "'bad' keeps its numbers in another file", "bad"},
-    {"external data without a place", external_location, OMMA_E_UNSUPPORTED, "'bad' keeps its numbers in another file", "bad"},
+    {"external data", external, OMMA_E_UNSUPPORTED, "'bad' keeps its numbers in another file",
+     "bad"},
+    {"external data without a place", external_location, OMMA_E_UNSUPPORTED,
+     "'bad' keeps its numbers in another file", "bad"},
     {"a weight without a name", unnamed_weight, OMMA_E_FORMAT, "a weight without a name", "mark"},
-    {"a name of 1025 bytes", long_name, OMMA_E_FORMAT, "a name of 1025 bytes; 1024 are allowed", "nnn"},
+    {"a name of 1025 bytes", long_name, OMMA_E_FORMAT, "a name of 1025 bytes; 1024 are allowed",
+     "nnn"},
     {"a name with a zero byte", nul_name, OMMA_E_FORMAT, "a name with a zero byte", "ba"},
-    {"a name omma keeps for itself", reserved_name, OMMA_E_UNSUPPORTED, "begin with 'omma:'", "omma:"},
+    {"a name omma keeps for itself", reserved_name, OMMA_E_UNSUPPORTED, "begin with 'omma:'",
+     "omma:"},
     {"no graph", no_graph, OMMA_E_FORMAT, "holds no graph", NULL},
     {"no operator set", no_opset, OMMA_E_FORMAT, "which operator set", NULL},
     {"operator set 6", opset_low, OMMA_E_UNSUPPORTED, "operator set 6; omma reads 7 to 28", ""},
     {"operator set 29", opset_high, OMMA_E_UNSUPPORTED, "operator set 29; omma reads 7 to 28", ""},
     {"operator set 2^63", opset_huge, OMMA_E_UNSUPPORTED, "operator set 9223372036854775808", ""},
-    {"an operator set of another wire type", opset_wire, OMMA_E_FORMAT, "field 2 has wire type 5, not 0", ""},
+    {"an operator set of another wire type", opset_wire, OMMA_E_FORMAT,
+     "field 2 has wire type 5, not 0", ""},
     {"no outputs", no_outputs, OMMA_E_FORMAT, "the graph has no outputs", NULL},
     {"an input without a name", unnamed_input, OMMA_E_FORMAT, "input or output without a name", ""},
     {"a sequence", sequence_input, OMMA_E_UNSUPPORTED, "'bad' is not a tensor", "bad"},
     {"an input of strings", string_input, OMMA_E_UNSUPPORTED, "'bad' is of element type 8", ""},
-    {"an input of nine dimensions", input_rank, OMMA_E_UNSUPPORTED, "'bad' has more than 8 dimensions", ""},
-    {"an input whose size overflows", input_overflow, OMMA_E_FORMAT, "the size of the input 'bad' overflows", "bad"},
+    {"an input of nine dimensions", input_rank, OMMA_E_UNSUPPORTED,
+     "'bad' has more than 8 dimensions", ""},
+    {"an input whose size overflows", input_overflow, OMMA_E_FORMAT,
+     "the size of the input 'bad' overflows", "bad"},
     {"sparse weights", sparse, OMMA_E_UNSUPPORTED, "sparse weights", "sparse"},
     {"functions", functions, OMMA_E_UNSUPPORTED, "functions of its own", "my function"},
     {"a number of 11 bytes", overlong_varint, OMMA_E_FORMAT, "longer than 64 bits", ""},
     {"a number of 65 bits", varint_65_bits, OMMA_E_FORMAT, "longer than 64 bits", ""},
     {"a number cut short", varint_cut, OMMA_E_FORMAT, "the file ends inside a number", ""},
-    {"a length beyond the end", length_beyond, OMMA_E_FORMAT, "field 14 claims 5 bytes, but only 3 are left", "mar"},
+    {"a length beyond the end", length_beyond, OMMA_E_FORMAT,
+     "field 14 claims 5 bytes, but only 3 are left", "mar"},
     {"a length of 2^64", length_huge, OMMA_E_FORMAT, "claims 18446744073709551615 bytes", "mark"},
-    {"a length beyond its message", inner_length, OMMA_E_FORMAT, "field 1 claims 127 bytes", "mark"},
+    {"a length beyond its message", inner_length, OMMA_E_FORMAT, "field 1 claims 127 bytes",
+     "mark"},
     {"a fixed number cut short", fixed_cut, OMMA_E_FORMAT, "ends inside a fixed-size number", ""},
     {"a group", group, OMMA_E_FORMAT, "unknown wire type", ""},
     {"field 0", field_zero, OMMA_E_FORMAT, "field number out of range", ""},
-    {"a graph of another wire type", graph_wire, OMMA_E_FORMAT, "field 7 has wire type 0, not 2", ""},
+    {"a graph of another wire type", graph_wire, OMMA_E_FORMAT, "field 7 has wire type 0, not 2",
+     ""},
     {"zeros", zeros, OMMA_E_FORMAT, "field number out of range", ""},
     {"text", text, OMMA_E_FORMAT, "", ""},
-    {"lists of two kinds", attr_mixed_lists, OMMA_E_FORMAT, "an attribute with lists of two kinds", "both"},
-    {"a tensor that is not there", attr_no_tensor, OMMA_E_FORMAT, "attribute 'value' is said to be a tensor but holds none", "value"},
+    {"lists of two kinds", attr_mixed_lists, OMMA_E_FORMAT, "an attribute with lists of two kinds",
+     "both"},
+    {"a tensor that is not there", attr_no_tensor, OMMA_E_FORMAT,
+     "attribute 'value' is said to be a tensor but holds none", "value"},
     {"200,000 attributes", attr_many, OMMA_E_FORMAT, "more than 64 attributes", "a0"},
     {"a function's attribute", attr_ref, OMMA_E_FORMAT, "refers to a function's", "outer"},
-    {"an integer of another wire type", attr_wire, OMMA_E_FORMAT, "field 3 has wire type 5, not 0", ""},
-    {"floats of another wire type", attr_floats_wire, OMMA_E_FORMAT, "field 7 has wire type 0, not 5", ""},
+    {"an integer of another wire type", attr_wire, OMMA_E_FORMAT, "field 3 has wire type 5, not 0",
+     ""},
+    {"floats of another wire type", attr_floats_wire, OMMA_E_FORMAT,
+     "field 7 has wire type 0, not 5", ""},
     {"floats of 7 bytes", attr_floats_ragged, OMMA_E_FORMAT, "a list of floats of 7 bytes", ""},
-    {"integers of another wire type", attr_ints_wire, OMMA_E_FORMAT, "field 8 has wire type 5, not 2", ""},
+    {"integers of another wire type", attr_ints_wire, OMMA_E_FORMAT,
+     "field 8 has wire type 5, not 2", ""},
     {"integers cut short", attr_ints_cut, OMMA_E_FORMAT, "the file ends inside a number", ""},
-    {"a broken tensor in an attribute", attr_bad_tensor, OMMA_E_FORMAT, "'inner' should be 20 bytes", ""},
+    {"a broken tensor in an attribute", attr_bad_tensor, OMMA_E_FORMAT,
+     "'inner' should be 20 bytes", ""},
     {"too few inputs", few_inputs, OMMA_E_FORMAT, "node 'Add:z' (Add): has 1 inputs; 2 to 2", NULL},
-    {"too many inputs", many_inputs, OMMA_E_FORMAT, "node 'Relu:z' (Relu): has 2 inputs; 1 to 1", NULL},
-    {"too many outputs", many_outputs, OMMA_E_FORMAT, "node 'Relu:z' (Relu): has 2 outputs; 1 to 1", NULL},
+    {"too many inputs", many_inputs, OMMA_E_FORMAT, "node 'Relu:z' (Relu): has 2 inputs; 1 to 1",
+     NULL},
+    {"too many outputs", many_outputs, OMMA_E_FORMAT, "node 'Relu:z' (Relu): has 2 outputs; 1 to 1",
+     NULL},
     {"no output", no_output, OMMA_E_FORMAT, "has 0 outputs; 1 to 1", NULL},
     {"an input left out", left_out, OMMA_E_FORMAT, "input 0 is required but left out", NULL},
     {"a Constant with an input", constant_with_input, OMMA_E_FORMAT, "has 1 inputs; 0 to 0", NULL},
     {"a node of another wire type", node_wire, OMMA_E_FORMAT, "field 1 has wire type 0, not 2", ""},
-    {"a name of another wire type", input_wire, OMMA_E_FORMAT, "field 1 has wire type 0, not 2", "Relu"},
-    {"3,000 graphs in each other", subgraph, OMMA_E_UNSUPPORTED, "uses 1 operator omma does not have: If ('If:z')", NULL},
+    {"a name of another wire type", input_wire, OMMA_E_FORMAT, "field 1 has wire type 0, not 2",
+     "Relu"},
+    {"3,000 graphs in each other", subgraph, OMMA_E_UNSUPPORTED,
+     "uses 1 operator omma does not have: If ('If:z')", NULL},
 };
 
 static const unsigned char *find(const mk *m, const char *text_, size_t from) {
@@ -585,15 +629,19 @@ static void check_fault(const struct fault *f) {
     if (!s) fail_msg("%s: was accepted", f->name);
     if (s != f->status || err.status != f->status || !strstr(err.message, f->says))
         fail_msg("%s: status %d: %s", f->name, (int)s, err.message);
-    if (!strstr(err.message, "omma-test-") || !strstr(err.file, "omma-test-")) fail_msg("%s: no file: %s", f->name, err.message);
-    if ((err.offset >= 0) != (f->near != NULL)) fail_msg("%s: offset %lld: %s", f->name, (long long)err.offset, err.message);
+    if (!strstr(err.message, "omma-test-") || !strstr(err.file, "omma-test-"))
+        fail_msg("%s: no file: %s", f->name, err.message);
+    if ((err.offset >= 0) != (f->near != NULL))
+        fail_msg("%s: offset %lld: %s", f->name, (long long)err.offset, err.message);
     if (f->near) {
         char place[40];
         snprintf(place, sizeof place, "byte %lld: ", (long long)err.offset);
-        if (err.offset > (int64_t)m.size || !strstr(err.message, place)) fail_msg("%s: %s", f->name, err.message);
+        if (err.offset > (int64_t)m.size || !strstr(err.message, place))
+            fail_msg("%s: %s", f->name, err.message);
         size_t from = err.offset > 32 ? (size_t)err.offset - 32 : 0;
         const unsigned char *at = find(&m, f->near, from);
-        if (!at || at > m.data + err.offset + 200) fail_msg("%s: is not near '%s': %s", f->name, f->near, err.message);
+        if (!at || at > m.data + err.offset + 200)
+            fail_msg("%s: is not near '%s': %s", f->name, f->near, err.message);
     }
     assert_null(model);
     mk_free(&m);

@@ -38,7 +38,8 @@ static void add(constants *c, mk *t, const char *name) {
     mk_port(&c->g, MK_OUTPUT, name, OMMA_NONE, -1, NULL);
 }
 
-static void check(const constants *c, int i, omma_dtype type, const void *data, size_t bytes, int rank) {
+static void check(const constants *c, int i, omma_dtype type, const void *data, size_t bytes,
+                  int rank) {
     const omma_tensor *t = omma_session_output(c->s, i);
     assert_non_null(t);
     assert_int_equal(t->dtype, type);
@@ -62,13 +63,16 @@ static const int64_t longs[4] = {1, -1, INT64_MIN, INT64_MAX};
 static void raw_layouts(void **state) {
     (void)state;
     static const unsigned char any[16] = {1, 0, 1, 1, 0, 0, 60, 0, 188, 7, 8, 9, 10, 11, 12, 13};
-    static const omma_dtype types[] = {OMMA_F32, OMMA_U8, OMMA_I8, OMMA_U16, OMMA_I16, OMMA_I32, OMMA_I64, OMMA_BOOL,
-                                       OMMA_F16, OMMA_F64, OMMA_U32, OMMA_U64, OMMA_BF16};
+    static const omma_dtype types[] = {OMMA_F32, OMMA_U8,  OMMA_I8,   OMMA_U16, OMMA_I16,
+                                       OMMA_I32, OMMA_I64, OMMA_BOOL, OMMA_F16, OMMA_F64,
+                                       OMMA_U32, OMMA_U64, OMMA_BF16};
     enum { N = sizeof types / sizeof *types };
     constants c = {0};
     for (int i = 0; i < N; i++) { /* names of growing length: every alignment */
         const char *name = &"xxxxxxxxxxxxxxxx"[16 - i - 1];
-        mk t = mk_tensor(name, (int)types[i], MK_DIMS((int64_t)(types[i] == OMMA_BOOL ? 4 : 16 / omma_dtype_size(types[i]))));
+        mk t = mk_tensor(
+            name, (int)types[i],
+            MK_DIMS((int64_t)(types[i] == OMMA_BOOL ? 4 : 16 / omma_dtype_size(types[i]))));
         mk_bytes(&t, 9, any, types[i] == OMMA_BOOL ? 4 : 16);
         add(&c, &t, name);
     }
@@ -77,7 +81,9 @@ static void raw_layouts(void **state) {
         check(&c, i, types[i], any, types[i] == OMMA_BOOL ? 4 : 16, 1);
         assert_true(in_file(c.m, omma_model_output(c.m, i)->name));
     }
-    assert_int_equal(c.m->parameters, omma_model_output_count(c.m) > 0 ? 4 + 16 + 16 + 8 + 8 + 4 + 2 + 4 + 8 + 2 + 4 + 2 + 8 : 0);
+    assert_int_equal(c.m->parameters, omma_model_output_count(c.m) > 0
+                                          ? 4 + 16 + 16 + 8 + 8 + 4 + 2 + 4 + 8 + 2 + 4 + 2 + 8
+                                          : 0);
     constants_free(&c);
 }
 
@@ -85,13 +91,16 @@ static void typed_layouts(void **state) {
     (void)state;
     constants c = {0};
     mk t, p;
-    t = mk_tensor("packed", OMMA_F32, MK_DIMS(3)), mk_bytes(&t, 4, three, 12), add(&c, &t, "packed");
+    t = mk_tensor("packed", OMMA_F32, MK_DIMS(3)), mk_bytes(&t, 4, three, 12),
+    add(&c, &t, "packed");
     t = mk_tensor("single", OMMA_F32, MK_DIMS(3, 1));
     for (int i = 0; i < 3; i++) mk_float(&t, 4, three[i]);
     add(&c, &t, "single");
-    t = mk_tensor("mixed", OMMA_F32, MK_DIMS(1, 3)), mk_bytes(&t, 4, three, 4), mk_float(&t, 4, three[1]), mk_bytes(&t, 4, three + 2, 4);
+    t = mk_tensor("mixed", OMMA_F32, MK_DIMS(1, 3)), mk_bytes(&t, 4, three, 4),
+    mk_float(&t, 4, three[1]), mk_bytes(&t, 4, three + 2, 4);
     add(&c, &t, "mixed");
-    t = mk_tensor("double", OMMA_F64, MK_DIMS(2)), mk_bytes(&t, 10, reals, 16), add(&c, &t, "double");
+    t = mk_tensor("double", OMMA_F64, MK_DIMS(2)), mk_bytes(&t, 10, reals, 16),
+    add(&c, &t, "double");
     p = (mk){0};
     for (int i = 0; i < 4; i++) mk_varint(&p, (uint64_t)longs[i]);
     t = mk_tensor("longs", OMMA_I64, MK_DIMS(2, 2)), mk_sub(&t, 7, &p), add(&c, &t, "longs");
@@ -120,10 +129,14 @@ static void narrow_layouts(void **state) {
         omma_dtype t;
         int64_t in[2];
         uint32_t want[2];
-    } rows[] = {{"f16", OMMA_F16, {0x3c00, 0xbc00}, {0x3c00, 0xbc00}}, {"bf16", OMMA_BF16, {0x3f80, 0xbf80}, {0x3f80, 0xbf80}},
-                {"bool", OMMA_BOOL, {1, 0}, {1, 0}},                   {"u8", OMMA_U8, {255, 3}, {255, 3}},
-                {"i8", OMMA_I8, {-1, 5}, {0xff, 5}},                   {"u16", OMMA_U16, {65535, 3}, {65535, 3}},
-                {"i16", OMMA_I16, {-2, 3}, {0xfffe, 3}},               {"i32", OMMA_I32, {-2, 3}, {0xfffffffe, 3}}};
+    } rows[] = {{"f16", OMMA_F16, {0x3c00, 0xbc00}, {0x3c00, 0xbc00}},
+                {"bf16", OMMA_BF16, {0x3f80, 0xbf80}, {0x3f80, 0xbf80}},
+                {"bool", OMMA_BOOL, {1, 0}, {1, 0}},
+                {"u8", OMMA_U8, {255, 3}, {255, 3}},
+                {"i8", OMMA_I8, {-1, 5}, {0xff, 5}},
+                {"u16", OMMA_U16, {65535, 3}, {65535, 3}},
+                {"i16", OMMA_I16, {-2, 3}, {0xfffe, 3}},
+                {"i32", OMMA_I32, {-2, 3}, {0xfffffffe, 3}}};
     enum { N = sizeof rows / sizeof *rows };
     constants c = {0};
     for (int i = 0; i < 2 * N; i++) {
@@ -156,10 +169,13 @@ static void scalars_and_empty(void **state) {
     t = mk_tensor("scalar", OMMA_F32, MK_SCALAR), mk_bytes(&t, 9, three, 4), add(&c, &t, "scalar");
     t = mk_tensor("scalar64", OMMA_I64, MK_SCALAR), mk_int(&t, 7, -7), add(&c, &t, "scalar64");
     t = mk_tensor("none", OMMA_F32, MK_DIMS(0)), add(&c, &t, "none");
-    t = mk_tensor("noneraw", OMMA_I64, MK_DIMS(2, 0, 3)), mk_bytes(&t, 9, "", 0), add(&c, &t, "noneraw");
-    t = mk_tensor("nonelist", OMMA_I64, MK_DIMS(0)), mk_bytes(&t, 7, "", 0), add(&c, &t, "nonelist");
+    t = mk_tensor("noneraw", OMMA_I64, MK_DIMS(2, 0, 3)), mk_bytes(&t, 9, "", 0),
+    add(&c, &t, "noneraw");
+    t = mk_tensor("nonelist", OMMA_I64, MK_DIMS(0)), mk_bytes(&t, 7, "", 0),
+    add(&c, &t, "nonelist");
     mk_varint(&p, 1), mk_varint(&p, 2); /* packed dims */
-    t = (mk){0}, mk_sub(&t, 1, &p), mk_int(&t, 2, OMMA_F32), mk_str(&t, 8, "packeddims"), mk_bytes(&t, 4, three, 8);
+    t = (mk){0}, mk_sub(&t, 1, &p), mk_int(&t, 2, OMMA_F32), mk_str(&t, 8, "packeddims"),
+    mk_bytes(&t, 4, three, 8);
     add(&c, &t, "packeddims");
     t = mk_tensor(NULL, OMMA_F32, MK_DIMS(3)), mk_bytes(&t, 9, three, 12);
     mk_constant(&c.g, "node", &t);
@@ -194,7 +210,8 @@ static void extras(void **state) {
     omma_session *s;
     omma_error err;
     mk_port(&g, MK_OUTPUT, "y", OMMA_F32, MK_DIMS(2, -1));
-    mk_int(&g, 1000, 5), mk_float(&g, 1001, 5), mk_str(&g, 1002, "?"), mk_key(&g, 536870911, 1), mk_put(&g, "12345678", 8);
+    mk_int(&g, 1000, 5), mk_float(&g, 1001, 5), mk_str(&g, 1002, "?"), mk_key(&g, 536870911, 1),
+        mk_put(&g, "12345678", 8);
     mk_port(&g, MK_INPUT, "w", OMMA_F32, MK_DIMS(2, 1));
     mk_small(&g);
     mk_str(&g, 10, "a doc string"), mk_port(&g, 13, "y", OMMA_F32, MK_DIMS(2, -1)); /* value_info */
@@ -246,12 +263,16 @@ static void missing(void **state) {
         snprintf(out, sizeof out, "a%d", i);
         mk_op(&g, "Frobnicate", "b1", out, NULL);
     }
-    mk_str(&n, 1, "x"), mk_str(&n, 2, "y"), mk_str(&n, 3, "mine"), mk_str(&n, 4, "Relu"), mk_str(&n, 7, "com.example");
+    mk_str(&n, 1, "x"), mk_str(&n, 2, "y"), mk_str(&n, 3, "mine"), mk_str(&n, 4, "Relu"),
+        mk_str(&n, 7, "com.example");
     mk_sub(&g, MK_NODE, &n);
     mk m = mk_small_end(&g);
     assert_int_equal(mk_open(&model, &m, NULL, &err), OMMA_E_UNSUPPORTED);
-    assert_non_null(strstr(err.message, "uses 3 operators omma does not have: Frobnicate ('Frobnicate:a1', 'Frobnicate:a2', "
-                                        "'Frobnicate:a3', 'Frobnicate:a4' and 4 more); Loop ('Loop:b1'); com.example.Relu ('mine')"));
+    assert_non_null(
+        strstr(err.message,
+               "uses 3 operators omma does not have: Frobnicate ('Frobnicate:a1', 'Frobnicate:a2', "
+               "'Frobnicate:a3', 'Frobnicate:a4' and 4 more); Loop ('Loop:b1'); com.example.Relu "
+               "('mine')"));
     mk_free(&m);
     g = (mk){0}; /* so many that the message cannot hold them */
     for (int i = 0; i < 500; i++) {
@@ -282,7 +303,8 @@ static void dead(void **state) {
     mk_op(&g, "Reshape", "w,shape", "impossible", NULL);
     mk_op(&g, "Identity", "y", ",", NULL);
     mk m = mk_small_end(&g);
-    if (mk_open(&model, &m, NULL, &err) == OMMA_OK) fail_msg("%s", "two outputs of Identity were accepted");
+    if (mk_open(&model, &m, NULL, &err) == OMMA_OK)
+        fail_msg("%s", "two outputs of Identity were accepted");
     mk_free(&m);
     g = (mk){0};
     mk_small(&g);
@@ -314,9 +336,11 @@ static void inspect_by_value(void **state) {
     omma_model *m;
     omma_inspection x;
     omma_error err;
-    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(4)), mk_port(&g, MK_INPUT, "u", OMMA_U8, MK_DIMS(100));
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(4)),
+        mk_port(&g, MK_INPUT, "u", OMMA_U8, MK_DIMS(100));
     mk_ints(&g, "i0", (int64_t[]){0}, 1), mk_ints(&g, "i1", (int64_t[]){1}, 1);
-    mk_op(&g, "Slice", "u,i0,i1", "u1", NULL), mk_attr_int(&a, "to", OMMA_I64), mk_op(&g, "Cast", "u1", "u2", &a);
+    mk_op(&g, "Slice", "u,i0,i1", "u1", NULL), mk_attr_int(&a, "to", OMMA_I64),
+        mk_op(&g, "Cast", "u1", "u2", &a);
     mk_op(&g, "Add", "u2,i1", "u3", NULL), mk_op(&g, "Expand", "x,u3", "y", NULL);
     mk_port(&g, MK_OUTPUT, "y", OMMA_F32, MK_DIMS(4));
     mk bytes = mk_model(&g, 17);
@@ -376,7 +400,8 @@ static void large(void (*node)(mk *g, int i), const char *what) {
     const omma_tensor t = {OMMA_F32, 2, {2, 2}, (float[]){1, 2, 3, 4}};
     if (omma_session_run(s, &t, 1, &err)) fail_msg("%s: %s", what, err.message);
     double t3 = seconds();
-    print_message("100,000 nodes %s: open %.2f s, session %.2f s, plan and run %.2f s\n", what, t1 - t0, t2 - t1, t3 - t2);
+    print_message("100,000 nodes %s: open %.2f s, session %.2f s, plan and run %.2f s\n", what,
+                  t1 - t0, t2 - t1, t3 - t2);
     assert_true(t3 - t0 < 20);
     omma_session_free(s);
     omma_model_free(model);
@@ -397,7 +422,8 @@ static void swaps(mk *g, int i) { /* each of its own storage */
 
 static void weights(mk *g, int i) { /* each with a weight of its own, unaligned and not */
     char w[16], in[48], b[16];
-    snprintf(w, sizeof w, "w%d", i), snprintf(in, sizeof in, "v%d,w%d", i, i), snprintf(b, sizeof b, "v%d", i + 1);
+    snprintf(w, sizeof w, "w%d", i), snprintf(in, sizeof in, "v%d,w%d", i, i),
+        snprintf(b, sizeof b, "v%d", i + 1);
     mk_floats(g, w, (float[]){1}, MK_DIMS(1));
     mk_op(g, "Add", in, b, NULL);
 }
@@ -408,7 +434,8 @@ static void products(mk *g, int i) { /* packed weights, activations to fuse */
         chain(g, i);
         return;
     }
-    snprintf(w, sizeof w, "w%d", i), snprintf(in, sizeof in, "v%d,w%d", i, i), snprintf(b, sizeof b, "v%d", i + 1);
+    snprintf(w, sizeof w, "w%d", i), snprintf(in, sizeof in, "v%d,w%d", i, i),
+        snprintf(b, sizeof b, "v%d", i + 1);
     mk_floats(g, w, (float[]){1, 0, 0, 1}, MK_DIMS(2, 2));
     mk_op(g, "MatMul", in, b, NULL);
 }
@@ -464,13 +491,22 @@ static void many_names(void **state) {
     assert_true(seconds() - t0 < 10);
     omma_model_free(model);
     /* the same against a budget it does not fit in */
-    assert_int_equal(mk_open(&model, &m, &(omma_options){.max_memory = 1 << 20}, &err), OMMA_E_NOMEM);
+    assert_int_equal(mk_open(&model, &m, &(omma_options){.max_memory = 1 << 20}, &err),
+                     OMMA_E_NOMEM);
     mk_free(&m);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(raw_layouts), cmocka_unit_test(typed_layouts), cmocka_unit_test(narrow_layouts),
-        cmocka_unit_test(scalars_and_empty), cmocka_unit_test(extras), cmocka_unit_test(missing), cmocka_unit_test(dead), cmocka_unit_test(inspect_by_value), cmocka_unit_test(inspect_overflow), cmocka_unit_test(many_nodes), cmocka_unit_test(many_names)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(raw_layouts),
+                                       cmocka_unit_test(typed_layouts),
+                                       cmocka_unit_test(narrow_layouts),
+                                       cmocka_unit_test(scalars_and_empty),
+                                       cmocka_unit_test(extras),
+                                       cmocka_unit_test(missing),
+                                       cmocka_unit_test(dead),
+                                       cmocka_unit_test(inspect_by_value),
+                                       cmocka_unit_test(inspect_overflow),
+                                       cmocka_unit_test(many_nodes),
+                                       cmocka_unit_test(many_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -305,7 +305,7 @@ static int work(optest *t, const model *m, const omma_op *op) {
         if (i >= t->n_in || !n->in[i]) return 0; /* the verifier's to refuse */
     for (int i = 0; i < m->n_out; i++)
         if (rnd(6)) omma_node_set_output(n, i, omma_graph_value(t->g, "out"));
-    omma_build b = {.arena = &t->arena, .err = &t->err, .kern = omma_kernels_best()};
+    omma_build b = {.arena = &t->arena, .err = &t->err, .kern = omma_kernels_best(), .threads = 3};
     if (op->infer(&b, n) || (op->prepare && op->prepare(&b, n))) return 0;
     if (n->scratch > 1 << 24 || (op->flops && op->flops(n) > 1e7)) return 0;
     int64_t largest[4][OMMA_MAX_RANK];
@@ -331,7 +331,6 @@ static int rounds = 1500;
 
 static void hostile(void **state) {
     (void)state;
-    setenv("OMMA_THREADS", "3", 1);
     for (size_t c = 0; c < sizeof models / sizeof *models; c++) {
         const omma_op *op = omma_op_find(models[c].op);
         int seen[3] = {0};

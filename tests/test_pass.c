@@ -30,7 +30,8 @@ typedef struct played {
 } played;
 
 static bool inside(const played *x, const void *mem) {
-    return (const char *)mem >= (const char *)x->p->memory && (const char *)mem < (const char *)x->p->memory + x->p->bytes;
+    return (const char *)mem >= (const char *)x->p->memory &&
+           (const char *)mem < (const char *)x->p->memory + x->p->bytes;
 }
 
 static void mark(const played *x, const void *mem, size_t bytes, int tag) {
@@ -44,7 +45,8 @@ static void look(const played *x, const omma_value *v, const char *who) {
     if (!inside(x, v->mem)) return;
     size_t at = (size_t)((const char *)v->mem - (const char *)x->p->memory);
     for (size_t i = 0; i < omma_value_bytes(v); i += 64)
-        if (x->owner[(at + i) / 64] != x->tag[v->index]) fail_msg("%s reads '%s', which was overwritten", who, v->name);
+        if (x->owner[(at + i) / 64] != x->tag[v->index])
+            fail_msg("%s reads '%s', which was overwritten", who, v->name);
 }
 
 static bool overlap(const void *a, size_t na, const void *b, size_t nb) {
@@ -63,7 +65,8 @@ static void play_node(const played *x, const omma_node *n) {
         if (!v || (k < 32 && n->packed_in >> k & 1)) continue;
         if (!v->mem && !bound(x->p, v)) fail_msg("'%s' lies nowhere", v->name);
         look(x, v, n->name);
-        if (inside(x, v->mem)) assert_false(overlap(v->mem, omma_value_bytes(v), n->work, n->scratch));
+        if (inside(x, v->mem))
+            assert_false(overlap(v->mem, omma_value_bytes(v), n->work, n->scratch));
     }
     if (n->scratch) mark(x, n->work, n->scratch, -2 - n->index);
     for (int k = 0; k < n->n_out; k++) {
@@ -76,14 +79,19 @@ static void play_node(const played *x, const omma_node *n) {
         }
         for (int i = 0; i < n->n_in; i++) {
             const omma_value *v = n->in[i];
-            if (!v || !v->mem || !overlap(v->mem, omma_value_bytes(v), y->mem, omma_value_bytes(y))) continue;
-            bool view = n->op->flags & OMMA_OP_VIEW && i == 0, works = n->op->flags & OMMA_OP_ELEMENTWISE;
-            if (k || v->mem != y->mem || omma_value_bytes(v) != omma_value_bytes(y) || !(view || (works && v->dtype == y->dtype)))
+            if (!v || !v->mem || !overlap(v->mem, omma_value_bytes(v), y->mem, omma_value_bytes(y)))
+                continue;
+            bool view = n->op->flags & OMMA_OP_VIEW && i == 0,
+                 works = n->op->flags & OMMA_OP_ELEMENTWISE;
+            if (k || v->mem != y->mem || omma_value_bytes(v) != omma_value_bytes(y) ||
+                !(view || (works && v->dtype == y->dtype)))
                 fail_msg("%s writes '%s' on '%s'", n->name, y->name, v->name);
             if (view) x->tag[y->index] = x->tag[v->index];
         }
         for (int i = 0; i < k; i++)
-            if (n->out[i]) assert_false(overlap(n->out[i]->mem, omma_value_bytes(n->out[i]), y->mem, omma_value_bytes(y)));
+            if (n->out[i])
+                assert_false(overlap(n->out[i]->mem, omma_value_bytes(n->out[i]), y->mem,
+                                     omma_value_bytes(y)));
         assert_false(overlap(y->mem, omma_value_bytes(y), n->work, n->scratch));
         mark(x, y->mem, omma_value_bytes(y), x->tag[y->index]);
     }
@@ -91,11 +99,13 @@ static void play_node(const played *x, const omma_node *n) {
 
 static void play(const omma_plan *p) {
     const omma_graph *g = p->graph;
-    played x = {p, test_calloc(p->bytes / 64 + 1, sizeof *x.owner), test_calloc((size_t)g->n_values, sizeof *x.tag)};
+    played x = {p, test_calloc(p->bytes / 64 + 1, sizeof *x.owner),
+                test_calloc((size_t)g->n_values, sizeof *x.tag)};
     for (size_t i = 0; i <= p->bytes / 64; i++) x.owner[i] = -1;
     for (int i = 0; i < g->n_inputs; i++) {
         x.tag[g->inputs[i]->index] = g->inputs[i]->index;
-        if (inside(&x, g->inputs[i]->mem)) mark(&x, g->inputs[i]->mem, omma_value_bytes(g->inputs[i]), g->inputs[i]->index);
+        if (inside(&x, g->inputs[i]->mem))
+            mark(&x, g->inputs[i]->mem, omma_value_bytes(g->inputs[i]), g->inputs[i]->index);
     }
     for (int i = 0; i < g->n_nodes; i++) play_node(&x, g->nodes[i]);
     for (int i = 0; i < g->n_values; i++)
@@ -107,7 +117,8 @@ static void play(const omma_plan *p) {
     test_free(x.tag);
 }
 
-static void check_layout(const omma_graph *model, const omma_tensor *in, const char *const *keep, int n) {
+static void check_layout(const omma_graph *model, const omma_tensor *in, const char *const *keep,
+                         int n) {
     omma_arena arena;
     omma_arena_init(&arena, NULL);
     omma_graph *base;
@@ -132,10 +143,14 @@ static void layouts(void **state) {
     omma_error err;
     mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(4, -1));
     mk_ints(&g, "flat", (int64_t[]){-1}, 1);
-    mk_op(&g, "Neg", "x", "n", NULL), mk_attr_int(&a, "to", OMMA_I32), mk_op(&g, "Cast", "n", "i", &a);
-    mk_op(&g, "Reshape", "i,flat", "v1", NULL), mk_op(&g, "Identity", "v1", "v2", NULL), mk_op(&g, "Neg", "v2", "j", NULL);
-    mk_op(&g, "Add", "j,j", "jj", NULL), mk_op(&g, "Add", "jj,v1", "k", NULL), mk_op(&g, "Identity", "k", "v3", NULL);
-    mk_op(&g, "Neg", "k", "l", NULL), mk_op(&g, "Mul", "l,v3", "o", NULL), mk_attr_int(&a, "to", OMMA_F32), mk_op(&g, "Cast", "o", "y", &a);
+    mk_op(&g, "Neg", "x", "n", NULL), mk_attr_int(&a, "to", OMMA_I32),
+        mk_op(&g, "Cast", "n", "i", &a);
+    mk_op(&g, "Reshape", "i,flat", "v1", NULL), mk_op(&g, "Identity", "v1", "v2", NULL),
+        mk_op(&g, "Neg", "v2", "j", NULL);
+    mk_op(&g, "Add", "j,j", "jj", NULL), mk_op(&g, "Add", "jj,v1", "k", NULL),
+        mk_op(&g, "Identity", "k", "v3", NULL);
+    mk_op(&g, "Neg", "k", "l", NULL), mk_op(&g, "Mul", "l,v3", "o", NULL),
+        mk_attr_int(&a, "to", OMMA_F32), mk_op(&g, "Cast", "o", "y", &a);
     mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
     mk bytes = mk_model(&g, 17);
     if (mk_open(&m, &bytes, NULL, &err)) fail_msg("%s", err.message);
@@ -144,7 +159,8 @@ static void layouts(void **state) {
     const omma_tensor in = {OMMA_F32, 2, {4, 6}, x};
     for (int i = 0; i < 24; i++) x[i] = (float)i;
     check_layout(m->graph, &in, NULL, 0);
-    for (int i = 0; i < m->graph->n_values; i++) check_layout(m->graph, &in, (const char *[]){m->graph->values[i]->name}, 1);
+    for (int i = 0; i < m->graph->n_values; i++)
+        check_layout(m->graph, &in, (const char *[]){m->graph->values[i]->name}, 1);
     omma_model_free(m);
 }
 
@@ -153,24 +169,29 @@ static void layouts(void **state) {
 static void compare_outputs(const omma_session *s, const naive *x, long number_) {
     for (int i = 0; i < x->g->n_outputs; i++) {
         omma_tensor want = omma_value_tensor(x->g->outputs[i]);
-        naive_compare(omma_session_output(s, i), &want, 1e-5, text("graph %ld: output '%s'", number_, x->g->outputs[i]->name));
+        naive_compare(omma_session_output(s, i), &want, 1e-5,
+                      text("graph %ld: output '%s'", number_, x->g->outputs[i]->name));
     }
 }
 
-static void one_size(omma_session *s, omma_session *watching, const omma_model *m, const omma_tensor *in, long number_) {
+static void one_size(omma_session *s, omma_session *watching, const omma_model *m,
+                     const omma_tensor *in, long number_) {
     omma_error err;
     naive x;
     naive_run(&x, m->graph, in);
-    if (omma_session_run(s, in, 1, &err) || omma_session_run(watching, in, 1, &err)) fail_msg("graph %ld: %s", number_, err.message);
+    if (omma_session_run(s, in, 1, &err) || omma_session_run(watching, in, 1, &err))
+        fail_msg("graph %ld: %s", number_, err.message);
     compare_outputs(s, &x, number_);
     for (int i = 0; i < x.g->n_outputs; i++) {
         const omma_tensor *a = omma_session_output(s, i), *b = omma_session_output(watching, i);
-        if (memcmp(a->data, b->data, omma_value_bytes(x.g->outputs[i]))) fail_msg("graph %ld: watching changes output %d", number_, i);
+        if (memcmp(a->data, b->data, omma_value_bytes(x.g->outputs[i])))
+            fail_msg("graph %ld: watching changes output %d", number_, i);
     }
     for (int i = 0; i < m->graph->n_values; i++) {
         const char *name = m->graph->values[i]->name;
         omma_tensor want = omma_value_tensor(omma_graph_find(x.g, name));
-        naive_compare(omma_session_watched(watching, name), &want, 1e-5, text("graph %ld: watched '%s'", number_, name));
+        naive_compare(omma_session_watched(watching, name), &want, 1e-5,
+                      text("graph %ld: watched '%s'", number_, name));
     }
     const char *keep[8];
     int n = 0;
@@ -195,9 +216,11 @@ static void random_graphs(void **state) {
         mk_free(&bytes);
         for (size_t k = 0; k < sizeof pixels / sizeof *pixels; k++) pixels[k] = real();
         omma_options opt = {.threads = 1 + rnd(3)};
-        if (omma_session_new(&s, m, &opt, &err) || omma_session_new(&watching, m, &opt, &err)) fail_msg("graph %ld: %s", i, err.message);
+        if (omma_session_new(&s, m, &opt, &err) || omma_session_new(&watching, m, &opt, &err))
+            fail_msg("graph %ld: %s", i, err.message);
         for (int k = 0; k < m->graph->n_values; k++)
-            assert_int_equal(omma_session_watch(watching, m->graph->values[k]->name, &err), OMMA_OK);
+            assert_int_equal(omma_session_watch(watching, m->graph->values[k]->name, &err),
+                             OMMA_OK);
         omma_tensor in = {OMMA_F32, 4, {1, 4, r.h, r.w}, pixels};
         one_size(s, watching, m, &in, i);
         if (r.open) {
@@ -231,7 +254,8 @@ static void base_open(base *b, mk *g, const char *keep) {
     if (mk_open(&b->m, &bytes, NULL, &err)) fail_msg("%s", err.message);
     mk_free(&bytes);
     omma_arena_init(&b->arena, NULL);
-    if (omma_base_graph(&b->g, b->m->graph, &keep, keep != NULL, &b->arena, &err)) fail_msg("%s", err.message);
+    if (omma_base_graph(&b->g, b->m->graph, &keep, keep != NULL, &b->arena, &err))
+        fail_msg("%s", err.message);
     if (omma_graph_verify(b->g, &err)) fail_msg("%s", err.message);
 }
 
@@ -244,7 +268,9 @@ static void conv_bn_relu(mk *g) {
     static const float ones[64] = {1, 1, 1, 1, 1, 1, 1, 1};
     mk_port(g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 2, -1, -1));
     mk_floats(g, "w", ones, MK_DIMS(2, 2, 1, 1)), mk_floats(g, "one", ones, MK_DIMS(2));
-    mk_op(g, "Conv", "x,w", "c", NULL), mk_op(g, "BatchNormalization", "c,one,one,one,one", "b", NULL), mk_op(g, "Relu", "b", "y", NULL);
+    mk_op(g, "Conv", "x,w", "c", NULL),
+        mk_op(g, "BatchNormalization", "c,one,one,one,one", "b", NULL),
+        mk_op(g, "Relu", "b", "y", NULL);
     mk_port(g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
 }
 
@@ -258,13 +284,16 @@ static void fusions(void **state) {
     conv_bn_relu(&g), base_open(&b, &g, "b"); /* a watched value's nodes stay beside */
     assert_int_equal(b.g->n_nodes, 2);
     base_free(&b);
-    conv_bn_relu(&g), mk_port(&g, MK_OUTPUT, "c", OMMA_F32, -1, NULL), base_open(&b, &g, NULL); /* wanted: nothing fuses over it */
+    conv_bn_relu(&g), mk_port(&g, MK_OUTPUT, "c", OMMA_F32, -1, NULL),
+        base_open(&b, &g, NULL); /* wanted: nothing fuses over it */
     assert_int_equal(b.g->n_nodes, 3);
     base_free(&b);
-    conv_bn_relu(&g), mk_op(&g, "Neg", "b", "n", NULL), mk_port(&g, MK_OUTPUT, "n", OMMA_F32, -1, NULL), base_open(&b, &g, NULL);
+    conv_bn_relu(&g), mk_op(&g, "Neg", "b", "n", NULL),
+        mk_port(&g, MK_OUTPUT, "n", OMMA_F32, -1, NULL), base_open(&b, &g, NULL);
     assert_int_equal(b.g->n_nodes, 3); /* the norm goes into the weights, Relu and Neg stay */
     base_free(&b);
-    conv_bn_relu(&g), mk_op(&g, "Neg", "b", "n", NULL), base_open(&b, &g, NULL); /* what nobody needs does not count */
+    conv_bn_relu(&g), mk_op(&g, "Neg", "b", "n", NULL),
+        base_open(&b, &g, NULL); /* what nobody needs does not count */
     assert_int_equal(b.g->n_nodes, 1);
     base_free(&b);
 }
@@ -276,7 +305,8 @@ static int hard_swish_nodes(int x_rank, bool conv_first, int rank, float *y) {
     mk_port(&g, MK_INPUT, "in", OMMA_F32, x_rank, (const int64_t[]){1, 1, 1, 1});
     mk_floats(&g, "w", (float[]){1}, MK_DIMS(1, 1, 1, 1));
     mk_op(&g, conv_first ? "Conv" : "Neg", conv_first ? "in,w" : "in", "x", NULL);
-    mk_floats(&g, "three", (float[]){3}, rank, (const int64_t[]){1, 1, 1, 1, 1}), mk_floats(&g, "six", (float[]){6}, rank, (const int64_t[]){1, 1, 1, 1, 1});
+    mk_floats(&g, "three", (float[]){3}, rank, (const int64_t[]){1, 1, 1, 1, 1}),
+        mk_floats(&g, "six", (float[]){6}, rank, (const int64_t[]){1, 1, 1, 1, 1});
     mk_floats(&g, "lo", (float[]){0}, MK_SCALAR), mk_floats(&g, "hi", (float[]){6}, MK_SCALAR);
     mk_op(&g, "Add", "x,three", "a", NULL), mk_op(&g, "Clip", "a,lo,hi", "c", NULL);
     mk_op(&g, "Mul", "x,c", "m", NULL), mk_op(&g, "Div", "m,six", "y", NULL);
@@ -286,7 +316,8 @@ static int hard_swish_nodes(int x_rank, bool conv_first, int rank, float *y) {
     omma_error err;
     float v = conv_first ? 1.5f : -1.5f;
     const omma_tensor t = {OMMA_F32, x_rank, {1, 1, 1, 1}, &v};
-    if (omma_session_new(&s, b.m, NULL, &err) || omma_session_run(s, &t, 1, &err)) fail_msg("%s", err.message);
+    if (omma_session_new(&s, b.m, NULL, &err) || omma_session_run(s, &t, 1, &err))
+        fail_msg("%s", err.message);
     assert_int_equal(omma_session_output(s, 0)->rank, rank > x_rank ? rank : x_rank);
     *y = *(const float *)omma_session_output(s, 0)->data;
     omma_session_free(s);
@@ -321,14 +352,16 @@ static void large_constants(void **state) {
     omma_session *s;
     omma_error err;
     mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1));
-    mk_ints(&g, "shape", (int64_t[]){30000, 30000}, 2), mk_ints(&g, "no", (int64_t[]){0}, 1), mk_ints(&g, "one", (int64_t[]){1}, 1);
+    mk_ints(&g, "shape", (int64_t[]){30000, 30000}, 2), mk_ints(&g, "no", (int64_t[]){0}, 1),
+        mk_ints(&g, "one", (int64_t[]){1}, 1);
     mk_op(&g, "ConstantOfShape", "shape", "huge", NULL), mk_op(&g, "Neg", "huge", "more", NULL);
     mk_op(&g, "Slice", "more,no,one", "row", NULL), mk_op(&g, "Add", "row,x", "y", NULL);
     mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
     mk bytes = mk_model(&g, 17);
     if (mk_open(&m, &bytes, NULL, &err)) fail_msg("%s", err.message);
     mk_free(&bytes);
-    if (omma_session_new(&s, m, &(omma_options){.max_memory = 64 << 20}, &err)) fail_msg("%s", err.message);
+    if (omma_session_new(&s, m, &(omma_options){.max_memory = 64 << 20}, &err))
+        fail_msg("%s", err.message);
     const omma_tensor t = {OMMA_F32, 1, {1}, (float[]){1}};
     assert_int_equal(omma_session_run(s, &t, 1, &err), OMMA_E_NOMEM);
     omma_session_free(s);
@@ -351,10 +384,12 @@ static void sound(damaged *d) {
     d->x = omma_graph_value(g, "x"), d->x->is_input = true;
     d->c = omma_graph_constant(g, "c", OMMA_F32, 1, (int64_t[]){1}, "abcd");
     d->y = omma_graph_value(g, "y"), d->z = omma_graph_value(g, "z"), d->z->is_output = true;
-    d->add = omma_graph_node(g, omma_op_find("Add"), "add", 2, 1), d->relu = omma_graph_node(g, omma_op_find("Relu"), "relu", 1, 1);
+    d->add = omma_graph_node(g, omma_op_find("Add"), "add", 2, 1),
+    d->relu = omma_graph_node(g, omma_op_find("Relu"), "relu", 1, 1);
     d->add->in[0] = d->x, d->add->in[1] = d->c, d->relu->in[0] = d->y;
     omma_node_set_output(d->add, 0, d->y), omma_node_set_output(d->relu, 0, d->z);
-    g->inputs = omma_arena_array(&d->arena, 1, sizeof *g->inputs), g->outputs = omma_arena_array(&d->arena, 1, sizeof *g->outputs);
+    g->inputs = omma_arena_array(&d->arena, 1, sizeof *g->inputs),
+    g->outputs = omma_arena_array(&d->arena, 1, sizeof *g->outputs);
     g->inputs[0] = d->x, g->outputs[0] = d->z, g->n_inputs = g->n_outputs = 1;
 }
 
@@ -371,7 +406,9 @@ static void b_same_name(damaged *d) { d->z->name = "x"; }
 static void b_rank(damaged *d) { d->y->rank = OMMA_MAX_RANK + 1; }
 static void b_constant_shape(damaged *d) { d->c->dims[0] = -1; }
 static void b_constant_type(damaged *d) { d->c->dtype = OMMA_NONE; }
-static void b_constant_made(damaged *d) { d->y->data = "abcd", d->y->rank = 0, d->y->dtype = OMMA_F32; }
+static void b_constant_made(damaged *d) {
+    d->y->data = "abcd", d->y->rank = 0, d->y->dtype = OMMA_F32;
+}
 static void b_input_made(damaged *d) { d->y->is_input = true; }
 static void b_few(damaged *d) { d->add->n_in = 1; }
 static void b_many(damaged *d) { d->relu->in = d->add->in, d->relu->n_in = 2; }
@@ -385,10 +422,14 @@ static void b_order(damaged *d) {
 }
 static void b_gone(damaged *d) { d->g->nodes[0] = d->relu, d->relu->index = 0, d->g->n_nodes = 1; }
 static void b_two_writers(damaged *d) { d->add->out[0] = d->z; }
-static void b_output(damaged *d) { d->g->outputs[0] = omma_graph_value(d->g, "new"), d->g->outputs[0]->is_output = true; }
+static void b_output(damaged *d) {
+    d->g->outputs[0] = omma_graph_value(d->g, "new"), d->g->outputs[0]->is_output = true;
+}
 static void b_foreign_in(damaged *d) { d->relu->in[0] = stranger(d); }
 static void b_foreign_out(damaged *d) { d->add->out[0] = stranger(d); }
-static void b_foreign_output(damaged *d) { d->g->outputs[0] = stranger(d), d->g->outputs[0]->is_output = true; }
+static void b_foreign_output(damaged *d) {
+    d->g->outputs[0] = stranger(d), d->g->outputs[0]->is_output = true;
+}
 static void b_foreign_input(damaged *d) { d->g->inputs[0] = stranger(d); }
 static void b_output_mark(damaged *d) { d->z->is_output = false; }
 
@@ -436,7 +477,9 @@ static void verifier(void **state) {
 
 int main(int argc, char **argv) {
     if (argc > 1) graphs = strtol(argv[1], NULL, 10);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs), cmocka_unit_test(layouts), cmocka_unit_test(fusions), cmocka_unit_test(fused_ranks),
-                                       cmocka_unit_test(large_constants), cmocka_unit_test(verifier)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_graphs),   cmocka_unit_test(layouts),
+        cmocka_unit_test(fusions),         cmocka_unit_test(fused_ranks),
+        cmocka_unit_test(large_constants), cmocka_unit_test(verifier)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@
 static _Atomic long heap_calls;
 static _Atomic size_t heap_largest;
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define COUNTS_HEAP 1
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
     *__libc_memalign(size_t, size_t);
@@ -26,7 +26,8 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 static void count(size_t n) {
     atomic_fetch_add(&heap_calls, 1);
     size_t most = atomic_load(&heap_largest);
-    while (n > most && !atomic_compare_exchange_weak(&heap_largest, &most, n)) {}
+    while (n > most && !atomic_compare_exchange_weak(&heap_largest, &most, n)) {
+    }
 }
 
 void *malloc(size_t n) { return count(n), __libc_malloc(n); }
@@ -44,7 +45,8 @@ static float noise(uint32_t *seed) {
     return (float)(*seed >> 8) / (float)(1 << 23) - 1;
 }
 
-static void random_weight(mk *g, const char *name, float scale, float shift, int rank, const int64_t *dims) {
+static void random_weight(mk *g, const char *name, float scale, float shift, int rank,
+                          const int64_t *dims) {
     static uint32_t seed = 3;
     float v[1024];
     int64_t n = 1;
@@ -55,15 +57,19 @@ static void random_weight(mk *g, const char *name, float scale, float shift, int
 }
 
 static void weights(mk *g) {
-    random_weight(g, "w1", 0.3f, 0, MK_DIMS(8, 3, 3, 3)), random_weight(g, "w2", 0.5f, 0, MK_DIMS(8, 1, 3, 3));
-    random_weight(g, "w3", 0.5f, 0, MK_DIMS(8, 8, 1, 1)), random_weight(g, "b3", 0.5f, 0, MK_DIMS(8));
+    random_weight(g, "w1", 0.3f, 0, MK_DIMS(8, 3, 3, 3)),
+        random_weight(g, "w2", 0.5f, 0, MK_DIMS(8, 1, 3, 3));
+    random_weight(g, "w3", 0.5f, 0, MK_DIMS(8, 8, 1, 1)),
+        random_weight(g, "b3", 0.5f, 0, MK_DIMS(8));
     random_weight(g, "scale", 0.5f, 1, MK_DIMS(8)), random_weight(g, "shift", 0.5f, 0, MK_DIMS(8));
     random_weight(g, "mean", 0.5f, 0, MK_DIMS(8)), random_weight(g, "var", 0.5f, 1, MK_DIMS(8));
-    random_weight(g, "k", 0.5f, 1, MK_DIMS(8, 1, 1)), random_weight(g, "wm", 0.5f, 0, MK_DIMS(8, 8));
+    random_weight(g, "k", 0.5f, 1, MK_DIMS(8, 1, 1)),
+        random_weight(g, "wm", 0.5f, 0, MK_DIMS(8, 8));
     mk_floats(g, "zero", (float[]){0}, MK_SCALAR), mk_floats(g, "three", (float[]){3}, MK_SCALAR);
     mk_floats(g, "six", (float[]){6}, MK_SCALAR), mk_floats(g, "half", (float[]){0.5f}, MK_SCALAR);
     mk_floats(g, "nhalf", (float[]){-0.5f}, MK_SCALAR);
-    mk_ints(g, "rows", (int64_t[]){1, 8, -1}, 3), mk_ints(g, "axes", (int64_t[]){0}, 1), mk_ints(g, "two", (int64_t[]){2}, 1);
+    mk_ints(g, "rows", (int64_t[]){1, 8, -1}, 3), mk_ints(g, "axes", (int64_t[]){0}, 1),
+        mk_ints(g, "two", (int64_t[]){2}, 1);
 }
 
 static mk attr_ints(const char *name, const int64_t *v, int n) {
@@ -83,20 +89,28 @@ static mk made(void) {
     mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 3, -1, -2));
     weights(&g);
     a = attr_ints("pads", (int64_t[]){1, 1, 1, 1}, 4), mk_op(&g, "Conv", "x,w1", "c1", &a);
-    mk_op(&g, "BatchNormalization", "c1,scale,shift,mean,var", "b1", NULL), mk_op(&g, "Relu", "b1", "r1", NULL);
-    a = attr_ints("pads", (int64_t[]){1, 1, 1, 1}, 4), mk_attr_int(&a, "group", 8), mk_op(&g, "Conv", "r1,w2", "c2", &a);
-    mk_op(&g, "Add", "c2,three", "h1", NULL), mk_op(&g, "Clip", "h1,zero,six", "h2", NULL); /* HardSwish */
+    mk_op(&g, "BatchNormalization", "c1,scale,shift,mean,var", "b1", NULL),
+        mk_op(&g, "Relu", "b1", "r1", NULL);
+    a = attr_ints("pads", (int64_t[]){1, 1, 1, 1}, 4), mk_attr_int(&a, "group", 8),
+    mk_op(&g, "Conv", "r1,w2", "c2", &a);
+    mk_op(&g, "Add", "c2,three", "h1", NULL),
+        mk_op(&g, "Clip", "h1,zero,six", "h2", NULL); /* HardSwish */
     mk_op(&g, "Mul", "c2,h2", "h3", NULL), mk_op(&g, "Div", "h3,six", "h4", NULL);
-    mk_op(&g, "Conv", "h4,w3,b3", "c3", NULL), mk_op(&g, "Sigmoid", "c3", "s1", NULL), mk_op(&g, "Mul", "c3,s1", "s2", NULL);
-    mk_op(&g, "Add", "s2,r1", "a1", NULL), mk_op(&g, "Relu", "a1", "a2", NULL), mk_op(&g, "Sigmoid", "a2", "a3", NULL);
+    mk_op(&g, "Conv", "h4,w3,b3", "c3", NULL), mk_op(&g, "Sigmoid", "c3", "s1", NULL),
+        mk_op(&g, "Mul", "c3,s1", "s2", NULL);
+    mk_op(&g, "Add", "s2,r1", "a1", NULL), mk_op(&g, "Relu", "a1", "a2", NULL),
+        mk_op(&g, "Sigmoid", "a2", "a3", NULL);
     mk_op(&g, "Mul", "a3,k", "a4", NULL), mk_op(&g, "Tanh", "a4", "a5", NULL);
     mk_op(&g, "Reshape", "a5,rows", "t1", NULL);
     a = attr_ints("perm", (int64_t[]){0, 2, 1}, 3), mk_op(&g, "Transpose", "t1", "t2", &a);
-    mk_op(&g, "Identity", "t2", "t3", NULL), mk_op(&g, "Unsqueeze", "t3,axes", "t4", NULL), mk_op(&g, "Squeeze", "t4,axes", "t5", NULL);
+    mk_op(&g, "Identity", "t2", "t3", NULL), mk_op(&g, "Unsqueeze", "t3,axes", "t4", NULL),
+        mk_op(&g, "Squeeze", "t4,axes", "t5", NULL);
     mk_op(&g, "MatMul", "t5,wm", "m1", NULL), mk_op(&g, "Clip", "m1,nhalf,half", "m2", NULL);
     a = attr_int("axis", -1), mk_op(&g, "Softmax", "m2", "p", &a);
-    mk_op(&g, "Shape", "x", "sh1", NULL), a = attr_int("axis", 0), mk_op(&g, "Gather", "sh1,two", "sh2", &a);
-    a = attr_int("to", OMMA_F32), mk_op(&g, "Cast", "sh2", "sh3", &a), mk_op(&g, "Add", "p,sh3", "q", NULL);
+    mk_op(&g, "Shape", "x", "sh1", NULL), a = attr_int("axis", 0),
+                                          mk_op(&g, "Gather", "sh1,two", "sh2", &a);
+    a = attr_int("to", OMMA_F32), mk_op(&g, "Cast", "sh2", "sh3", &a),
+    mk_op(&g, "Add", "p,sh3", "q", NULL);
     mk_port(&g, MK_OUTPUT, "q", OMMA_F32, MK_DIMS(1, -1, 8));
     mk_port(&g, MK_OUTPUT, "a5", OMMA_F32, MK_DIMS(1, 8, -1, -2));
     mk_port(&g, MK_OUTPUT, "t1", OMMA_F32, MK_DIMS(1, 8, -1));
@@ -115,7 +129,8 @@ static omma_model *open_bytes(mk m) {
 static omma_session *new_session(const omma_model *m, int threads) {
     omma_session *s;
     omma_error err;
-    if (omma_session_new(&s, m, &(omma_options){.threads = threads}, &err)) fail_msg("%s", err.message);
+    if (omma_session_new(&s, m, &(omma_options){.threads = threads}, &err))
+        fail_msg("%s", err.message);
     return s;
 }
 
@@ -139,7 +154,9 @@ typedef struct outputs {
     omma_tensor t[8];
 } outputs;
 
-static size_t bytes_of(const omma_tensor *t) { return (size_t)omma_tensor_count(t) * omma_dtype_size(t->dtype); }
+static size_t bytes_of(const omma_tensor *t) {
+    return (size_t)omma_tensor_count(t) * omma_dtype_size(t->dtype);
+}
 
 static outputs save(const omma_session *s) {
     outputs o = {0};
@@ -156,8 +173,8 @@ static outputs save(const omma_session *s) {
 static void same(const omma_session *s, const outputs *o, const char *what) {
     for (int i = 0; i < o->n; i++) {
         const omma_tensor *t = omma_session_output(s, i), *u = &o->t[i];
-        if (!t || t->dtype != u->dtype || t->rank != u->rank || memcmp(t->dims, u->dims, (size_t)u->rank * 8) ||
-            memcmp(t->data, u->data, bytes_of(u)))
+        if (!t || t->dtype != u->dtype || t->rank != u->rank ||
+            memcmp(t->dims, u->dims, (size_t)u->rank * 8) || memcmp(t->data, u->data, bytes_of(u)))
             fail_msg("%s: output %d is another", what, i);
     }
 }
@@ -216,14 +233,16 @@ static void many_sizes(void **state) {
     random_weight(&g, "w", 1, 0, MK_DIMS(8, 8));
     for (int i = 0; i < 20; i++) {
         char in[16], out[16];
-        snprintf(in, sizeof in, i ? "v%d,w" : "x,w", i), snprintf(out, sizeof out, i == 19 ? "y" : "v%d", i + 1);
+        snprintf(in, sizeof in, i ? "v%d,w" : "x,w", i),
+            snprintf(out, sizeof out, i == 19 ? "y" : "v%d", i + 1);
         mk_op(&g, "MatMul", in, out, NULL);
     }
     mk_port(&g, MK_OUTPUT, "y", OMMA_F32, MK_DIMS(-1, 8));
     omma_model *m = open_bytes(mk_model(&g, 17));
     omma_session *s;
     omma_error err;
-    assert_int_equal(omma_session_new(&s, m, &(omma_options){.max_memory = 3 << 20}, &err), OMMA_OK);
+    assert_int_equal(omma_session_new(&s, m, &(omma_options){.max_memory = 3 << 20}, &err),
+                     OMMA_OK);
     float *x = test_calloc(8 * 3000, sizeof *x);
     for (int i = 1; i < 3000; i++) {
         const omma_tensor in = {OMMA_F32, 2, {i, 8}, x};
@@ -334,9 +353,11 @@ static void watch_detector(void **state) {
     static float planes[3 * 320 * 320];
     uint32_t seed = 5;
     omma_error err;
-    for (int i = 0; i < 3 * 320 * 320; i++) planes[i] = 0.5f + 0.3f * sinf((float)(i % 320) * 0.1f) + 0.1f * noise(&seed);
+    for (int i = 0; i < 3 * 320 * 320; i++)
+        planes[i] = 0.5f + 0.3f * sinf((float)(i % 320) * 0.1f) + 0.1f * noise(&seed);
     int64_t size[2] = {640, 480};
-    const omma_tensor in[2] = {{OMMA_F32, 4, {1, 3, 320, 320}, planes}, {OMMA_I64, 2, {1, 2}, size}};
+    const omma_tensor in[2] = {{OMMA_F32, 4, {1, 3, 320, 320}, planes},
+                               {OMMA_I64, 2, {1, 2}, size}};
     omma_session *s = new_session(m, 2);
     run(s, in, 2);
     outputs o = save(s);
@@ -367,10 +388,12 @@ static void watch_detector(void **state) {
 static void odd_outputs(void **state) {
     (void)state;
     mk g = {0};
-    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(2, -1)), mk_port(&g, MK_INPUT, "z", OMMA_F32, MK_DIMS(-1));
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(2, -1)),
+        mk_port(&g, MK_INPUT, "z", OMMA_F32, MK_DIMS(-1));
     mk_floats(&g, "c", (float[]){5, 6}, MK_DIMS(2)), mk_ints(&g, "flat", (int64_t[]){-1}, 1);
     mk_op(&g, "Reshape", "x,flat", "view", NULL), mk_op(&g, "Identity", "view", "view2", NULL);
-    mk_op(&g, "Relu", "view", "relu", NULL), mk_op(&g, "Identity", "c", "cc", NULL), mk_op(&g, "Neg", "c", "nc", NULL);
+    mk_op(&g, "Relu", "view", "relu", NULL), mk_op(&g, "Identity", "c", "cc", NULL),
+        mk_op(&g, "Neg", "c", "nc", NULL);
     const char *const out[] = {"x", "view", "view2", "relu", "c", "cc", "nc"};
     for (int i = 0; i < 7; i++) mk_port(&g, MK_OUTPUT, out[i], OMMA_F32, -1, NULL);
     omma_model *m = open_bytes(mk_model(&g, 17));
@@ -383,7 +406,8 @@ static void odd_outputs(void **state) {
         for (int i = 0; i < 3; i++) {
             assert_memory_equal(omma_session_output(s, i)->data, x, sizeof x);
             assert_int_equal(omma_session_output(s, i)->rank, i ? 1 : 2);
-            assert_ptr_not_equal(omma_session_output(s, i)->data, x); /* stays when the caller's is gone */
+            assert_ptr_not_equal(omma_session_output(s, i)->data,
+                                 x); /* stays when the caller's is gone */
         }
         assert_memory_equal(omma_session_output(s, 3)->data, relu, sizeof relu);
         assert_memory_equal(omma_session_output(s, 4)->data, ((float[]){5, 6}), 8);
@@ -405,9 +429,11 @@ static void odd_outputs(void **state) {
 static void shape_by_value(void **state) {
     (void)state;
     mk g = {0};
-    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(-1)), mk_port(&g, MK_INPUT, "shape", OMMA_I64, MK_DIMS(2));
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(-1)),
+        mk_port(&g, MK_INPUT, "shape", OMMA_I64, MK_DIMS(2));
     mk_op(&g, "Reshape", "x,shape", "y", NULL), mk_op(&g, "Neg", "y", "n", NULL);
-    mk_port(&g, MK_OUTPUT, "n", OMMA_F32, -1, NULL), mk_port(&g, MK_OUTPUT, "shape", OMMA_I64, MK_DIMS(2));
+    mk_port(&g, MK_OUTPUT, "n", OMMA_F32, -1, NULL),
+        mk_port(&g, MK_OUTPUT, "shape", OMMA_I64, MK_DIMS(2));
     omma_model *m = open_bytes(mk_model(&g, 17));
     omma_session *s = new_session(m, 1);
     omma_error err;
@@ -419,7 +445,8 @@ static void shape_by_value(void **state) {
         assert_int_equal(omma_session_output(s, 0)->dims[0], shape[0]);
         assert_int_equal(omma_session_output(s, 0)->dims[1], 6 / shape[0]);
         assert_memory_equal(omma_session_output(s, 1)->data, shape, sizeof shape);
-        assert_memory_equal(omma_session_output(s, 0)->data, ((float[]){-1, -2, -3, -4, -5, -6}), sizeof x);
+        assert_memory_equal(omma_session_output(s, 0)->data, ((float[]){-1, -2, -3, -4, -5, -6}),
+                            sizeof x);
     }
     int64_t shape[2] = {4, 4};
     const omma_tensor in[2] = {{OMMA_F32, 1, {6}, x}, {OMMA_I64, 1, {2}, shape}};
@@ -442,7 +469,8 @@ static void any_type(void **state) {
     double d[3] = {1, 2, 1e200};
     float f[3] = {1, 2, 1e20f};
     int64_t k[3] = {1, 2, 1ll << 60};
-    const omma_tensor in[3] = {{OMMA_F32, 1, {3}, f}, {OMMA_F64, 1, {3}, d}, {OMMA_I64, 3, {1, 3, 1}, k}};
+    const omma_tensor in[3] = {
+        {OMMA_F32, 1, {3}, f}, {OMMA_F64, 1, {3}, d}, {OMMA_I64, 3, {1, 3, 1}, k}};
     for (int i = 0; i < 6; i++) {
         run(s, &in[i % 3], 1);
         assert_int_equal(omma_session_output(s, 0)->dtype, in[i % 3].dtype);
@@ -468,15 +496,27 @@ static void wrong_inputs(void **state) {
     } rows[] = {
         {good, 0, OMMA_E_USAGE, "has 1 inputs, not 0"},
         {good, 2, OMMA_E_USAGE, "has 1 inputs, not 2"},
-        {{OMMA_F64, 4, {1, 3, 4, 4}, pixels}, 1, OMMA_E_SHAPE, "'x': this input must be of float32, not float64"},
-        {{OMMA_F32, 3, {3, 4, 4}, pixels}, 1, OMMA_E_SHAPE, "'x': this input has 4 dimensions, not 3"},
-        {{OMMA_F32, 4, {1, 4, 4, 4}, pixels}, 1, OMMA_E_SHAPE, "'x': dimension 1 of this input is 3, not 4"},
+        {{OMMA_F64, 4, {1, 3, 4, 4}, pixels},
+         1,
+         OMMA_E_SHAPE,
+         "'x': this input must be of float32, not float64"},
+        {{OMMA_F32, 3, {3, 4, 4}, pixels},
+         1,
+         OMMA_E_SHAPE,
+         "'x': this input has 4 dimensions, not 3"},
+        {{OMMA_F32, 4, {1, 4, 4, 4}, pixels},
+         1,
+         OMMA_E_SHAPE,
+         "'x': dimension 1 of this input is 3, not 4"},
         {{OMMA_F32, 4, {1, 3, -1, 4}, pixels}, 1, OMMA_E_SHAPE, "no sound shape"},
         {{OMMA_F32, -1, {1, 3, 4, 4}, pixels}, 1, OMMA_E_SHAPE, "no sound shape"},
         {{OMMA_F32, 9, {1, 3, 4, 4}, pixels}, 1, OMMA_E_SHAPE, "no sound shape"},
         {{OMMA_F32, 4, {1, 3, INT64_MAX, INT64_MAX}, pixels}, 1, OMMA_E_SHAPE, "no sound shape"},
         {{OMMA_F32, 4, {0, INT64_MAX, INT64_MAX, 3}, pixels}, 1, OMMA_E_SHAPE, "no sound shape"},
-        {{OMMA_F32, 4, {1, 3, 4, 4}, NULL}, 1, OMMA_E_USAGE, "'x': the tensor given for this input has no data"},
+        {{OMMA_F32, 4, {1, 3, 4, 4}, NULL},
+         1,
+         OMMA_E_USAGE,
+         "'x': the tensor given for this input has no data"},
         {{OMMA_NONE, 4, {1, 3, 4, 4}, pixels}, 1, OMMA_E_SHAPE, "must be of float32"},
     };
     run(s, &good, 1);
@@ -502,13 +542,16 @@ static void budget(void **state) {
     omma_model *m;
     omma_session *s;
     omma_error err;
-    assert_int_equal(mk_open(&m, &bytes, &(omma_options){.max_memory = 1 << 12}, &err), OMMA_E_NOMEM);
+    assert_int_equal(mk_open(&m, &bytes, &(omma_options){.max_memory = 1 << 12}, &err),
+                     OMMA_E_NOMEM);
     assert_true(*err.message);
     assert_int_equal(mk_open(&m, &bytes, &(omma_options){.max_memory = MIB}, &err), OMMA_OK);
     mk_free(&bytes);
-    assert_int_equal(omma_session_new(&s, m, &(omma_options){.max_memory = 1 << 12}, &err), OMMA_E_NOMEM);
+    assert_int_equal(omma_session_new(&s, m, &(omma_options){.max_memory = 1 << 12}, &err),
+                     OMMA_E_NOMEM);
     assert_true(*err.message);
-    assert_int_equal(omma_session_new(&s, m, &(omma_options){.max_memory = MIB, .threads = 1}, &err), OMMA_OK);
+    assert_int_equal(
+        omma_session_new(&s, m, &(omma_options){.max_memory = MIB, .threads = 1}, &err), OMMA_OK);
     float *x = test_calloc(3 * 512 * 512, sizeof *x);
     omma_tensor big = {OMMA_F32, 4, {1, 3, 512, 512}, x}, small = picture(4, 4);
     run(s, &small, 1);
@@ -576,7 +619,8 @@ static void failing_allocations(void **state) {
         if (status && (status != OMMA_E_NOMEM || err.status != status || !*err.message))
             fail_msg("allocation %d: %d: %s", (int)k, (int)status, err.message);
         if (status && s) { /* the session is none the worse for it */
-            if (omma_session_watch(s, "a3", &err) || omma_session_run(s, &in, 1, &err)) fail_msg("%s", err.message);
+            if (omma_session_watch(s, "a3", &err) || omma_session_run(s, &in, 1, &err))
+                fail_msg("%s", err.message);
             assert_non_null(omma_session_watched(s, "a3"));
         }
         refused += status != OMMA_OK;
@@ -603,7 +647,8 @@ static void failing_budgets(void **state) {
         omma_status status = mk_open(&m, &bytes, &opt, &err);
         if (!status) status = omma_session_new(&s, m, &opt, &err);
         if (!status) status = omma_session_run(s, &in, 1, &err);
-        if (status && (status != OMMA_E_NOMEM || !*err.message)) fail_msg("%zu: %s", limit, err.message);
+        if (status && (status != OMMA_E_NOMEM || !*err.message))
+            fail_msg("%zu: %s", limit, err.message);
         refused += status != OMMA_OK, ran += status == OMMA_OK;
         omma_session_free(s);
         omma_model_free(m);
@@ -645,15 +690,18 @@ static void *work(void *arg) {
     omma_error err;
     omma_tensor in = {OMMA_F32, 4, {1, 3, SIDE, SIDE - 1}, pixels};
     atomic_fetch_add(w->go, 1);
-    while (atomic_load(w->go) < 2) {}
+    while (atomic_load(w->go) < 2) {
+    }
     for (int k = 0; k < 8 && !w->bad; k++) {
-        if (omma_session_new(&s, w->m, &(omma_options){.threads = 2}, &err)) return w->bad = 1, NULL;
+        if (omma_session_new(&s, w->m, &(omma_options){.threads = 2}, &err))
+            return w->bad = 1, NULL;
         if (w->watch) w->bad |= omma_session_watch(s, w->watch, &err) != OMMA_OK;
         for (int i = 0; i < 5 && !w->bad; i++) {
             in.dims[2] = i % 2 ? SIDE : 7; /* plans are made while the other runs */
             if (omma_session_run(s, &in, 1, &err)) w->bad = 1;
             for (int t = 0; i % 2 && t < w->want->n && !w->bad; t++)
-                w->bad |= memcmp(omma_session_output(s, t)->data, w->want->t[t].data, bytes_of(&w->want->t[t])) != 0;
+                w->bad |= memcmp(omma_session_output(s, t)->data, w->want->t[t].data,
+                                 bytes_of(&w->want->t[t])) != 0;
         }
         omma_session_free(s);
     }
@@ -680,10 +728,13 @@ static void two_at_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plan_cache), cmocka_unit_test(many_sizes), cmocka_unit_test(watch_each), cmocka_unit_test(watch_later),
-        cmocka_unit_test(watch_detector), cmocka_unit_test(odd_outputs), cmocka_unit_test(shape_by_value),
-        cmocka_unit_test(any_type), cmocka_unit_test(wrong_inputs), cmocka_unit_test(budget), cmocka_unit_test(no_allocation),
-        cmocka_unit_test(failing_allocations), cmocka_unit_test(failing_budgets), cmocka_unit_test(same_bits),
+        cmocka_unit_test(plan_cache),      cmocka_unit_test(many_sizes),
+        cmocka_unit_test(watch_each),      cmocka_unit_test(watch_later),
+        cmocka_unit_test(watch_detector),  cmocka_unit_test(odd_outputs),
+        cmocka_unit_test(shape_by_value),  cmocka_unit_test(any_type),
+        cmocka_unit_test(wrong_inputs),    cmocka_unit_test(budget),
+        cmocka_unit_test(no_allocation),   cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(failing_budgets), cmocka_unit_test(same_bits),
         cmocka_unit_test(two_at_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,8 @@
  *
  * One picture at a time is turned, less its zero point, to channels last; what an output pixel
  * sees is then a row of a few copies, and the weights are rows in the same order [kernel, C].
+ * With one channel a group (depthwise) such rows are too short to pay: there the lines that
+ * PIXELS neighbours see are laid out with their padding, and tap by tap added up.
  * Sources: ONNX ConvInteger 10; QLinearConv 10. */
 #include <string.h>
 
@@ -20,7 +22,11 @@
 #include "op/int_rows.h"
 #include "op/window.h"
 
-enum { PIXELS = 16, CHANNELS = 64, TURN = 256 }; /* of y in one item; of x in one item */
+enum { PIXELS = 16, CHANNELS = 64 }; /* of y in one item */
+enum { TURN = 64, ACROSS = 16 };     /* pixels of x in one item; channels turned at a time */
+/* Limits of the way by lines: taps of the last axis, of the kernel (so many products of 255 * 255
+ * fit an int32), and numbers in all lines. */
+enum { MAX_TAPS = 64, MAX_KERNEL = 32768, MAX_LINES = 1 << 20 };
 
 /* Which input is what; -1: the operator has none. */
 typedef struct slots {
@@ -35,7 +41,10 @@ typedef struct conv {
     bool idle;               /* nothing to compute */
     int workers;             /* threads the working memory is for */
     int64_t row;             /* int16 in a row of kernel_count * c numbers */
-    size_t see_bytes;        /* a worker's rows: what PIXELS outputs see */
+    size_t see_bytes;        /* a worker's rows, what PIXELS outputs see, or its lines */
+    bool by_lines;           /* the way for one channel a group */
+    int64_t lines;           /* by_lines: of the kernel, taps along the last axis each */
+    int64_t phase;           /* numbers in a line at one place modulo the stride */
     size_t x_at, w_at;       /* where the turned picture and the rows of w are */
 } conv;
 
@@ -179,6 +188,20 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const conv *p, siz
     return OMMA_OK;
 }
 
+/* Decide for the way by lines, where a line covers PIXELS outputs at a time with the padding. */
+static void plan_lines(conv *p) {
+    const omma_window *w = &p->win;
+    const int last = w->k - 1;
+    const int64_t taps = w->kernel[last], stride = w->stride[last], dilation = w->dilation[last];
+    if (p->c != 1 || taps > MAX_TAPS || w->out[last] > MAX_LINES || stride > MAX_LINES) return;
+    if (dilation > MAX_LINES || w->kernel_count > MAX_KERNEL) return;
+    p->lines = w->kernel_count / taps;
+    p->phase = (w->out[last] - 1) / PIXELS * PIXELS + PIXELS + (taps - 1) * dilation / stride + 1;
+    const int64_t all = p->phase * stride;
+    p->by_lines = all <= MAX_LINES && all * p->lines <= MAX_LINES;
+    if (p->by_lines) p->see_bytes = (size_t)(all * p->lines) * sizeof(int16_t);
+}
+
 static omma_status conv_prepare(omma_build *b, omma_node *n) {
     conv *p = (conv *)n->param;
     const omma_value *z = omma_in(n, p->in.w_zero);
@@ -191,8 +214,10 @@ static omma_status conv_prepare(omma_build *b, omma_node *n) {
         !omma_dims_count((const int64_t[]){p->c, pixels}, 2, &pixels) ||
         !omma_int_row_bytes(k, PIXELS, &p->row, &p->see_bytes) ||
         !omma_int_row_bytes(k, p->m, &p->row, &w_bytes) ||
-        !omma_int_row_bytes(pixels, 1, &row, &x_bytes) ||
-        !omma_mul(p->see_bytes, (size_t)p->workers, &all_see) ||
+        !omma_int_row_bytes(pixels, 1, &row, &x_bytes))
+        return omma_bad(b, n, "its working memory overflows");
+    plan_lines(p);
+    if (!omma_mul(p->see_bytes, (size_t)p->workers, &all_see) ||
         !omma_add(all_see, x_bytes, &p->w_at) || !omma_add(p->w_at, w_bytes, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");
     p->x_at = all_see;
@@ -228,7 +253,7 @@ static void turn(void *arg, int64_t begin, int64_t end, int worker) {
     const omma_value *x = j->n->in[p->in.x], *z = omma_in(j->n, p->in.x_zero);
     const int64_t plane = p->win.in_count, parts = (plane - 1) / TURN + 1;
     const int zero = zero_at(z, z ? z->mem : NULL, 0);
-    int16_t line[TURN];
+    int16_t lines[ACROSS][TURN];
     (void)worker;
     for (int64_t item = begin; item < end; item++) {
         const int64_t g = item / parts, at = item % parts * TURN;
@@ -236,39 +261,81 @@ static void turn(void *arg, int64_t begin, int64_t end, int worker) {
         const uint8_t *src =
             (const uint8_t *)x->mem + (j->image * p->groups + g) * p->c * plane + at;
         int16_t *dst = j->turned + (g * plane + at) * p->c;
-        for (int64_t c = 0; c < p->c; c++) {
-            omma_int_widen(line, x->dtype, src + c * plane, 1, len, zero, len);
-            for (int64_t i = 0; i < len; i++) dst[i * p->c + c] = line[i];
+        for (int64_t c = 0; c < p->c; c += ACROSS) {
+            const int64_t channels = p->c - c < ACROSS ? p->c - c : ACROSS;
+            for (int64_t k = 0; k < channels; k++)
+                omma_int_widen(lines[k], x->dtype, src + (c + k) * plane, 1, len, zero, len);
+            for (int64_t i = 0; i < len; i++)
+                if (channels == ACROSS)
+                    for (int k = 0; k < ACROSS; k++) dst[i * p->c + c + k] = lines[k][i];
+                else
+                    for (int64_t k = 0; k < channels; k++) dst[i * p->c + c + k] = lines[k][i];
         }
     }
 }
 
 static void copy(int16_t *restrict dst, const int16_t *restrict src, int64_t n) {
-    if (n > 8) memcpy(dst, src, (size_t)n * sizeof *dst);
+    if (n > 16) memcpy(dst, src, (size_t)n * sizeof *dst);
     else
         for (int64_t i = 0; i < n; i++) dst[i] = src[i];
 }
 
-/* dst: [row] = what output pixel o sees of x: [pixel, C]. */
-static void see(const conv *p, const int16_t *x, int64_t o, int16_t *dst) {
+static void clear(int16_t *dst, int64_t n) {
+    for (int64_t i = 0; i < n; i++) dst[i] = 0;
+}
+
+/* The taps of a kernel's last axis, dst: [kernel, C], over a line of x that starts at `from`;
+ * a line outside the picture is NULL. Without dilation neighbours lie side by side. */
+static void see_line(const conv *p, const int16_t *line, int64_t from, int16_t *dst) {
     const omma_window *w = &p->win;
+    const int last = w->k - 1;
+    const int64_t taps = w->kernel[last], dilation = w->dilation[last], width = w->in[last];
+    int64_t lo = from < 0 ? (dilation - 1 - from) / dilation : 0;
+    int64_t hi = from < width ? (width - 1 - from) / dilation + 1 : 0;
+    if (!line || hi <= 0 || lo >= taps) {
+        clear(dst, taps * p->c);
+        return;
+    }
+    if (hi > taps) hi = taps;
+    clear(dst, lo * p->c);
+    if (dilation == 1) copy(dst + lo * p->c, line + (from + lo) * p->c, (hi - lo) * p->c);
+    else
+        for (int64_t t = lo; t < hi; t++)
+            copy(dst + t * p->c, line + (from + t * dilation) * p->c, p->c);
+    clear(dst + hi * p->c, (taps - hi) * p->c);
+}
+
+/* dst: [row] = what the output pixel at `at` sees of x: [pixel, C]. */
+static void see(const conv *p, const int16_t *x, const int64_t *at, int16_t *dst) {
+    const omma_window *w = &p->win;
+    const int last = w->k - 1;
+    const int64_t lines = w->kernel_count / w->kernel[last];
     int64_t from[OMMA_MAX_SPATIAL], t[OMMA_MAX_SPATIAL] = {0};
     int16_t *end = dst + p->row;
-    omma_unravel(o, w->out, w->k, from);
-    for (int d = 0; d < w->k; d++) from[d] = from[d] * w->stride[d] - w->pad[d];
-    for (int64_t tap = 0; p->c && tap < w->kernel_count; tap++, dst += p->c) {
-        int64_t at = 0;
+    for (int d = 0; d < w->k; d++) from[d] = at[d] * w->stride[d] - w->pad[d];
+    for (int64_t i = 0; p->c && i < lines; i++, dst += w->kernel[last] * p->c) {
+        int64_t line = 0;
         bool inside = true;
-        for (int d = 0; d < w->k; d++) {
-            const int64_t i = from[d] + t[d] * w->dilation[d];
-            inside = inside && i >= 0 && i < w->in[d];
-            at = inside ? at * w->in[d] + i : 0;
+        for (int d = 0; d < last; d++) {
+            const int64_t y = from[d] + t[d] * w->dilation[d];
+            inside = inside && y >= 0 && y < w->in[d];
+            line = inside ? line * w->in[d] + y : 0;
         }
-        if (inside) copy(dst, x + at * p->c, p->c);
-        else memset(dst, 0, (size_t)p->c * sizeof *dst);
-        for (int d = w->k - 1; d >= 0 && ++t[d] == w->kernel[d]; d--) t[d] = 0;
+        see_line(p, inside ? x + line * w->in[last] * p->c : NULL, from[last], dst);
+        for (int d = last - 1; d >= 0 && ++t[d] == w->kernel[d]; d--) t[d] = 0;
     }
-    memset(dst, 0, (size_t)(end - dst) * sizeof *dst);
+    clear(dst, end - dst);
+}
+
+/* What the output pixels from o on see, as rows. */
+static void see_all(const conv *p, const int16_t *x, int64_t o, int64_t pixels, int16_t *rows) {
+    const omma_window *w = &p->win;
+    int64_t at[OMMA_MAX_SPATIAL];
+    omma_unravel(o, w->out, w->k, at);
+    for (int64_t i = 0; i < pixels; i++) {
+        see(p, x, at, rows + i * p->row);
+        for (int d = w->k - 1; d >= 0 && ++at[d] == w->out[d]; d--) at[d] = 0;
+    }
 }
 
 static float scale_at(const omma_node *n, int in, int64_t i) {
@@ -277,9 +344,14 @@ static float scale_at(const omma_node *n, int in, int64_t i) {
 }
 
 /* Sums of an output channel to y, from place `at`. */
-static void requantize(const conv_job *j, int64_t m, int64_t at, int64_t pixels, uint32_t *sum) {
+static void put_sums(const conv_job *j, int64_t m, int64_t at, int64_t pixels, uint32_t *sum) {
     const slots *in = &j->p->in;
-    const omma_value *bias = omma_in(j->n, in->bias), *z = j->n->in[in->y_zero];
+    const omma_value *bias = omma_in(j->n, in->bias);
+    if (in->y_scale < 0) {
+        memcpy((int32_t *)j->y + at, sum, (size_t)pixels * sizeof *sum);
+        return;
+    }
+    const omma_value *z = j->n->in[in->y_zero];
     float factor[PIXELS];
     factor[0] = scale_at(j->n, in->x_scale, 0) * scale_at(j->n, in->w_scale, m) /
                 scale_at(j->n, in->y_scale, 0);
@@ -301,16 +373,103 @@ static void parts(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t m = item % down * CHANNELS, first = g * each + m;
         const int64_t pixels = p->out_count - o < PIXELS ? p->out_count - o : PIXELS;
         const int64_t channels = each - m < CHANNELS ? each - m : CHANNELS;
-        for (int64_t i = 0; i < pixels; i++)
-            see(p, j->turned + g * p->win.in_count * p->c, o + i, rows + i * p->row);
-        omma_int_rows(channels, j->w + first * p->row, pixels, rows, p->row, sum, PIXELS);
+        see_all(p, j->turned + g * p->win.in_count * p->c, o, pixels, rows);
+        if (channels == 1) omma_int_rows(pixels, rows, 1, j->w + first * p->row, p->row, sum, 1);
+        else omma_int_rows(channels, j->w + first * p->row, pixels, rows, p->row, sum, PIXELS);
         for (int64_t i = 0; i < channels; i++) {
             const int64_t at = (j->image * p->m + first + i) * p->out_count + o;
-            if (p->in.y_scale >= 0) requantize(j, first + i, at, pixels, sum + i * PIXELS);
-            else memcpy((int32_t *)j->y + at, sum + i * PIXELS, (size_t)pixels * sizeof *sum);
+            put_sums(j, first + i, at, pixels, sum + i * PIXELS);
         }
     }
 }
+
+/* --- by lines -----------------------------------------------------------------------------------
+ */
+
+/* dst: [stride, phase] = a line of x with its padding, the numbers sorted by their place modulo
+ * the stride. line: NULL outside the picture. */
+static void lay_line(const conv *p, const int16_t *line, int16_t *dst) {
+    const omma_window *w = &p->win;
+    const int last = w->k - 1;
+    const int64_t stride = w->stride[last], width = w->in[last];
+    if (!line) {
+        memset(dst, 0, (size_t)(stride * p->phase) * sizeof *dst);
+        return;
+    }
+    for (int64_t s = 0; s < stride; s++, dst += p->phase) {
+        const int64_t first = s - w->pad[last]; /* where dst[0] lies in the line */
+        int64_t lo = first < 0 ? (stride - 1 - first) / stride : 0;
+        int64_t hi = first < width ? (width - 1 - first) / stride + 1 : 0;
+        lo = lo < p->phase ? lo : p->phase;
+        hi = hi < p->phase ? hi : p->phase;
+        hi = hi > lo ? hi : lo;
+        clear(dst, lo);
+        if (stride == 1) copy(dst + lo, line + first + lo, hi - lo);
+        else
+            for (int64_t i = lo; i < hi; i++) dst[i] = line[first + i * stride];
+        clear(dst + hi, p->phase - hi);
+    }
+}
+
+/* All lines that output line `out` sees of the plane x. */
+static void lay_lines(const conv *p, const int16_t *x, int64_t out, int16_t *dst) {
+    const omma_window *w = &p->win;
+    const int last = w->k - 1;
+    int64_t from[OMMA_MAX_SPATIAL], t[OMMA_MAX_SPATIAL];
+    omma_unravel(out, w->out, last, from);
+    for (int64_t i = 0; i < p->lines; i++, dst += w->stride[last] * p->phase) {
+        int64_t line = 0;
+        bool inside = true;
+        omma_unravel(i, w->kernel, last, t);
+        for (int d = 0; d < last; d++) {
+            const int64_t y = from[d] * w->stride[d] - w->pad[d] + t[d] * w->dilation[d];
+            inside = inside && y >= 0 && y < w->in[d];
+            line = inside ? line * w->in[d] + y : 0;
+        }
+        lay_line(p, inside && w->in[last] ? x + line * w->in[last] : NULL, dst);
+    }
+}
+
+/* Sums of PIXELS outputs of a line from pixel o on; place[t]: where tap t of the last axis begins
+ * in a line. */
+static void add_taps(const conv *p, const int16_t *lines, const int64_t *place, const int16_t *w,
+                     int64_t o, uint32_t *sum) {
+    const int last = p->win.k - 1;
+    const int64_t taps = p->win.kernel[last], pitch = p->win.stride[last] * p->phase;
+    int32_t s[PIXELS] = {0};
+    for (int64_t i = 0; i < p->lines; i++)
+        for (int64_t t = 0; t < taps; t++) {
+            const int16_t *x = lines + i * pitch + place[t] + o, by = *w++;
+            for (int k = 0; k < PIXELS; k++) s[k] += x[k] * by;
+        }
+    for (int k = 0; k < PIXELS; k++) sum[k] = (uint32_t)s[k];
+}
+
+/* Items are lines of y. */
+static void whole_lines(void *arg, int64_t begin, int64_t end, int worker) {
+    const conv_job *j = arg;
+    const conv *p = j->p;
+    const int last = p->win.k - 1;
+    const int64_t width = p->win.out[last], down = p->out_count / width, each = p->m / p->groups;
+    int16_t *lines = (void *)((char *)j->n->work + (size_t)worker * p->see_bytes);
+    int64_t place[MAX_TAPS];
+    uint32_t sum[PIXELS];
+    for (int64_t t = 0; t < p->win.kernel[last]; t++) {
+        const int64_t at = t * p->win.dilation[last], stride = p->win.stride[last];
+        place[t] = at % stride * p->phase + at / stride;
+    }
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t m = item / down, at = (j->image * p->m * down + item) * width;
+        lay_lines(p, j->turned + m / each * p->win.in_count, item % down, lines);
+        for (int64_t o = 0; o < width; o += PIXELS) {
+            add_taps(p, lines, place, j->w + m * p->row, o, sum);
+            put_sums(j, m, at + o, width - o < PIXELS ? width - o : PIXELS, sum);
+        }
+    }
+}
+
+/* --- the operators
+ * --------------------------------------------------------------------------------- */
 
 static omma_status conv_run(const omma_exec *x, const omma_node *n) {
     const conv *p = n->param;
@@ -328,7 +487,10 @@ static omma_status conv_run(const omma_exec *x, const omma_node *n) {
     if (!packed) omma_parallel(threads, p->m, 1 + OMMA_GRAIN / (p->row + 1), fill_w, &j);
     for (j.image = 0; j.image < p->n; j.image++) {
         omma_parallel(threads, p->groups * in_parts, 1 + OMMA_GRAIN / (p->c * TURN + 1), turn, &j);
-        omma_parallel(threads, items, 1 + 512 / (p->row + 1), parts, &j);
+        if (p->by_lines)
+            omma_parallel(threads, p->m * (p->out_count / p->win.out[p->win.k - 1]), 4, whole_lines,
+                          &j);
+        else omma_parallel(threads, items, 1 + 512 / (p->row + 1), parts, &j);
     }
     return OMMA_OK;
 }

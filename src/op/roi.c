@@ -25,7 +25,7 @@ typedef struct roi_param {
     double scale;
     bool half, max;
     int workers; /* threads the working memory is for */
-    size_t each; /* bytes of it for one */
+    size_t each; /* bytes of it for one: the weights of all its rows of bins, then columns */
 } roi_param;
 
 /* A region along one axis, in pixels of the map. */
@@ -81,9 +81,13 @@ static omma_status infer(omma_build *b, omma_node *n) {
 
 static omma_status prepare(omma_build *b, omma_node *n) {
     roi_param *p = (roi_param *)n->param;
+    size_t y, x;
     p->workers = omma_workers(b);
-    p->each = (size_t)(p->h + p->w) * sizeof(double);
-    if (!omma_align_up(p->each, 64, &p->each) ||
+    if (!omma_dims_bytes((int64_t[]){p->out_h, p->h}, 2, sizeof(double), &y) ||
+        !omma_dims_bytes((int64_t[]){p->out_w, p->w}, 2, sizeof(double), &x) ||
+        !omma_mul((size_t)p->out_h + (size_t)p->out_w, sizeof(weights), &p->each) ||
+        !omma_add(p->each, y, &p->each) || !omma_add(p->each, x, &p->each) ||
+        !omma_align_up(p->each, 64, &p->each) ||
         !omma_mul(p->each, (size_t)p->workers, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");
     return OMMA_OK;
@@ -159,19 +163,19 @@ static double mean_plain(const roi_param *p, const weights *y, const weights *x,
     return sum;
 }
 
-/* One bin of all channels; from, to: its first plane in x, its first number in y. */
-static void mean_bin(const omma_node *n, const weights *y, const weights *x, double count,
-                     int64_t from, int64_t to) {
+/* All bins of one region in one plane; from, to: its first number in x and y. */
+static void mean_plane(const omma_node *n, const weights *y, const weights *x, double count,
+                       int64_t from, int64_t to) {
     const roi_param *p = n->param;
     const omma_value *in = n->in[0], *out = n->out[0];
-    const int64_t plane = p->h * p->w, bins = p->out_h * p->out_w;
-    for (int64_t c = 0; c < p->c; c++, from += plane, to += bins)
-        if (in->dtype == OMMA_F32)
-            ((float *)out->mem)[to] =
-                (float)(mean_f32(p, y, x, (const float *)in->mem + from) / count);
-        else
-            omma_set_number(out->dtype, out->mem, to,
-                            mean_plain(p, y, x, in->dtype, in->mem, from) / count);
+    for (int64_t by = 0; by < p->out_h; by++)
+        for (int64_t bx = 0; bx < p->out_w; bx++, to++)
+            if (in->dtype == OMMA_F32)
+                ((float *)out->mem)[to] =
+                    (float)(mean_f32(p, &y[by], &x[bx], (const float *)in->mem + from) / count);
+            else
+                omma_set_number(out->dtype, out->mem, to,
+                                mean_plain(p, &y[by], &x[bx], in->dtype, in->mem, from) / count);
 }
 
 /* The largest weighted corner of any sample of a bin in one plane. */
@@ -199,35 +203,43 @@ static double max_one(const omma_node *n, const span *s, int64_t by, int64_t bx,
     return best;
 }
 
-static void max_bin(const omma_node *n, const span *s, int64_t by, int64_t bx, int64_t from,
-                    int64_t to) {
+static void max_plane(const omma_node *n, const span *s, int64_t from, int64_t to) {
     const roi_param *p = n->param;
-    for (int64_t c = 0; c < p->c; c++)
-        omma_set_number(n->out[0]->dtype, n->out[0]->mem, to + c * p->out_h * p->out_w,
-                        max_one(n, s, by, bx, from + c * p->h * p->w));
+    for (int64_t by = 0; by < p->out_h; by++)
+        for (int64_t bx = 0; bx < p->out_w; bx++, to++)
+            omma_set_number(n->out[0]->dtype, n->out[0]->mem, to, max_one(n, s, by, bx, from));
+}
+
+/* The weights of a region's rows and columns of bins, in memory of the worker's own. */
+static void weigh(const roi_param *p, const span *s, void *own, weights **rows, weights **columns) {
+    weights *y = *rows = own, *x = *columns = y + p->out_h;
+    double *w = (double *)(void *)(x + p->out_w);
+    for (int64_t i = 0; i < p->out_h; i++, w += p->h) {
+        y[i].w = w;
+        sum_axis(&s[1], i, p->h, &y[i]);
+    }
+    for (int64_t i = 0; i < p->out_w; i++, w += p->w) {
+        x[i].w = w;
+        sum_axis(&s[0], i, p->w, &x[i]);
+    }
 }
 
 /* Items are regions. */
 static void regions(void *arg, int64_t begin, int64_t end, int worker) {
     const omma_node *n = arg;
     const roi_param *p = n->param;
-    double *own = (double *)(void *)((char *)n->work + (size_t)worker * p->each);
-    weights y = {.w = own}, x = {.w = own + p->h};
+    const int64_t plane = p->h * p->w, bins = p->out_h * p->out_w;
+    weights *y = NULL, *x = NULL;
     for (int64_t r = begin; r < end; r++) {
         const span s[2] = {span_of(p, n->in[1], r, 0), span_of(p, n->in[1], r, 1)};
-        const int64_t from = ((const int64_t *)n->in[2]->mem)[r] * p->c * p->h * p->w;
+        const int64_t image = ((const int64_t *)n->in[2]->mem)[r];
         const double count =
             s[0].grid > 0 && s[1].grid > 0 ? (double)s[0].grid * (double)s[1].grid : 1;
-        for (int64_t bin = 0; bin < p->out_h * p->out_w; bin++) {
-            const int64_t by = bin / p->out_w, bx = bin % p->out_w,
-                          to = r * p->c * p->out_h * p->out_w + bin;
-            if (p->max) {
-                max_bin(n, s, by, bx, from, to);
-                continue;
-            }
-            if (bx == 0) sum_axis(&s[1], by, p->h, &y);
-            sum_axis(&s[0], bx, p->w, &x);
-            mean_bin(n, &y, &x, count, from, to);
+        if (!p->max) weigh(p, s, (char *)n->work + (size_t)worker * p->each, &y, &x);
+        for (int64_t c = 0; c < p->c; c++) {
+            const int64_t from = (image * p->c + c) * plane, to = (r * p->c + c) * bins;
+            if (p->max) max_plane(n, s, from, to);
+            else mean_plane(n, y, x, count, from, to);
         }
     }
 }

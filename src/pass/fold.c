@@ -93,7 +93,21 @@ static omma_status evaluate(omma_build *b, omma_node *n) {
     return s;
 }
 
+/* An input whose size only a run can tell: infer would take the largest it can have. */
+static const omma_value *unsized(const omma_node *n) {
+    for (int i = 0; i < n->n_in; i++) {
+        const omma_value *v = n->in[i];
+        if (v && v->producer && v->producer->op->flags & OMMA_OP_DATA_SHAPE) return v;
+    }
+    return NULL;
+}
+
 static omma_status fold_node(omma_build *b, omma_node *n, bool complete) {
+    const omma_value *open = complete ? unsized(n) : NULL;
+    if (open)
+        return omma_unsupported(b, n, "reads '%s', whose size depends on the data (%s); omma can only "
+                                "hand such a value out as an output of the model", open->name,
+                                open->producer->op->name);
     if (!inputs_known(n)) {
         if (!complete) return OMMA_OK;
         return omma_unsupported(b, n, "the shape of what it reads depends on the data; omma needs shapes that follow from the input shapes");

@@ -7,7 +7,7 @@
 #include "base/checked.h"
 
 omma_dbnet_options omma_dbnet_defaults(void) {
-    return (omma_dbnet_options){0.3f, 0.7f, 1.5f, 3.0f, 3000};
+    return (omma_dbnet_options){0.3f, 0.7f, 1.8f, 3.0f, 3000};
 }
 
 static omma_status threshold(unsigned char **mask, const float *map, int w, int h, float t,

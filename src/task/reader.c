@@ -8,12 +8,14 @@
  *   - Which way up. PaddleOCR squeezes a line of any length into the classifier's 192 px,
  *     which turns long lines over at random; here it sees parts of the line unsqueezed.
  *   - Recogniser width. A line has the width its shape asks for, however long it is,
- *     rounded up to STEP with zeros so that few plans are needed. Lines are recognised one
- *     by one: on a CPU a batch gains nothing, and none is padded to its neighbours' width. */
+ *     rounded up with zeros so that few plans are needed. Lines are recognised one by one,
+ *     those of a width together: on a CPU a batch gains nothing, and none is padded to its
+ *     neighbours' width. */
 #include "task/reader.h"
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -31,7 +33,7 @@ enum {
     NETS = OMMA_READ_DICTIONARY, /* the parts before the dictionary are networks */
     CLASSIFIER_WIDTH = 192,      /* [px] */
     LOOKS = 3,                   /* parts of a line shown to the classifier */
-    STEP = 32,                   /* recogniser widths are multiples [px] */
+    STEP = 32,                   /* recogniser widths are multiples, see below [px] */
     NARROWEST = 320,             /* and this at least: training padded to it [px] */
 };
 static const float SURE = 0.9f; /* the classifier is trusted from here on */
@@ -180,8 +182,12 @@ static bool page_upside_down(const page *p) {
 
 /* --- what does it say? ----------------------------------------------------------------- */
 
+/* The width a strip is padded to: steps of STEP, twice as large from each doubling of
+ * 1024 px on, since every width needs a plan of its own. */
 static int recogniser_width(int strip) {
-    int w = (strip + STEP - 1) / STEP * STEP;
+    int step = STEP;
+    for (int from = 1024; strip > from; from *= 2) step *= 2;
+    int w = (strip + step - 1) / step * step;
     return w < NARROWEST ? NARROWEST : w;
 }
 
@@ -229,11 +235,19 @@ static omma_status recognise_both(omma_reader *r, line *l, omma_error *err) {
     return status;
 }
 
+static int by_width(const void *a, const void *b) {
+    const line *p = a, *q = b;
+    if (p->strip.width != q->strip.width) return p->strip.width - q->strip.width;
+    if (p->quad.at[0].y != q->quad.at[0].y) return p->quad.at[0].y < q->quad.at[0].y ? -1 : 1;
+    return (p->quad.at[0].x > q->quad.at[0].x) - (p->quad.at[0].x < q->quad.at[0].x);
+}
+
 /* Turn each line as the classifier says, or as its page lies where it is not sure, and
  * recognise it. */
 static omma_status recognise_lines(omma_reader *r, page *p, omma_error *err) {
     for (int i = 0; i < p->count; i++) OMMA_TRY(classify(r, &p->lines[i], err));
     bool page_turned = page_upside_down(p);
+    if (p->count) qsort(p->lines, (size_t)p->count, sizeof *p->lines, by_width);
     for (int i = 0; i < p->count; i++) {
         line *l = &p->lines[i];
         bool turned = l->upside_down > 0.5f;
