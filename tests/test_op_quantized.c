@@ -155,6 +155,21 @@ static void types_of_quantize(void **state) {
         expect(t, 0, v[i].y[0]), expect(t, 1, v[i].y[1]);
         optest_free(t);
     }
+    for (int i = 0; i < 3; i++) { /* nor has the scale */
+        t = optest_new("QuantizeLinear", 23);
+        optest_f32(t, (float[]){3072}, OPTEST_DIMS(1));
+        put_one(t, OMMA_F32, 2049);
+        optest_int(t, "precision", v[i].precision);
+        optest_run(t, 1);
+        expect(t, 0, v[i].precision ? 2 : 1);
+        optest_free(t);
+    }
+    t = optest_new("QuantizeLinear", 21); /* just above a half, but not in float32 */
+    optest_put(t, false, OMMA_I32, (int32_t[]){1073741825}, 1, (int64_t[]){1});
+    put_one(t, OMMA_I32, 2147483647);
+    optest_run(t, 1);
+    expect(t, 0, 1);
+    optest_free(t);
 }
 
 static void dequantize_by_hand(void **state) {

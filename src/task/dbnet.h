@@ -15,7 +15,7 @@
  * Source: Liao, Wan, Yao, Chen, Bai, "Real-time Scene Text Detection with Differentiable
  * Binarization", AAAI 2020, section 3.5; PaddleOCR, ppocr/postprocess/db_postprocess.py.
  * What differs on purpose: the score is the mean over the region itself, not over its box,
- * since a line that bends fills little of its box (of 804 lines of test pages 43 were lost
+ * since a line that bends fills little of its box (of 798 lines of test pages 37 were lost
  * by the box's mean at PaddleOCR's 0.6, none by the region's at 0.8); holes of a region
  * give no boxes of their own; and the half pixel between centres and edges is not lost on
  * the way to the picture. */
@@ -41,7 +41,7 @@ typedef struct omma_text_boxes {
 /* How a map is read; omma_dbnet_defaults gives what suits PP-OCRv4.
  *   threshold  a pixel is text above this, 0..1; 0.3.
  *   accept     a box stays if its score is at least this, 0..1; 0.7.
- *   unclip     the ratio r; 1.8. PaddleOCR has 1.5, RapidOCR 1.6: on 33 test pages 1.8 left
+ *   unclip     the ratio r; 1.8. PaddleOCR has 1.5, RapidOCR 1.6: on 31 test pages 1.8 left
  *              0.3 % of characters wrong, 1.5 left 0.5 %, 2.0 left 0.7 %.
  *   min_side   a region's box must be this wide and high, in the map, and 2 more when it
  *              has been grown [px]; 3.
