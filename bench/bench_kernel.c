@@ -101,12 +101,12 @@ static double peak(const omma_kernels *kern, int threads) {
 
 typedef struct bench {
     const char *name;
-    int m, n, k;    /* product when m > 0, else convolution */
+    int m, n, k; /* product when m > 0, else convolution */
     omma_conv conv;
 } bench;
 
 #define CONV(n_g, c_, side, m_, out, kernel, stride, pad) \
-    {1, n_g, c_, side, side, m_, out, out, kernel, kernel, stride, stride, 1, 1, pad, pad}
+    { 1, n_g, c_, side, side, m_, out, out, kernel, kernel, stride, stride, 1, 1, pad, pad }
 
 static const bench cases[] = {
     {"gemm 850x256x256", 850, 256, 256, {0}},
@@ -195,19 +195,16 @@ int main(int argc, char **argv) {
     const char *only = "";
     for (int i = 1; i < argc; i++) {
         const char *v = i + 1 < argc ? argv[i + 1] : NULL;
-        if (v && !strcmp(argv[i], "--threads"))
-            threads = atoi(v), i++;
-        else if (v && !strcmp(argv[i], "--rounds"))
-            rounds = atoi(v), i++;
-        else if (v && !strcmp(argv[i], "--isa"))
-            kern = omma_kernels_named(v), i++;
-        else if (v && !strcmp(argv[i], "--only"))
-            only = v, i++;
-        else if (strcmp(argv[i], "--bench"))
-            kern = NULL;
+        if (v && !strcmp(argv[i], "--threads")) threads = atoi(v), i++;
+        else if (v && !strcmp(argv[i], "--rounds")) rounds = atoi(v), i++;
+        else if (v && !strcmp(argv[i], "--isa")) kern = omma_kernels_named(v), i++;
+        else if (v && !strcmp(argv[i], "--only")) only = v, i++;
+        else if (strcmp(argv[i], "--bench")) kern = NULL;
     }
     if (!kern || threads < 1 || threads > OMMA_MAX_THREADS || rounds < 1 || rounds > MAX_ROUNDS) {
-        fputs("usage: bench_kernel [--threads T] [--rounds N] [--isa c|avx2|avx512] [--only TEXT]\n", stderr);
+        fputs(
+            "usage: bench_kernel [--threads T] [--rounds N] [--isa c|avx2|avx512] [--only TEXT]\n",
+            stderr);
         return 2;
     }
     if (threads == 1) watch = CLOCK_THREAD_CPUTIME_ID;
@@ -233,15 +230,18 @@ int main(int argc, char **argv) {
             share[t][r] = rate[t][r] / peaks[r];
         }
     qsort(peaks, (size_t)rounds, sizeof(double), ascending);
-    printf("%s, %d thread%s, FMA peak %.0f GFLOP/s\n", kern->isa, threads, threads > 1 ? "s" : "", peaks[rounds / 2] * 1e-9);
+    printf("%s, %d thread%s, FMA peak %.0f GFLOP/s\n", kern->isa, threads, threads > 1 ? "s" : "",
+           peaks[rounds / 2] * 1e-9);
     printf("%-26s %9s %7s %7s %10s\n", "", "GFLOP/s", "%", "best %", "us");
     for (int t = 0; t < N_CASES; t++) {
         if (!strstr(cases[t].name, only)) continue;
         qsort(rate[t], (size_t)rounds, sizeof(double), ascending);
         qsort(share[t], (size_t)rounds, sizeof(double), ascending);
-        printf("%-26s %9.1f %7.1f %7.1f %10.1f\n", cases[t].name, rate[t][rounds / 2] * 1e-9, 100 * share[t][rounds / 2],
-               100 * share[t][rounds - 1], flop[t] / rate[t][rounds / 2] * 1e6);
-        free(states[t].a), free(states[t].b), free(states[t].c), free(states[t].bias), free(states[t].scratch);
+        printf("%-26s %9.1f %7.1f %7.1f %10.1f\n", cases[t].name, rate[t][rounds / 2] * 1e-9,
+               100 * share[t][rounds / 2], 100 * share[t][rounds - 1],
+               flop[t] / rate[t][rounds / 2] * 1e6);
+        free(states[t].a), free(states[t].b), free(states[t].c), free(states[t].bias),
+            free(states[t].scratch);
     }
     return 0;
 }

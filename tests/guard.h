@@ -31,7 +31,8 @@ static inline void *guard_new(guarded *g, size_t bytes, size_t shift) {
 /* Check the canaries and free. */
 static inline void guard_end(guarded *g) {
     for (size_t i = 0; i < GUARD; i++)
-        if (g->base[i] != 0xA5 || g->base[GUARD + g->bytes + i] != 0xA5) fail_msg("written out of bounds");
+        if (g->base[i] != 0xA5 || g->base[GUARD + g->bytes + i] != 0xA5)
+            fail_msg("written out of bounds");
     free(g->base);
 }
 

@@ -5,7 +5,8 @@
 
 #include "optest.h"
 
-#define LIST(...) ((const int64_t[]){__VA_ARGS__}), (int)(sizeof((const int64_t[]){__VA_ARGS__}) / 8)
+#define LIST(...) \
+    ((const int64_t[]){__VA_ARGS__}), (int)(sizeof((const int64_t[]){__VA_ARGS__}) / 8)
 #define F(...) ((const float[]){__VA_ARGS__})
 #define I(...) ((const int64_t[]){__VA_ARGS__})
 
@@ -14,7 +15,8 @@ static const float none_f32[1];
 static const int64_t none_i64[1];
 
 /* The tensor has this shape and, byte for byte, these elements. */
-static inline void expect(const omma_tensor *y, omma_dtype type, const void *data, const int64_t *dims, int rank) {
+static inline void expect(const omma_tensor *y, omma_dtype type, const void *data,
+                          const int64_t *dims, int rank) {
     assert_int_equal(y->dtype, type);
     assert_int_equal(y->rank, rank);
     for (int d = 0; d < rank; d++) assert_int_equal(y->dims[d], dims[d]);

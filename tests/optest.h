@@ -47,7 +47,8 @@ static inline void optest_free(optest *t) {
 
 /* Add an input; constant when the operator needs to know it to infer shapes. The data is
  * copied. dims follow rank. */
-static inline void optest_put(optest *t, bool constant, omma_dtype type, const void *data, int rank, const int64_t *dims) {
+static inline void optest_put(optest *t, bool constant, omma_dtype type, const void *data, int rank,
+                              const int64_t *dims) {
     omma_value *v = omma_graph_value(t->g, omma_arena_printf(&t->arena, "in%d", t->n_in));
     v->dtype = type;
     v->rank = rank;
@@ -58,17 +59,33 @@ static inline void optest_put(optest *t, bool constant, omma_dtype type, const v
     t->in[t->n_in++] = v;
 }
 
-#define OPTEST_DIMS(...) ((const int64_t[]){__VA_ARGS__}), (int)(sizeof((const int64_t[]){__VA_ARGS__}) / 8)
-static inline void optest_f32(optest *t, const float *data, const int64_t *dims, int rank) { optest_put(t, false, OMMA_F32, data, rank, dims); }
-static inline void optest_i64(optest *t, const int64_t *data, const int64_t *dims, int rank) { optest_put(t, false, OMMA_I64, data, rank, dims); }
+#define OPTEST_DIMS(...) \
+    ((const int64_t[]){__VA_ARGS__}), (int)(sizeof((const int64_t[]){__VA_ARGS__}) / 8)
+static inline void optest_f32(optest *t, const float *data, const int64_t *dims, int rank) {
+    optest_put(t, false, OMMA_F32, data, rank, dims);
+}
+static inline void optest_i64(optest *t, const int64_t *data, const int64_t *dims, int rank) {
+    optest_put(t, false, OMMA_I64, data, rank, dims);
+}
 /* A constant list of integers. */
-static inline void optest_list(optest *t, const int64_t *data, int n) { optest_put(t, true, OMMA_I64, data, 1, (int64_t[]){n}); }
+static inline void optest_list(optest *t, const int64_t *data, int n) {
+    optest_put(t, true, OMMA_I64, data, 1, (int64_t[]){n});
+}
 static inline void optest_skip(optest *t) { t->in[t->n_in++] = NULL; }
 
-static inline void optest_int(optest *t, const char *name, int64_t v) { t->attrs[t->n_attrs++] = (omma_attr){.name = name, .kind = OMMA_ATTR_INT, .i = v}; }
-static inline void optest_float(optest *t, const char *name, float v) { t->attrs[t->n_attrs++] = (omma_attr){.name = name, .kind = OMMA_ATTR_FLOAT, .f = v}; }
-static inline void optest_string(optest *t, const char *name, const char *v) { t->attrs[t->n_attrs++] = (omma_attr){.name = name, .kind = OMMA_ATTR_STRING, .s = v}; }
-static inline void optest_ints(optest *t, const char *name, const int64_t *v, int n) { t->attrs[t->n_attrs++] = (omma_attr){.name = name, .kind = OMMA_ATTR_INTS, .ints = v, .count = n}; }
+static inline void optest_int(optest *t, const char *name, int64_t v) {
+    t->attrs[t->n_attrs++] = (omma_attr){.name = name, .kind = OMMA_ATTR_INT, .i = v};
+}
+static inline void optest_float(optest *t, const char *name, float v) {
+    t->attrs[t->n_attrs++] = (omma_attr){.name = name, .kind = OMMA_ATTR_FLOAT, .f = v};
+}
+static inline void optest_string(optest *t, const char *name, const char *v) {
+    t->attrs[t->n_attrs++] = (omma_attr){.name = name, .kind = OMMA_ATTR_STRING, .s = v};
+}
+static inline void optest_ints(optest *t, const char *name, const int64_t *v, int n) {
+    t->attrs[t->n_attrs++] =
+        (omma_attr){.name = name, .kind = OMMA_ATTR_INTS, .ints = v, .count = n};
+}
 
 /* Infer, prepare and run with n_out outputs; the status of the first step that fails. */
 static inline omma_status optest_try(optest *t, int n_out, int threads) {
@@ -79,7 +96,9 @@ static inline omma_status optest_try(optest *t, int n_out, int threads) {
     n->attrs = t->attrs;
     n->n_attrs = t->n_attrs;
     for (int i = 0; i < t->n_in; i++) n->in[i] = t->in[i];
-    for (int i = 0; i < n_out; i++) omma_node_set_output(n, i, omma_graph_value(t->g, omma_arena_printf(&t->arena, "out%d", i)));
+    for (int i = 0; i < n_out; i++)
+        omma_node_set_output(n, i,
+                             omma_graph_value(t->g, omma_arena_printf(&t->arena, "out%d", i)));
     omma_build b = {.arena = &t->arena, .err = &t->err, .kern = omma_kernels_best(), .threads = 8};
     OMMA_TRY(op->infer(&b, n));
     if (op->prepare) OMMA_TRY(op->prepare(&b, n));
@@ -87,7 +106,9 @@ static inline omma_status optest_try(optest *t, int n_out, int threads) {
     for (int i = 0; i < n_out; i++) {
         omma_value *v = n->out[i];
         assert_true(omma_value_known(v));
-        v->mem = op->flags & OMMA_OP_VIEW && i == 0 ? n->in[0]->mem : omma_arena_alloc(&t->arena, omma_value_bytes(v));
+        v->mem = op->flags & OMMA_OP_VIEW && i == 0
+                     ? n->in[0]->mem
+                     : omma_arena_alloc(&t->arena, omma_value_bytes(v));
     }
     omma_exec x = {.threads = threads, .kern = b.kern, .err = &t->err};
     if (!(op->flags & OMMA_OP_VIEW)) OMMA_TRY(op->run(&x, n));

@@ -28,14 +28,19 @@ static void read_reference(reference *r, const char *path) {
     omma_error err;
     omma_json *root;
     if (omma_json_read(&root, path, 1 << 20, &err)) fail_msg("%s", err.message);
-    const omma_json *labels = omma_json_get(root, "labels"), *scores = omma_json_get(root, "scores");
-    const omma_json *boxes = omma_json_get(root, "boxes_xyxy"), *size = omma_json_get(root, "orig_target_sizes_WH");
+    const omma_json *labels = omma_json_get(root, "labels"),
+                    *scores = omma_json_get(root, "scores");
+    const omma_json *boxes = omma_json_get(root, "boxes_xyxy"),
+                    *size = omma_json_get(root, "orig_target_sizes_WH");
     assert_int_equal(omma_json_count(labels), ROWS);
-    for (size_t i = 0; i < 2; i++) assert_true(omma_json_as_int(omma_json_at(size, i), &r->size[i]));
+    for (size_t i = 0; i < 2; i++)
+        assert_true(omma_json_as_int(omma_json_at(size, i), &r->size[i]));
     for (size_t i = 0; i < ROWS; i++) {
         assert_true(omma_json_as_int(omma_json_at(labels, i), &r->labels[i]));
         assert_true(omma_json_as_double(omma_json_at(scores, i), &r->scores[i]));
-        for (size_t k = 0; k < 4; k++) assert_true(omma_json_as_double(omma_json_at(omma_json_at(boxes, i), k), &r->boxes[i][k]));
+        for (size_t k = 0; k < 4; k++)
+            assert_true(
+                omma_json_as_double(omma_json_at(omma_json_at(boxes, i), k), &r->boxes[i][k]));
     }
     omma_json_free(root);
 }
@@ -48,16 +53,19 @@ static void run_picture(const char *path, const int64_t *size) {
     assert_int_equal(img.width, SIDE);
     assert_int_equal(img.height, SIDE);
     for (int i = 0; i < SIDE * SIDE; i++)
-        for (int c = 0; c < 3; c++) planes[c * SIDE * SIDE + i] = (float)img.rgb[i * 3 + c] / 255.0f;
+        for (int c = 0; c < 3; c++)
+            planes[c * SIDE * SIDE + i] = (float)img.rgb[i * 3 + c] / 255.0f;
     omma_image_free(&img);
     int64_t wh[2] = {size[0], size[1]};
-    const omma_tensor in[2] = {{OMMA_F32, 4, {1, 3, SIDE, SIDE}, planes}, {OMMA_I64, 2, {1, 2}, wh}};
+    const omma_tensor in[2] = {{OMMA_F32, 4, {1, 3, SIDE, SIDE}, planes},
+                               {OMMA_I64, 2, {1, 2}, wh}};
     if (omma_session_run(session, in, 2, &err)) fail_msg("%s", err.message);
 }
 
 /* The row of ours that stands for reference row i: the same label, nearest in score and box,
  * since rows of nearly equal score may change places. */
-static int match(const reference *r, int i, const int64_t *labels, const float *scores, const float *boxes) {
+static int match(const reference *r, int i, const int64_t *labels, const float *scores,
+                 const float *boxes) {
     int best = -1;
     double least = INFINITY;
     for (int k = 0; k < ROWS; k++) {
@@ -71,7 +79,8 @@ static int match(const reference *r, int i, const int64_t *labels, const float *
 
 static void compare(const char *name, const reference *r) {
     const int64_t *labels = omma_session_output(session, 0)->data;
-    const float *boxes = omma_session_output(session, 1)->data, *scores = omma_session_output(session, 2)->data;
+    const float *boxes = omma_session_output(session, 1)->data,
+                *scores = omma_session_output(session, 2)->data;
     double score_max = 0, box_max = 0, score_sure = 0, box_sure = 0;
     int in_place = 0, sure = 0, found = 0;
     for (int i = 0; i < ROWS; i++) {
@@ -85,14 +94,18 @@ static void compare(const char *name, const reference *r) {
         found += ds <= 1e-3 && db <= 0.5;
         in_place += k == i;
         score_max = fmax(score_max, ds), box_max = fmax(box_max, db);
-        if (r->scores[i] > 0.3) sure++, score_sure = fmax(score_sure, ds), box_sure = fmax(box_sure, db);
+        if (r->scores[i] > 0.3)
+            sure++, score_sure = fmax(score_sure, ds), box_sure = fmax(box_sure, db);
     }
-    print_message("%s: above 0.3: %d rows, score within %.2g, box within %.2g px; all 300: %d within the same bounds, %d in the same row, score within %.2g, box within %.2g px\n",
-                  name, sure, score_sure, box_sure, found, in_place, score_max, box_max);
+    print_message(
+        "%s: above 0.3: %d rows, score within %.2g, box within %.2g px; all 300: %d within the "
+        "same bounds, %d in the same row, score within %.2g, box within %.2g px\n",
+        name, sure, score_sure, box_sure, found, in_place, score_max, box_max);
     assert_true(sure > 0);
     assert_true(score_sure <= 1e-3);
     assert_true(box_sure <= 0.5);
-    assert_true(found >= ROWS - 3); /* at the very end of the list the cut among equals may differ */
+    assert_true(found >=
+                ROWS - 3); /* at the very end of the list the cut among equals may differ */
 }
 
 static void picture(const char *name) {
@@ -123,7 +136,8 @@ static void same_bits(void **state) {
     omma_error err;
     float first[3][ROWS * 4];
     char path[1024];
-    const char *watch[] = {NULL, NULL, NULL, NULL, "/model/decoder/decoder/layers.0/self_attn/Softmax_output_0"};
+    const char *watch[] = {NULL, NULL, NULL, NULL,
+                           "/model/decoder/decoder/layers.0/self_attn/Softmax_output_0"};
     shared_path(path, sizeof path, "models/deimv2_atto/reference/coffee_320.png");
     omma_session *usual = session;
     for (int i = 0; i < 5; i++) {
@@ -149,7 +163,8 @@ static int open_model(void **state) {
     omma_error err;
     have = shared_path(path, sizeof path, "models/deimv2_atto/deimv2_hgnetv2_atto_coco.onnx");
     if (!have) return 0;
-    if (omma_model_open(&model, path, NULL, &err) || omma_session_new(&session, model, NULL, &err)) {
+    if (omma_model_open(&model, path, NULL, &err) ||
+        omma_session_new(&session, model, NULL, &err)) {
         print_message("%s\n", err.message);
         return -1;
     }
@@ -164,7 +179,8 @@ static int close_model(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(astronaut), cmocka_unit_test(chelsea), cmocka_unit_test(coffee),
-                                       cmocka_unit_test(rocket), cmocka_unit_test(same_bits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(astronaut), cmocka_unit_test(chelsea),
+                                       cmocka_unit_test(coffee), cmocka_unit_test(rocket),
+                                       cmocka_unit_test(same_bits)};
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

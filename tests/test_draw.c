@@ -200,9 +200,9 @@ static void measures_utf8(void **state) {
     assert_int_equal(omma_font_width("\xe2\x82\xac", -1, 20), one);     /* euro */
     assert_int_equal(omma_font_width("\xf0\x9f\x98\x80", -1, 20), one); /* beyond 16 bits */
     int two = omma_font_width("\x01\x01", -1, 20);
-    assert_int_equal(omma_font_width("\xff\xc3", -1, 20), two);     /* two bytes that are none */
-    assert_int_equal(omma_font_width("\xe2\x82", -1, 20), two);     /* cut short */
-    assert_int_equal(omma_font_width("\xc0\x80", -1, 20), two);     /* overlong */
+    assert_int_equal(omma_font_width("\xff\xc3", -1, 20), two); /* two bytes that are none */
+    assert_int_equal(omma_font_width("\xe2\x82", -1, 20), two); /* cut short */
+    assert_int_equal(omma_font_width("\xc0\x80", -1, 20), two); /* overlong */
     assert_int_equal(omma_font_width("\xf0\x9f\x98\x80", 2, 20), two);
     assert_int_equal(omma_font_width("abcdef", 3, 20), omma_font_width("abc", -1, 20));
     assert_true(omma_font_width("abc", -1, 40) > omma_font_width("abc", -1, 20));
@@ -242,9 +242,9 @@ static void expect_label(float x, float y, int left, int top) {
         if (img.rgb[3 * i] > 230) bright++;
         if (img.rgb[3 * i] == 10 && img.rgb[3 * i + 2] == 200) clear++;
     }
-    assert_true(bright > 60);        /* white text */
-    assert_true(clear > w * h / 2);  /* on the colour */
-    for (int k = 0; k < w; k++) {    /* with a margin all round */
+    assert_true(bright > 60);       /* white text */
+    assert_true(clear > w * h / 2); /* on the colour */
+    for (int k = 0; k < w; k++) {   /* with a margin all round */
         assert_int_equal(red_at(&img, left + k, top), 10);
         assert_int_equal(red_at(&img, left + k, top + h - 1), 10);
     }
@@ -256,7 +256,7 @@ static void labels_stay_inside(void **state) {
     int w = omma_draw_label_width("dog 0.93", 18), h = omma_draw_label_height(18);
     expect_label(50, 100, 50, 100 - h);
     expect_label(50.7f, 100.2f, 50, 100 - h);
-    expect_label(50, 5, 50, 5);            /* no room above */
+    expect_label(50, 5, 50, 5);               /* no room above */
     expect_label(290, 100, 300 - w, 100 - h); /* nor to the right */
     expect_label(-40, -40, 0, 0);
     expect_label(1e9f, 1e9f, 300 - w, 200 - h);

@@ -215,20 +215,29 @@ static void test_padilla_voc(void **state) {
 /* --- by hand -------------------------------------------------------------------- */
 
 enum {
-    AP, AP50, AP75, AP_SMALL, AP_MEDIUM, AP_LARGE,
-    AR1, AR10, AR100, AR_SMALL, AR_MEDIUM, AR_LARGE
+    AP,
+    AP50,
+    AP75,
+    AP_SMALL,
+    AP_MEDIUM,
+    AP_LARGE,
+    AR1,
+    AR10,
+    AR100,
+    AR_SMALL,
+    AR_MEDIUM,
+    AR_LARGE
 };
 
-#define HEAD                                                                          \
-    "{\"images\":[{\"id\":7,\"width\":640,\"height\":480,\"file_name\":\"a.jpg\"}," \
+#define HEAD                                                                                    \
+    "{\"images\":[{\"id\":7,\"width\":640,\"height\":480,\"file_name\":\"a.jpg\"},"             \
     "{\"id\":3}],\"categories\":[{\"id\":18,\"name\":\"dog\"},{\"id\":1,\"name\":\"person\"}]," \
     "\"annotations\":["
 #define TAIL "]}"
-#define BOX(id, image, category, x, y, w, h, area, crowd)                                 \
-    "{\"id\":" #id ",\"image_id\":" #image ",\"category_id\":" #category ",\"bbox\":[" #x \
-    "," #y "," #w "," #h "],\"area\":" #area ",\"iscrowd\":" #crowd                       \
-    ",\"segmentation\":[[1,2,3,4.5]]}"
-#define FOUND(image, category, x, y, w, h, score)                                             \
+#define BOX(id, image, category, x, y, w, h, area, crowd)                                        \
+    "{\"id\":" #id ",\"image_id\":" #image ",\"category_id\":" #category ",\"bbox\":[" #x "," #y \
+    "," #w "," #h "],\"area\":" #area ",\"iscrowd\":" #crowd ",\"segmentation\":[[1,2,3,4.5]]}"
+#define FOUND(image, category, x, y, w, h, score)                                               \
     "{\"image_id\":" #image ",\"category_id\":" #category ",\"bbox\":[" #x "," #y "," #w "," #h \
     "],\"score\":" #score "}"
 
@@ -253,8 +262,8 @@ static void test_miss(void **state) {
     (void)state;
     trial t;
     trial_coco(&t, HEAD BOX(1, 7, 1, 0, 0, 200, 100, 20000, 0) TAIL,
-               "[" FOUND(7, 1, 300, 0, 200, 100, 0.9) "," FOUND(3, 1, 0, 0, 200, 100, 0.9) ","
-               FOUND(7, 18, 0, 0, 200, 100, 0.9) "]");
+               "[" FOUND(7, 1, 300, 0, 200, 100, 0.9) "," FOUND(
+                   3, 1, 0, 0, 200, 100, 0.9) "," FOUND(7, 18, 0, 0, 200, 100, 0.9) "]");
     assert_near(t.eval.lines[AP], 0, 1e-12);
     assert_near(t.eval.lines[AR100], 0, 1e-12);
     assert_near(t.eval.lines[AP_LARGE], 0, 1e-12);
@@ -289,11 +298,10 @@ static void test_thresholds(void **state) {
 static void test_crowd(void **state) {
     (void)state;
     trial t;
-    trial_coco(&t,
-               HEAD BOX(1, 7, 1, 0, 0, 10, 10, 100, 0) "," BOX(2, 7, 1, 100, 0, 300, 300, 9, 1)
-                   TAIL,
-               "[" FOUND(7, 1, 110, 10, 20, 20, 0.9) "," FOUND(7, 1, 150, 10, 20, 20, 0.8) ","
-               FOUND(7, 1, 0, 0, 10, 10, 0.1) "]");
+    trial_coco(
+        &t, HEAD BOX(1, 7, 1, 0, 0, 10, 10, 100, 0) "," BOX(2, 7, 1, 100, 0, 300, 300, 9, 1) TAIL,
+        "[" FOUND(7, 1, 110, 10, 20, 20, 0.9) "," FOUND(7, 1, 150, 10, 20, 20, 0.8) "," FOUND(
+            7, 1, 0, 0, 10, 10, 0.1) "]");
     assert_near(t.eval.lines[AP], 1, 1e-12);
     assert_int_equal(t.eval.classes[0].crowds, 1);
     assert_int_equal(t.eval.classes[0].truths, 1);
@@ -608,24 +616,15 @@ static void test_large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cocoapi),
-        cmocka_unit_test(test_padilla_coco),
-        cmocka_unit_test(test_padilla_voc),
-        cmocka_unit_test(test_perfect),
-        cmocka_unit_test(test_miss),
-        cmocka_unit_test(test_thresholds),
-        cmocka_unit_test(test_crowd),
-        cmocka_unit_test(test_ties),
-        cmocka_unit_test(test_max_dets),
-        cmocka_unit_test(test_areas),
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_unknown_category),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_mutated),
-        cmocka_unit_test(test_refused_truth),
-        cmocka_unit_test(test_refused_results),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_cocoapi),       cmocka_unit_test(test_padilla_coco),
+        cmocka_unit_test(test_padilla_voc),   cmocka_unit_test(test_perfect),
+        cmocka_unit_test(test_miss),          cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_crowd),         cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_max_dets),      cmocka_unit_test(test_areas),
+        cmocka_unit_test(test_nothing),       cmocka_unit_test(test_unknown_category),
+        cmocka_unit_test(test_truncated),     cmocka_unit_test(test_mutated),
+        cmocka_unit_test(test_refused_truth), cmocka_unit_test(test_refused_results),
+        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

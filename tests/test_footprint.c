@@ -20,7 +20,8 @@ static void detect_stays_small(void **state) {
 #if defined(__SANITIZE_ADDRESS__)
     omma = NULL; /* shadow memory is not the command's */
 #endif
-    bool have = shared_path(model, sizeof model, "models/deimv2_atto/deimv2_hgnetv2_atto_coco.onnx");
+    bool have =
+        shared_path(model, sizeof model, "models/deimv2_atto/deimv2_hgnetv2_atto_coco.onnx");
     if (!omma || !have || !shared_path(picture, sizeof picture, "photos/coffee.png")) {
         print_message("SKIPPED: needs OMMA, shared/models/deimv2_atto and no sanitizer\n");
         skip();

@@ -189,9 +189,9 @@ static void refuses_cut(const char *name) {
 static void refuses_truncated_files(void **state) {
     (void)state;
     static const char *const names[] = {
-        "grey.jpg", "rgb420.jpg", "rgb444.jpg", "progressive.jpg", "cmyk.jpg", "turned6.jpg",
-        "rgb8.png", "grey1.png", "rgba16.png", "rgb8_interlaced.png", "palette4_key.png",
-        "lossy.webp", "lossless.webp", "alpha.webp", "turned.webp"};
+        "grey.jpg",         "rgb420.jpg", "rgb444.jpg",    "progressive.jpg", "cmyk.jpg",
+        "turned6.jpg",      "rgb8.png",   "grey1.png",     "rgba16.png",      "rgb8_interlaced.png",
+        "palette4_key.png", "lossy.webp", "lossless.webp", "alpha.webp",      "turned.webp"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) refuses_cut(names[i]);
 }
 
@@ -252,7 +252,8 @@ static void refuses_many_scans(void **state) {
     omma_bytes b = file_of("progressive.jpg");
     size_t scan = 0, next;
     while (!(b.data[scan] == 0xff && b.data[scan + 1] == 0xda)) scan++;
-    for (next = scan + 2; !(b.data[next] == 0xff && b.data[next + 1] >= 0xc0); next++) {}
+    for (next = scan + 2; !(b.data[next] == 0xff && b.data[next + 1] >= 0xc0); next++) {
+    }
     size_t length = next - scan, size = b.size + 200 * length;
     unsigned char *p = malloc(size);
     assert_non_null(p);

@@ -75,8 +75,7 @@ static void test_walk_members(void **state) {
     const char *name;
     const omma_json *value;
     char names[8] = "";
-    while (omma_json_next(omma_json_get(v, "inner"), &iter, &name, &value))
-        strncat(names, name, 1);
+    while (omma_json_next(omma_json_get(v, "inner"), &iter, &name, &value)) strncat(names, name, 1);
     assert_string_equal(names, "zba");
     omma_json_free(v);
 }
@@ -99,19 +98,41 @@ static void test_refused(void **state) {
     static const struct {
         const char *text;
         int64_t offset; /* -1: anywhere */
-    } bad[] = {
-        {"", 0},           {"  ", 2},           {"{", 1},
-        {"[1,]", 3},       {"{\"a\":1,}", 7},   {"{\"a\" 1}", 5},
-        {"[1 2]", 3},      {"[1}", 2},          {"{1:2}", 1},
-        {"nul", 0},        {"truE", 0},         {"NaN", 0},
-        {"[Infinity]", 1}, {"[-Infinity]", 2},  {"01", 0},
-        {"-", 1},          {"1.", 2},           {".5", 0},
-        {"1e", 2},         {"+1", 0},           {"0x10", 1},
-        {"\"a", 2},        {"\"\\x\"", 2},      {"\"\\u12g4\"", 5},
-        {"\"a\nb\"", 2},   {"[] []", 3},        {"'a'", 0},
-        {"\"\xff\"", -1},  {"\"\\ud800\"", -1}, {"\"a\\u0000b\"", -1},
-        {"[1e999]", -1},   {"[-1e400]", -1},    {"{\"a\":1,\"a\":2}", -1},
-        {"// x\n1", 0},    {"\xef\xbb\xbf{}", 0}};
+    } bad[] = {{"", 0},
+               {"  ", 2},
+               {"{", 1},
+               {"[1,]", 3},
+               {"{\"a\":1,}", 7},
+               {"{\"a\" 1}", 5},
+               {"[1 2]", 3},
+               {"[1}", 2},
+               {"{1:2}", 1},
+               {"nul", 0},
+               {"truE", 0},
+               {"NaN", 0},
+               {"[Infinity]", 1},
+               {"[-Infinity]", 2},
+               {"01", 0},
+               {"-", 1},
+               {"1.", 2},
+               {".5", 0},
+               {"1e", 2},
+               {"+1", 0},
+               {"0x10", 1},
+               {"\"a", 2},
+               {"\"\\x\"", 2},
+               {"\"\\u12g4\"", 5},
+               {"\"a\nb\"", 2},
+               {"[] []", 3},
+               {"'a'", 0},
+               {"\"\xff\"", -1},
+               {"\"\\ud800\"", -1},
+               {"\"a\\u0000b\"", -1},
+               {"[1e999]", -1},
+               {"[-1e400]", -1},
+               {"{\"a\":1,\"a\":2}", -1},
+               {"// x\n1", 0},
+               {"\xef\xbb\xbf{}", 0}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         omma_error err;
         omma_json *v;
@@ -220,9 +241,8 @@ static void test_stream(void **state) {
         "{\"info\": {\"x\": [[]]}, \"a\": [{\"n\": 1, \"skip\": [1, [2]]}, {\"skip\": {\"n\": 9}, "
         "\"n\": 2}, {}],\n \"b\": [ 5 , {\"n\": 40, \"m\": 1} ], \"c\": 3 } ";
     seen a = {0}, b = {0}, c = {0};
-    omma_json_array arrays[] = {{"b", NULL, see, &b, false},
-                                {"a", keep_n, see, &a, false},
-                                {"none", NULL, see, &c, true}};
+    omma_json_array arrays[] = {
+        {"b", NULL, see, &b, false}, {"a", keep_n, see, &a, false}, {"none", NULL, see, &c, true}};
     omma_error err;
     if (stream(arrays, 3, text, &err)) fail_msg("%s", err.message);
     assert_int_equal(a.count, 3);
@@ -383,10 +403,10 @@ static void test_write_text(void **state) {
     check_text("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
                "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
     check_text("\xff\xc3", "\"" BAD BAD "\"");
-    check_text("\xc0\x80", "\"" BAD BAD "\"");             /* too long */
-    check_text("\xed\xa0\x80", "\"" BAD BAD BAD "\"");     /* a surrogate */
+    check_text("\xc0\x80", "\"" BAD BAD "\"");                 /* too long */
+    check_text("\xed\xa0\x80", "\"" BAD BAD BAD "\"");         /* a surrogate */
     check_text("\xf4\x90\x80\x80", "\"" BAD BAD BAD BAD "\""); /* beyond 10FFFF */
-    check_text("\xe2\x82", "\"" BAD BAD "\"");             /* cut off */
+    check_text("\xe2\x82", "\"" BAD BAD "\"");                 /* cut off */
 }
 
 static double read_back(omma_json_writer *w) {

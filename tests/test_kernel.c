@@ -13,13 +13,16 @@ static const int thread_counts[] = {1, 2, 3, 8};
 enum { N_THREADS = sizeof thread_counts / sizeof *thread_counts };
 
 /* Error allowed for a chain of k products whose absolute values sum to mass. */
-static double bound(int64_t k, double mass) { return 1.2e-7 * (6 + sqrt((double)k)) * (mass + 0.1); }
+static double bound(int64_t k, double mass) {
+    return 1.2e-7 * (6 + sqrt((double)k)) * (mass + 0.1);
+}
 
 static omma_epilogue random_epilogue(const float *row_bias, const float *col_bias) {
     return (omma_epilogue){.row_bias = rng_int(0, 1) ? row_bias : NULL,
                            .col_bias = rng_int(0, 1) ? col_bias : NULL,
                            .act = (omma_act)rng_int(OMMA_ACT_NONE, OMMA_ACT_SILU),
-                           .lo = -0.25f, .hi = 0.5f};
+                           .lo = -0.25f,
+                           .hi = 0.5f};
 }
 
 /* --- tables ------------------------------------------------------------------------- */
@@ -52,7 +55,8 @@ static void check_tile(const omma_kernels *kern, int m, int n, int64_t k) {
     const int64_t lda = k + rng_int(0, 5), ldc = n + rng_int(0, 40);
     void *a = guard_new(&ga, (size_t)(m * lda) * 4, (size_t)rng_int(0, 7));
     float *c = guard_new(&gc, (size_t)((m - 1) * ldc + n) * 4, 4 * (size_t)rng_int(0, 3));
-    float *b = aligned_alloc(64, (size_t)(k + 1) * (size_t)kern->nr * 4), before[16 * 64], row_bias[16], col_bias[64];
+    float *b = aligned_alloc(64, (size_t)(k + 1) * (size_t)kern->nr * 4), before[16 * 64],
+          row_bias[16], col_bias[64];
     assert_non_null(b);
     rng_fill(a, (size_t)(m * lda));
     for (int64_t i = 0; i < k * kern->nr; i++) b[i] = i % kern->nr < n ? rng_float() : 0;
@@ -76,7 +80,8 @@ static void check_tile(const omma_kernels *kern, int m, int n, int64_t k) {
             const double want = pe ? (double)omma_act_apply(&e, (float)s) : s;
             const double off = fabs((double)c[i * ldc + j] - want);
             if (!(off <= 1.5 * bound(k, mass + 2)))
-                fail_msg("%s tile %dx%dx%d at %d,%d: off by %g", kern->isa, m, n, (int)k, i, j, off);
+                fail_msg("%s tile %dx%dx%d at %d,%d: off by %g", kern->isa, m, n, (int)k, i, j,
+                         off);
         }
         unsigned char *gap = (unsigned char *)(c + i * ldc + n);
         if (i < m - 1)
@@ -103,13 +108,16 @@ static void test_tile(void **state) {
 static void check_gemm(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, bool transposed) {
     guarded gc, gp, ga, gb;
     const int64_t lda = k + rng_int(0, 3), ldc = n + rng_int(0, 3);
-    const int64_t row = transposed ? 1 : n + rng_int(0, 2), col = transposed ? k + rng_int(0, 2) : 1;
+    const int64_t row = transposed ? 1 : n + rng_int(0, 2),
+                  col = transposed ? k + rng_int(0, 2) : 1;
     const size_t b_count = (size_t)(k && n ? (k - 1) * row + (n - 1) * col + 1 : 0);
-    const size_t packed = omma_gemm_packed_size(kern, k, n), c_bytes = (size_t)((m - 1) * ldc + n) * 4;
+    const size_t packed = omma_gemm_packed_size(kern, k, n),
+                 c_bytes = (size_t)((m - 1) * ldc + n) * 4;
     void *a = guard_new(&ga, (size_t)(m * lda) * 4, (size_t)rng_int(0, 7));
     void *b = guard_new(&gb, b_count * 4, (size_t)rng_int(0, 7));
     float *p = guard_new(&gp, packed * 4, 0), *c = guard_new(&gc, c_bytes, 0);
-    float *row_bias = malloc((size_t)m * 4), *col_bias = malloc((size_t)n * 4), *first = malloc(c_bytes);
+    float *row_bias = malloc((size_t)m * 4), *col_bias = malloc((size_t)n * 4),
+          *first = malloc(c_bytes);
     assert_true(row_bias && col_bias && first);
     rng_fill(a, (size_t)(m * lda));
     rng_fill(b, b_count);
@@ -121,17 +129,18 @@ static void check_gemm(const omma_kernels *kern, int64_t m, int64_t n, int64_t k
         memset(c, 0xA5, c_bytes);
         omma_gemm_pack(kern, p, b, row, col, k, n, thread_counts[t]);
         omma_gemm(kern, thread_counts[t], m, n, k, a, lda, p, c, ldc, pe);
-        if (!t)
-            memcpy(first, c, c_bytes);
+        if (!t) memcpy(first, c, c_bytes);
         else if (memcmp(first, c, c_bytes))
-            fail_msg("%s %dx%dx%d: other bits with %d threads", kern->isa, (int)m, (int)n, (int)k, thread_counts[t]);
+            fail_msg("%s %dx%dx%d: other bits with %d threads", kern->isa, (int)m, (int)n, (int)k,
+                     thread_counts[t]);
     }
     const int64_t step = m * n * k > 3000000 ? 37 : 1; /* large ones: some of the numbers */
     for (int64_t q = 0; q < m * n; q += step) {
         const int64_t i = q / n, j = q % n;
         double s = 0, mass = 2;
         for (int64_t l = 0; l < k; l++) {
-            const double v = (double)float_at(a, i * lda + l) * (double)float_at(b, l * row + j * col);
+            const double v =
+                (double)float_at(a, i * lda + l) * (double)float_at(b, l * row + j * col);
             s += v;
             mass += fabs(v);
         }
@@ -140,7 +149,8 @@ static void check_gemm(const omma_kernels *kern, int64_t m, int64_t n, int64_t k
         const double want = pe ? (double)omma_act_apply(&e, (float)s) : s;
         const double off = fabs((double)c[i * ldc + j] - want);
         if (!(off <= 1.5 * bound(k, mass)))
-            fail_msg("%s %dx%dx%d at %d,%d: off by %g", kern->isa, (int)m, (int)n, (int)k, (int)i, (int)j, off);
+            fail_msg("%s %dx%dx%d at %d,%d: off by %g", kern->isa, (int)m, (int)n, (int)k, (int)i,
+                     (int)j, off);
     }
     for (int64_t i = 0; i < m - 1; i++) /* between the rows */
         for (int64_t q = 0; q < (ldc - n) * 4; q++)
@@ -156,7 +166,8 @@ static void check_gemm(const omma_kernels *kern, int64_t m, int64_t n, int64_t k
 
 static void test_gemm(void **state) {
     (void)state;
-    static const int large[][3] = {{197, 130, 771}, {1, 1000, 2048}, {300, 4, 256}, {33, 257, 1025}, {15, 65, 1024}, {850, 64, 32}};
+    static const int large[][3] = {{197, 130, 771}, {1, 1000, 2048}, {300, 4, 256},
+                                   {33, 257, 1025}, {15, 65, 1024},  {850, 64, 32}};
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++) {
         for (int r = 0; r < 150; r++)
@@ -176,7 +187,8 @@ static void test_gemm_odd(void **state) {
         rng_fill(b, 210);
         omma_gemm_pack(kern, p, b, 21, 3, 5, 7, 2);
         for (int i = 0; i < 5; i++)
-            for (int j = 0; j < kern->nr && j < 7; j++) assert_true(p[i * kern->nr + j] == b[i * 21 + j * 3]);
+            for (int j = 0; j < kern->nr && j < 7; j++)
+                assert_true(p[i * kern->nr + j] == b[i * 21 + j * 3]);
         free(p);
         float c = 7;
         omma_gemm(kern, 4, 0, 5, 3, b, 3, b, &c, 5, NULL);
@@ -187,8 +199,8 @@ static void test_gemm_odd(void **state) {
 
 /* --- convolution --------------------------------------------------------------------- */
 
-static double naive(const omma_conv *p, const float *x, const void *w, int64_t image, int64_t m, int64_t oy,
-                    int64_t ox, double *mass) {
+static double naive(const omma_conv *p, const float *x, const void *w, int64_t image, int64_t m,
+                    int64_t oy, int64_t ox, double *mass) {
     const int64_t g = m / (p->m / p->groups);
     double s = 0;
     *mass = 0;
@@ -198,8 +210,9 @@ static double naive(const omma_conv *p, const float *x, const void *w, int64_t i
                 const int64_t iy = oy * p->stride_h + ky * p->dilation_h - p->pad_top;
                 const int64_t ix = ox * p->stride_w + kx * p->dilation_w - p->pad_left;
                 if (iy < 0 || iy >= p->h || ix < 0 || ix >= p->w) continue;
-                const double v = (double)x[((image * p->groups + g) * p->c + c) * p->h * p->w + iy * p->w + ix] *
-                                 (double)float_at(w, ((m * p->c + c) * p->kh + ky) * p->kw + kx);
+                const double v =
+                    (double)x[((image * p->groups + g) * p->c + c) * p->h * p->w + iy * p->w + ix] *
+                    (double)float_at(w, ((m * p->c + c) * p->kh + ky) * p->kw + kx);
                 s += v;
                 *mass += fabs(v);
             }
@@ -209,12 +222,16 @@ static double naive(const omma_conv *p, const float *x, const void *w, int64_t i
 static void check_conv(const omma_kernels *kern, const omma_conv *p) {
     guarded gx, gw, gy, gs;
     char what[200];
-    snprintf(what, sizeof what, "%s conv n%d g%d c%d %dx%d m%d -> %dx%d k%dx%d s%d,%d d%d,%d p%d,%d", kern->isa,
-             (int)p->n, (int)p->groups, (int)p->c, (int)p->h, (int)p->w, (int)p->m, (int)p->oh, (int)p->ow, p->kh,
-             p->kw, p->stride_h, p->stride_w, p->dilation_h, p->dilation_w, (int)p->pad_top, (int)p->pad_left);
-    const size_t n_x = (size_t)(p->n * p->groups * p->c * p->h * p->w), n_w = (size_t)(p->m * p->c * p->kh * p->kw);
+    snprintf(what, sizeof what,
+             "%s conv n%d g%d c%d %dx%d m%d -> %dx%d k%dx%d s%d,%d d%d,%d p%d,%d", kern->isa,
+             (int)p->n, (int)p->groups, (int)p->c, (int)p->h, (int)p->w, (int)p->m, (int)p->oh,
+             (int)p->ow, p->kh, p->kw, p->stride_h, p->stride_w, p->dilation_h, p->dilation_w,
+             (int)p->pad_top, (int)p->pad_left);
+    const size_t n_x = (size_t)(p->n * p->groups * p->c * p->h * p->w),
+                 n_w = (size_t)(p->m * p->c * p->kh * p->kw);
     const size_t n_y = (size_t)(p->n * p->m * p->oh * p->ow);
-    float *x = guard_new(&gx, n_x * 4, 4 * (size_t)rng_int(0, 3)), *y = guard_new(&gy, n_y * 4, 4 * (size_t)rng_int(0, 3));
+    float *x = guard_new(&gx, n_x * 4, 4 * (size_t)rng_int(0, 3)),
+          *y = guard_new(&gy, n_y * 4, 4 * (size_t)rng_int(0, 3));
     void *w = guard_new(&gw, n_w * 4, (size_t)rng_int(0, 7));
     float *bias = malloc((size_t)p->m * 4), *first = malloc(n_y * 4 + 1);
     assert_true(bias && first);
@@ -228,15 +245,15 @@ static void check_conv(const omma_kernels *kern, const omma_conv *p) {
         void *scratch = guard_new(&gs, bytes, 0);
         memset(y, 0xA5, n_y * 4);
         omma_conv_run(kern, thread_counts[t], p, x, w, y, pe, scratch);
-        if (!t)
-            memcpy(first, y, n_y * 4);
+        if (!t) memcpy(first, y, n_y * 4);
         else if (memcmp(first, y, n_y * 4))
             fail_msg("%s: other bits with %d threads", what, thread_counts[t]);
         guard_end(&gs);
     }
     const size_t step = n_y * n_w / (size_t)p->m > 2000000 ? 61 : 1;
     for (size_t i = 0; i < n_y; i += step) {
-        const int64_t ox = (int64_t)i % p->ow, oy = (int64_t)i / p->ow % p->oh, im = (int64_t)i / (p->ow * p->oh);
+        const int64_t ox = (int64_t)i % p->ow, oy = (int64_t)i / p->ow % p->oh,
+                      im = (int64_t)i / (p->ow * p->oh);
         double mass, s = naive(p, x, w, im / p->m, im % p->m, oy, ox, &mass);
         if (pe && e.row_bias) s += (double)bias[im % p->m];
         const double want = pe ? (double)omma_act_apply(&e, (float)s) : s;
@@ -263,12 +280,15 @@ static omma_conv random_conv(void) {
         omma_conv p = {.n = rng_int(1, 2), .h = rng_int(1, 24), .w = rng_int(1, 40)};
         p.kh = kernels[rng_int(0, 8)], p.kw = rng_int(0, 2) ? p.kh : kernels[rng_int(0, 8)];
         p.stride_h = rng_int(1, 3), p.stride_w = rng_int(0, 2) ? p.stride_h : rng_int(1, 4);
-        p.dilation_h = rng_int(0, 2) ? 1 : rng_int(1, 3), p.dilation_w = rng_int(0, 2) ? p.dilation_h : rng_int(1, 4);
+        p.dilation_h = rng_int(0, 2) ? 1 : rng_int(1, 3),
+        p.dilation_w = rng_int(0, 2) ? p.dilation_h : rng_int(1, 4);
         switch (rng_int(0, 3)) {
         case 0: /* depthwise, with and without a multiplier */
             p.groups = rng_int(1, 20), p.c = 1, p.m = p.groups * rng_int(1, 3);
             break;
-        case 1: p.groups = rng_int(2, 4), p.c = rng_int(1, 9), p.m = p.groups * rng_int(1, 9); break;
+        case 1:
+            p.groups = rng_int(2, 4), p.c = rng_int(1, 9), p.m = p.groups * rng_int(1, 9);
+            break;
         default: p.groups = 1, p.c = rng_int(1, 40), p.m = rng_int(1, 40);
         }
         const bool pads = rng_int(0, 3);
@@ -276,7 +296,9 @@ static omma_conv random_conv(void) {
         if (!rng_int(0, 15)) p.pad_left = rng_int(20, 60);
         p.oh = out_size(p.h, p.pad_top, pads ? rng_int(0, 4) : 0, p.kh, p.stride_h, p.dilation_h);
         p.ow = out_size(p.w, p.pad_left, pads ? rng_int(0, 4) : 0, p.kw, p.stride_w, p.dilation_w);
-        if (!rng_int(0, 9)) p.h = p.kh, p.w = p.kw, p.oh = p.ow = 1, p.pad_top = p.pad_left = 0, p.dilation_h = p.dilation_w = 1;
+        if (!rng_int(0, 9))
+            p.h = p.kh, p.w = p.kw, p.oh = p.ow = 1, p.pad_top = p.pad_left = 0,
+            p.dilation_h = p.dilation_w = 1;
         if (p.oh > 0 && p.ow > 0) return p;
     }
 }
@@ -294,21 +316,21 @@ static void test_conv_random(void **state) {
 static void test_conv_usual(void **state) {
     (void)state;
     static const omma_conv usual[] = {
-        {1, 1, 64, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 1, 1},     /* ResNet */
-        {1, 1, 96, 7, 7, 200, 7, 7, 3, 3, 1, 1, 1, 1, 1, 1},        /* few pixels, long k */
-        {2, 1, 130, 9, 13, 70, 9, 13, 1, 1, 1, 1, 1, 1, 0, 0},      /* 1x1 */
-        {1, 1, 64, 28, 28, 130, 14, 14, 1, 1, 2, 2, 1, 1, 0, 0},    /* 1x1, stride 2 */
-        {1, 1, 3, 112, 112, 64, 56, 56, 7, 7, 2, 2, 1, 1, 3, 3},    /* stem */
-        {1, 1, 3, 64, 64, 96, 4, 4, 16, 16, 16, 16, 1, 1, 0, 0},    /* patch embedding */
-        {1, 1, 512, 1, 1, 100, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0},       /* squeeze and excite */
-        {1, 1, 1024, 5, 5, 33, 5, 5, 1, 1, 1, 1, 1, 1, 0, 0},       /* rows of A that collide */
-        {1, 64, 1, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 1, 1},     /* depthwise */
+        {1, 1, 64, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 1, 1},  /* ResNet */
+        {1, 1, 96, 7, 7, 200, 7, 7, 3, 3, 1, 1, 1, 1, 1, 1},     /* few pixels, long k */
+        {2, 1, 130, 9, 13, 70, 9, 13, 1, 1, 1, 1, 1, 1, 0, 0},   /* 1x1 */
+        {1, 1, 64, 28, 28, 130, 14, 14, 1, 1, 2, 2, 1, 1, 0, 0}, /* 1x1, stride 2 */
+        {1, 1, 3, 112, 112, 64, 56, 56, 7, 7, 2, 2, 1, 1, 3, 3}, /* stem */
+        {1, 1, 3, 64, 64, 96, 4, 4, 16, 16, 16, 16, 1, 1, 0, 0}, /* patch embedding */
+        {1, 1, 512, 1, 1, 100, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0},    /* squeeze and excite */
+        {1, 1, 1024, 5, 5, 33, 5, 5, 1, 1, 1, 1, 1, 1, 0, 0},    /* rows of A that collide */
+        {1, 64, 1, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 1, 1},  /* depthwise */
         {1, 24, 1, 112, 112, 24, 56, 56, 5, 5, 2, 2, 1, 1, 2, 2},
         {1, 60, 1, 14, 14, 60, 14, 14, 5, 5, 1, 1, 1, 1, 2, 2},
-        {1, 32, 4, 14, 14, 128, 14, 14, 3, 3, 1, 1, 1, 1, 1, 1},    /* ResNeXt */
-        {1, 1, 2, 40, 40, 5, 40, 40, 31, 31, 1, 1, 1, 1, 15, 15},   /* long reach */
+        {1, 32, 4, 14, 14, 128, 14, 14, 3, 3, 1, 1, 1, 1, 1, 1},  /* ResNeXt */
+        {1, 1, 2, 40, 40, 5, 40, 40, 31, 31, 1, 1, 1, 1, 15, 15}, /* long reach */
         {1, 2, 1, 40, 200, 2, 40, 200, 31, 31, 1, 1, 1, 1, 15, 15},
-        {3, 1, 0, 4, 4, 5, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1},           /* no channels: bias alone */
+        {3, 1, 0, 4, 4, 5, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1}, /* no channels: bias alone */
     };
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)

@@ -28,12 +28,18 @@ static const struct {
     double (*f)(double);
     double ulp; /* allowed */
 } unary[OMMA_UN_COUNT] = {
-    [OMMA_UN_EXP] = {"exp", f_exp, 2},           [OMMA_UN_LOG] = {"log", f_log, 2},
-    [OMMA_UN_SQRT] = {"sqrt", f_sqrt, 0.5001},   [OMMA_UN_TANH] = {"tanh", f_tanh, 4},
-    [OMMA_UN_SIGMOID] = {"sigmoid", f_sigmoid, 4}, [OMMA_UN_ERF] = {"erf", f_erf, 4},
-    [OMMA_UN_RELU] = {"relu", f_relu, 0},        [OMMA_UN_NEG] = {"neg", f_neg, 0},
-    [OMMA_UN_ABS] = {"abs", f_abs, 0},           [OMMA_UN_RECIPROCAL] = {"reciprocal", f_reciprocal, 0.5001},
-    [OMMA_UN_SILU] = {"silu", f_silu, 4},        [OMMA_UN_GELU] = {"gelu", f_gelu, 5},
+    [OMMA_UN_EXP] = {"exp", f_exp, 2},
+    [OMMA_UN_LOG] = {"log", f_log, 2},
+    [OMMA_UN_SQRT] = {"sqrt", f_sqrt, 0.5001},
+    [OMMA_UN_TANH] = {"tanh", f_tanh, 4},
+    [OMMA_UN_SIGMOID] = {"sigmoid", f_sigmoid, 4},
+    [OMMA_UN_ERF] = {"erf", f_erf, 4},
+    [OMMA_UN_RELU] = {"relu", f_relu, 0},
+    [OMMA_UN_NEG] = {"neg", f_neg, 0},
+    [OMMA_UN_ABS] = {"abs", f_abs, 0},
+    [OMMA_UN_RECIPROCAL] = {"reciprocal", f_reciprocal, 0.5001},
+    [OMMA_UN_SILU] = {"silu", f_silu, 4},
+    [OMMA_UN_GELU] = {"gelu", f_gelu, 5},
     [OMMA_UN_HSWISH] = {"hswish", f_hswish, 4},
 };
 
@@ -48,14 +54,16 @@ static double ulps(float got, double want) {
     if (isnan(want) || isnan(got)) return isnan(want) && isnan(got) ? 0 : INFINITY;
     if ((double)got == want) return 0;
     const double top = (double)FLT_MAX * (1 + 0x1p-25); /* beyond, a float is rightly inf */
-    if (isinf(got)) return fabs(want) >= top * (1 - 0x1p-22) && (got > 0) == (want > 0) ? 0 : INFINITY;
+    if (isinf(got))
+        return fabs(want) >= top * (1 - 0x1p-22) && (got > 0) == (want > 0) ? 0 : INFINITY;
     if (isinf(want)) return INFINITY;
     int e;
     frexp(want, &e);
     return fabs((double)got - want) / ldexp(1, e - 24 < -149 ? -149 : e - 24);
 }
 
-static void check_unary(const omma_kernels *kern, int f, const float *x, float *y, int n, double *worst, float *at) {
+static void check_unary(const omma_kernels *kern, int f, const float *x, float *y, int n,
+                        double *worst, float *at) {
     kern->unary[f](n, x, y);
     for (int i = 0; i < n; i++) {
         const double u = ulps(y[i], unary[f].f((double)x[i]));
@@ -91,16 +99,20 @@ static void test_unary_accuracy(void **state) {
                 for (int i = 0; i < N; i++) x[i] = lo + 5 * (float)i / N;
                 check_unary(kern, f, x, y, N, &worst, &at);
             }
-            if (show) printf("%-7s %-10s %.2f ulp at %.9g\n", kern->isa, unary[f].name, worst, (double)at);
+            if (show)
+                printf("%-7s %-10s %.2f ulp at %.9g\n", kern->isa, unary[f].name, worst,
+                       (double)at);
             if (!(worst <= unary[f].ulp))
                 fail_msg("%s %s: %g ulp at %.9g", kern->isa, unary[f].name, worst, (double)at);
         }
 }
 
-static const float special[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1, -1, 1000, -1000, 88.722839f, 88.72284f,
-                                88.8f, -87.5f, -103.9f, -104.1f, -150, 0x1p-149f, -0x1p-149f, 0x1p-130f, FLT_MIN,
-                                -FLT_MIN, FLT_MAX, -FLT_MAX, 3, -3, 2.9999998f, -2.9999998f, 14.4f, -14.4f, 1e-20f,
-                                -1e-20f, 0.625f, 0.99999994f, 1.0000001f, 0.75f, 1.5f, 0x1.8p127f};
+static const float special[] = {
+    0.0f,        -0.0f,      INFINITY,    -INFINITY, NAN,       1,       -1,       1000,
+    -1000,       88.722839f, 88.72284f,   88.8f,     -87.5f,    -103.9f, -104.1f,  -150,
+    0x1p-149f,   -0x1p-149f, 0x1p-130f,   FLT_MIN,   -FLT_MIN,  FLT_MAX, -FLT_MAX, 3,
+    -3,          2.9999998f, -2.9999998f, 14.4f,     -14.4f,    1e-20f,  -1e-20f,  0.625f,
+    0.99999994f, 1.0000001f, 0.75f,       1.5f,      0x1.8p127f};
 enum { N_SPECIAL = sizeof special / sizeof *special };
 
 static void test_unary_special(void **state) {
@@ -113,7 +125,8 @@ static void test_unary_special(void **state) {
             for (int i = 0; i < N_SPECIAL; i++) {
                 const double want = unary[f].f((double)special[i]), u = ulps(y[i], want);
                 if (!(u <= unary[f].ulp))
-                    fail_msg("%s %s(%g) = %g, not %g", kern->isa, unary[f].name, (double)special[i], (double)y[i], want);
+                    fail_msg("%s %s(%g) = %g, not %g", kern->isa, unary[f].name, (double)special[i],
+                             (double)y[i], want);
             }
         }
 }
@@ -174,8 +187,8 @@ static void test_binary(void **state) {
                 for (int i = 0; i < n; i++) {
                     const double want = binary(f, (double)a[i * sa], (double)b[i * sb]);
                     if (!(ulps(y[i], want) <= 0.5001))
-                        fail_msg("%s binary %d: %g, %g gives %g", kern->isa, f, (double)a[i * sa], (double)b[i * sb],
-                                 (double)y[i]);
+                        fail_msg("%s binary %d: %g, %g gives %g", kern->isa, f, (double)a[i * sa],
+                                 (double)b[i * sb], (double)y[i]);
                 }
                 guard_end(&g);
             }
@@ -188,23 +201,31 @@ static void test_clip_affine_finish(void **state) {
         for (int n = 0; n < 90; n++) {
             guarded g;
             float x[90], s[90], b[90], *y = guard_new(&g, (size_t)n * 4, 0);
-            for (int i = 0; i < 90; i++) x[i] = 4 * rng_float(), s[i] = rng_float(), b[i] = rng_float();
+            for (int i = 0; i < 90; i++)
+                x[i] = 4 * rng_float(), s[i] = rng_float(), b[i] = rng_float();
             x[3] = NAN, x[5] = INFINITY, x[7] = -INFINITY;
             kern->clip(n, x, -1, 2, y);
             for (int i = 0; i < n; i++)
-                assert_true(isnan(x[i]) ? isnan(y[i]) : y[i] == (x[i] < -1 ? -1 : x[i] > 2 ? 2 : x[i]));
+                assert_true(isnan(x[i]) ? isnan(y[i])
+                                        : y[i] == (x[i] < -1  ? -1
+                                                   : x[i] > 2 ? 2
+                                                              : x[i]));
             for (int stride = 0; stride < 2; stride++) {
                 kern->affine(n, x, s, b, stride, y);
                 for (int i = 0; i < n; i++) {
-                    const double want = (double)x[i] * (double)s[i * stride] + (double)b[i * stride];
-                    assert_true(isfinite(want) ? fabs((double)y[i] - want) < 1e-6 : ulps(y[i], want) == 0);
+                    const double want =
+                        (double)x[i] * (double)s[i * stride] + (double)b[i * stride];
+                    assert_true(isfinite(want) ? fabs((double)y[i] - want) < 1e-6
+                                               : ulps(y[i], want) == 0);
                 }
                 for (int act = OMMA_ACT_NONE; act <= OMMA_ACT_SILU; act++) {
                     const omma_epilogue e = {.act = (omma_act)act, .lo = -0.5f, .hi = 1};
                     const bool bias = rng_int(0, 1);
-                    kern->finish(n, x, bias ? b : NULL, stride, act || rng_int(0, 1) ? &e : NULL, y);
+                    kern->finish(n, x, bias ? b : NULL, stride, act || rng_int(0, 1) ? &e : NULL,
+                                 y);
                     for (int i = 0; i < n; i++) {
-                        const double want = (double)omma_act_apply(&e, bias ? x[i] + b[i * stride] : x[i]);
+                        const double want =
+                            (double)omma_act_apply(&e, bias ? x[i] + b[i * stride] : x[i]);
                         assert_true(ulps(y[i], want) <= 5);
                     }
                 }
@@ -247,12 +268,14 @@ static void test_reductions(void **state) {
             guard_end(&g);
             const int at = rng_int(0, n - 1);
             x[at] = NAN;
-            assert_true(isnan(kern->max(n, x)) && isnan(kern->sum(n, x)) && isnan(kern->sum_sq(n, x, 0)));
+            assert_true(isnan(kern->max(n, x)) && isnan(kern->sum(n, x)) &&
+                        isnan(kern->sum_sq(n, x, 0)));
             kern->softmax(n, x, y);
             for (int i = 0; i < n; i++) assert_true(isnan(y[i]));
             x[at] = -INFINITY;
             kern->softmax(n, x, y);
-            for (int i = 0; i < n; i++) assert_true(n == 1 ? isnan(y[i]) : i == at ? y[i] == 0 : y[i] > 0);
+            for (int i = 0; i < n; i++)
+                assert_true(n == 1 ? isnan(y[i]) : i == at ? y[i] == 0 : y[i] > 0);
             for (int i = 0; i < n; i++) x[i] = -INFINITY;
             assert_true(kern->max(n, x) == -INFINITY);
             kern->softmax(n, x, y);
@@ -262,8 +285,8 @@ static void test_reductions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unary_accuracy), cmocka_unit_test(test_unary_special),
-        cmocka_unit_test(test_unary_places),   cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_unary_accuracy),     cmocka_unit_test(test_unary_special),
+        cmocka_unit_test(test_unary_places),       cmocka_unit_test(test_binary),
         cmocka_unit_test(test_clip_affine_finish), cmocka_unit_test(test_reductions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -234,9 +234,9 @@ static void survives_damage(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_every_type),      cmocka_unit_test(reads_other_orders),
-        cmocka_unit_test(writes_as_numpy_does),  cmocka_unit_test(survives_a_round_trip),
-        cmocka_unit_test(refuses_bad_files),     cmocka_unit_test(survives_damage),
+        cmocka_unit_test(reads_every_type),     cmocka_unit_test(reads_other_orders),
+        cmocka_unit_test(writes_as_numpy_does), cmocka_unit_test(survives_a_round_trip),
+        cmocka_unit_test(refuses_bad_files),    cmocka_unit_test(survives_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

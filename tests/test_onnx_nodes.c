@@ -25,17 +25,20 @@ static char folder[64];
 /* |got - want| <= atol + rtol |want|, as the ONNX project's own runner asks. */
 static int same(const omma_tensor *got, const omma_tensor *want, char *why, size_t size) {
     if (got->dtype != want->dtype || got->rank != want->rank) {
-        snprintf(why, size, "is %s of rank %d, not %s of rank %d", omma_dtype_name(got->dtype), got->rank, omma_dtype_name(want->dtype), want->rank);
+        snprintf(why, size, "is %s of rank %d, not %s of rank %d", omma_dtype_name(got->dtype),
+                 got->rank, omma_dtype_name(want->dtype), want->rank);
         return 0;
     }
     for (int d = 0; d < got->rank; d++)
         if (got->dims[d] != want->dims[d]) {
-            snprintf(why, size, "dimension %d is %lld, not %lld", d, (long long)got->dims[d], (long long)want->dims[d]);
+            snprintf(why, size, "dimension %d is %lld, not %lld", d, (long long)got->dims[d],
+                     (long long)want->dims[d]);
             return 0;
         }
     int64_t n = omma_tensor_count(want);
     for (int64_t i = 0; i < n; i++) {
-        double a = omma_get_number(got->dtype, got->data, i), b = omma_get_number(want->dtype, want->data, i);
+        double a = omma_get_number(got->dtype, got->data, i),
+               b = omma_get_number(want->dtype, want->data, i);
         if (isnan(a) && isnan(b)) continue;
         if (a == b || fabs(a - b) <= 1e-7 + 1e-3 * fabs(b)) continue;
         snprintf(why, size, "element %lld is %.9g, not %.9g", (long long)i, a, b);
@@ -44,7 +47,8 @@ static int same(const omma_tensor *got, const omma_tensor *want, char *why, size
     return 1;
 }
 
-static int load(omma_tensor *t, const char *test, const char *what, int i, omma_arena *arena, omma_error *err) {
+static int load(omma_tensor *t, const char *test, const char *what, int i, omma_arena *arena,
+                omma_error *err) {
     char path[1024];
     snprintf(path, sizeof path, "%s/%s/test_data_set_0/%s_%d.pb", folder, test, what, i);
     struct stat st;
@@ -99,7 +103,10 @@ static void node_tests(void **state) {
         return;
     }
     snprintf(folder, sizeof folder, "/tmp/omma-node-tests-%ld", (long)getpid());
-    snprintf(command, sizeof command, "mkdir -p '%s' && tar xzf '%s' -C '%s' && cd '%s' && d=$(find . -maxdepth 3 -type d -name test_abs -printf '%%h') && [ \"$d\" = . ] || mv \"$d\"/* .", folder, archive, folder, folder);
+    snprintf(command, sizeof command,
+             "mkdir -p '%s' && tar xzf '%s' -C '%s' && cd '%s' && d=$(find . -maxdepth 3 -type d "
+             "-name test_abs -printf '%%h') && [ \"$d\" = . ] || mv \"$d\"/* .",
+             folder, archive, folder, folder);
     assert_int_equal(system(command), 0);
     char line[256], why[2100];
     int counts[3] = {0}, total = 0;
@@ -109,10 +116,12 @@ static void node_tests(void **state) {
         total++;
         int r = run_one(line, why, sizeof why);
         counts[r]++;
-        if (r == 1 || (r && only)) print_message("%s: %s: %s\n", r == 1 ? "WRONG" : "refused", line, why);
+        if (r == 1 || (r && only))
+            print_message("%s: %s: %s\n", r == 1 ? "WRONG" : "refused", line, why);
     }
     fclose(f);
-    print_message("node tests: %d of %d pass, %d wrong, %d refused\n", counts[0], total, counts[1], counts[2]);
+    print_message("node tests: %d of %d pass, %d wrong, %d refused\n", counts[0], total, counts[1],
+                  counts[2]);
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     assert_int_equal(system(command), 0);
     if (only) return;

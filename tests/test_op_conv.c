@@ -61,9 +61,22 @@ typedef struct shape {
 } shape; /* c, m: channels of a group */
 
 static shape random_shape(void) {
-    shape s = {.n = 1 + rnd(2), .g = 1 + rnd(3), .c = 1 + rnd(5), .m = 1 + rnd(5), .h = 1 + rnd(12), .w = 1 + rnd(20),
-               .kh = 1 + rnd(4), .kw = 1 + rnd(4), .sh = 1 + rnd(3), .sw = 1 + rnd(3), .dh = 1 + rnd(2), .dw = 1 + rnd(3),
-               .pt = rnd(3), .pl = rnd(3), .pb = rnd(3), .pr = rnd(3)};
+    shape s = {.n = 1 + rnd(2),
+               .g = 1 + rnd(3),
+               .c = 1 + rnd(5),
+               .m = 1 + rnd(5),
+               .h = 1 + rnd(12),
+               .w = 1 + rnd(20),
+               .kh = 1 + rnd(4),
+               .kw = 1 + rnd(4),
+               .sh = 1 + rnd(3),
+               .sw = 1 + rnd(3),
+               .dh = 1 + rnd(2),
+               .dw = 1 + rnd(3),
+               .pt = rnd(3),
+               .pl = rnd(3),
+               .pb = rnd(3),
+               .pr = rnd(3)};
     if (rnd(4) == 0) s.g = s.c * 3, s.c = 1, s.m = 1; /* depthwise */
     while ((s.kh - 1) * s.dh + 1 > s.h + s.pt + s.pb) s.h++;
     while ((s.kw - 1) * s.dw + 1 > s.w + s.pl + s.pr) s.w++;
@@ -79,7 +92,8 @@ static void set_window(optest *t, const shape *s, const int64_t *list) {
     optest_int(t, "group", s->g);
 }
 
-static double naive_conv(const shape *s, const float *x, const float *w, int64_t n, int64_t m, int64_t i, int64_t j) {
+static double naive_conv(const shape *s, const float *x, const float *w, int64_t n, int64_t m,
+                         int64_t i, int64_t j) {
     double sum = 0;
     for (int64_t c = 0; c < s->c; c++)
         for (int64_t u = 0; u < s->kh; u++)
@@ -111,7 +125,9 @@ static void conv_case(int kind, int act) {
     }
     if (kind == 1) from_file(t, 1);
     set_window(t, &s, list);
-    if (act) optest_int(t, "omma.act", act), optest_float(t, "omma.lo", -0.5f), optest_float(t, "omma.hi", 0.25f);
+    if (act)
+        optest_int(t, "omma.act", act), optest_float(t, "omma.lo", -0.5f),
+            optest_float(t, "omma.hi", 0.25f);
     run_all(t, 1);
     omma_epilogue e = {.act = (omma_act)act, .lo = -0.5f, .hi = 0.25f};
     int64_t o = 0;
@@ -121,8 +137,10 @@ static void conv_case(int kind, int act) {
                 for (int64_t j = 0; j < s.ow; j++, o++) {
                     double want = naive_conv(&s, x, w, n, m, i, j) + (double)bias[m];
                     if (act) want = (double)omma_act_apply(&e, (float)want);
-                    double got = omma_get_number(type, t->out[0].data, o), tol = kind == 3 ? 4e-3 : 3e-5;
-                    if (!(fabs(got - want) <= tol * (1 + fabs(want)))) fail_msg("kind %d: %.9g, not %.9g", kind, got, want);
+                    double got = omma_get_number(type, t->out[0].data, o),
+                           tol = kind == 3 ? 4e-3 : 3e-5;
+                    if (!(fabs(got - want) <= tol * (1 + fabs(want))))
+                        fail_msg("kind %d: %.9g, not %.9g", kind, got, want);
                 }
     assert_int_equal(o, omma_tensor_count(&t->out[0]));
     test_free(x), test_free(w), test_free(bias);
@@ -141,11 +159,14 @@ static void conv_random(void **state) {
 static void conv_ranks(void **state) {
     (void)state;
     float *x = noise(2 * 3 * 5 * 9), *w = noise(4 * 3 * 2 * 3);
-    optest *two = optest_new("Conv", 11), *three = optest_new("Conv", 11), *one = optest_new("Conv", 11), *flat = optest_new("Conv", 11);
+    optest *two = optest_new("Conv", 11), *three = optest_new("Conv", 11),
+           *one = optest_new("Conv", 11), *flat = optest_new("Conv", 11);
     optest_f32(two, x, OPTEST_DIMS(2, 3, 5, 9)), optest_f32(two, w, OPTEST_DIMS(4, 3, 2, 3));
-    optest_f32(three, x, OPTEST_DIMS(2, 3, 1, 5, 9)), optest_f32(three, w, OPTEST_DIMS(4, 3, 1, 2, 3));
+    optest_f32(three, x, OPTEST_DIMS(2, 3, 1, 5, 9)),
+        optest_f32(three, w, OPTEST_DIMS(4, 3, 1, 2, 3));
     optest_f32(one, x, OPTEST_DIMS(2, 3, 45)), optest_f32(one, w, OPTEST_DIMS(4, 3, 6));
-    optest_f32(flat, x, OPTEST_DIMS(2, 3, 1, 1, 45)), optest_f32(flat, w, OPTEST_DIMS(4, 3, 1, 1, 6));
+    optest_f32(flat, x, OPTEST_DIMS(2, 3, 1, 1, 45)),
+        optest_f32(flat, w, OPTEST_DIMS(4, 3, 1, 1, 6));
     optest_ints(two, "pads", (const int64_t[]){1, 2, 0, 1}, 4);
     optest_ints(three, "pads", (const int64_t[]){0, 1, 2, 0, 0, 1}, 6);
     optest_ints(one, "pads", (const int64_t[]){3, 1}, 2);
@@ -158,7 +179,8 @@ static void conv_ranks(void **state) {
         const omma_tensor *a = &pairs[p][0]->out[0], *b = &pairs[p][1]->out[0];
         int64_t n = omma_tensor_count(a);
         assert_int_equal(n, omma_tensor_count(b));
-        for (int64_t i = 0; i < n; i++) assert_true(fabsf(((float *)a->data)[i] - ((float *)b->data)[i]) < 1e-4f);
+        for (int64_t i = 0; i < n; i++)
+            assert_true(fabsf(((float *)a->data)[i] - ((float *)b->data)[i]) < 1e-4f);
         optest_free(pairs[p][0]), optest_free(pairs[p][1]);
     }
     test_free(x), test_free(w);
@@ -167,7 +189,10 @@ static void conv_ranks(void **state) {
 /* SAME padding of 5 by stride 2 and kernel 3: total 2; of 6 by 2 and 3: total 1. */
 static void conv_same(void **state) {
     (void)state;
-    const struct { const char *how; float want[3]; } cases[] = {{"SAME_UPPER", {6, 12, 11}}, {"SAME_LOWER", {3, 9, 15}}};
+    const struct {
+        const char *how;
+        float want[3];
+    } cases[] = {{"SAME_UPPER", {6, 12, 11}}, {"SAME_LOWER", {3, 9, 15}}};
     for (int i = 0; i < 2; i++) {
         optest *t = optest_new("Conv", 11);
         optest_f32(t, (const float[]){1, 2, 3, 4, 5, 6}, OPTEST_DIMS(1, 1, 6));
@@ -204,12 +229,30 @@ static optest *broken(const char *op) {
 
 static void conv_refuses(void **state) {
     (void)state;
-    const struct { const char *attr; int64_t v[4]; int n; } cases[] = {
-        {"group", {3}, 0}, {"group", {0}, 0}, {"group", {-4}, 0}, {"group", {INT64_MIN}, 0}, {"group", {1}, 0},
-        {"strides", {0, 1}, 2}, {"strides", {-1, 1}, 2}, {"strides", {1}, 1}, {"strides", {INT64_MAX, 1}, 2},
-        {"dilations", {0, 1}, 2}, {"dilations", {INT64_MAX, INT64_MAX}, 2}, {"dilations", {INT32_MAX, INT32_MAX}, 2},
-        {"dilations", {2, 2}, 2}, {"pads", {-1, 0, 0, 0}, 4}, {"pads", {0, 0}, 2}, {"pads", {INT64_MAX, INT64_MAX, 1, 1}, 4},
-        {"kernel_shape", {3, 2}, 2}, {"kernel_shape", {0, 0}, 2}, {"omma.act", {77}, 0}, {"omma.act", {-1}, 0}};
+    const struct {
+        const char *attr;
+        int64_t v[4];
+        int n;
+    } cases[] = {{"group", {3}, 0},
+                 {"group", {0}, 0},
+                 {"group", {-4}, 0},
+                 {"group", {INT64_MIN}, 0},
+                 {"group", {1}, 0},
+                 {"strides", {0, 1}, 2},
+                 {"strides", {-1, 1}, 2},
+                 {"strides", {1}, 1},
+                 {"strides", {INT64_MAX, 1}, 2},
+                 {"dilations", {0, 1}, 2},
+                 {"dilations", {INT64_MAX, INT64_MAX}, 2},
+                 {"dilations", {INT32_MAX, INT32_MAX}, 2},
+                 {"dilations", {2, 2}, 2},
+                 {"pads", {-1, 0, 0, 0}, 4},
+                 {"pads", {0, 0}, 2},
+                 {"pads", {INT64_MAX, INT64_MAX, 1, 1}, 4},
+                 {"kernel_shape", {3, 2}, 2},
+                 {"kernel_shape", {0, 0}, 2},
+                 {"omma.act", {77}, 0},
+                 {"omma.act", {-1}, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         optest *t = broken("Conv");
         if (strcmp(cases[i].attr, "group") != 0) optest_int(t, "group", 4);
@@ -243,10 +286,12 @@ static double *naive_transpose(const shape *s, const float *x, const float *w, c
             for (int64_t c = m / s->m * s->c; c < (m / s->m + 1) * s->c; c++)
                 for (int64_t i = 0; i < s->h * s->w; i++)
                     for (int64_t k = 0; k < s->kh * s->kw; k++) {
-                        int64_t r = i / s->w * s->sh - s->pt + k / s->kw * s->dh, q = i % s->w * s->sw - s->pl + k % s->kw * s->dw;
+                        int64_t r = i / s->w * s->sh - s->pt + k / s->kw * s->dh,
+                                q = i % s->w * s->sw - s->pl + k % s->kw * s->dw;
                         if (r < 0 || q < 0 || r >= s->oh || q >= s->ow) continue;
-                        plane[r * s->ow + q] += (double)x[(n * s->g * s->c + c) * s->h * s->w + i] *
-                                                (double)w[(c * s->m + m % s->m) * s->kh * s->kw + k];
+                        plane[r * s->ow + q] +=
+                            (double)x[(n * s->g * s->c + c) * s->h * s->w + i] *
+                            (double)w[(c * s->m + m % s->m) * s->kh * s->kw + k];
                     }
         }
     return y;
@@ -285,15 +330,19 @@ static void transpose_random(void **state) {
 /* Taps of eight inputs: how many inputs reach each output. */
 static void transpose_taps(void **state) {
     (void)state;
-    const struct { int64_t k, s, p; int n; float want[20]; } cases[] = {
-        {2, 2, 0, 16, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}},
-        {3, 2, 1, 15, {1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1}},
-        {4, 2, 1, 16, {1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1}}};
+    const struct {
+        int64_t k, s, p;
+        int n;
+        float want[20];
+    } cases[] = {{2, 2, 0, 16, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}},
+                 {3, 2, 1, 15, {1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1}},
+                 {4, 2, 1, 16, {1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1}}};
     const float ones[] = {1, 1, 1, 1, 1, 1, 1, 1};
     for (int i = 0; i < 3; i++)
         for (int rank = 3; rank <= 5; rank += 2) { /* 5: the plain loop */
             optest *t = optest_new("ConvTranspose", 11);
-            const int64_t dx[] = {1, 1, 1, 1, 8}, dw[] = {1, 1, 1, 1, cases[i].k}, st[] = {1, 1, cases[i].s}, pads[] = {0, 0, cases[i].p, 0, 0, cases[i].p};
+            const int64_t dx[] = {1, 1, 1, 1, 8}, dw[] = {1, 1, 1, 1, cases[i].k},
+                          st[] = {1, 1, cases[i].s}, pads[] = {0, 0, cases[i].p, 0, 0, cases[i].p};
             int k = rank - 2;
             const int64_t p1[] = {cases[i].p, cases[i].p};
             optest_put(t, false, OMMA_F32, ones, rank, dx + 5 - rank);
@@ -318,7 +367,8 @@ static void transpose_output_shape(void **state) {
         optest_ints(t, "output_shape", (const int64_t[]){6}, 1); /* 7 of 1 10 102 20 203 30 300 */
         if (upper) optest_string(t, "auto_pad", "SAME_UPPER");
         const omma_tensor *y = optest_run(t, 1);
-        const float lower_want[] = {10, 102, 20, 203, 30, 300}, upper_want[] = {1, 10, 102, 20, 203, 30};
+        const float lower_want[] = {10, 102, 20, 203, 30, 300},
+                    upper_want[] = {1, 10, 102, 20, 203, 30};
         assert_int_equal(y->dims[2], 6);
         assert_memory_equal(y->data, upper ? upper_want : lower_want, sizeof lower_want);
         optest_free(t);
@@ -327,10 +377,21 @@ static void transpose_output_shape(void **state) {
 
 static void transpose_refuses(void **state) {
     (void)state;
-    const struct { const char *attr; int64_t v[4]; int n; } cases[] = {
-        {"group", {3}, 0}, {"group", {0}, 0}, {"strides", {0, 1}, 2}, {"output_padding", {-1, 0}, 2}, {"output_padding", {1}, 1},
-        {"output_padding", {INT64_MAX, 0}, 2}, {"output_shape", {-5, 4}, 2}, {"output_shape", {INT64_MAX, 4}, 2},
-        {"output_shape", {1, 2, 3}, 3}, {"pads", {9, 9, 9, 9}, 4}, {"dilations", {INT64_MIN, 1}, 2}};
+    const struct {
+        const char *attr;
+        int64_t v[4];
+        int n;
+    } cases[] = {{"group", {3}, 0},
+                 {"group", {0}, 0},
+                 {"strides", {0, 1}, 2},
+                 {"output_padding", {-1, 0}, 2},
+                 {"output_padding", {1}, 1},
+                 {"output_padding", {INT64_MAX, 0}, 2},
+                 {"output_shape", {-5, 4}, 2},
+                 {"output_shape", {INT64_MAX, 4}, 2},
+                 {"output_shape", {1, 2, 3}, 3},
+                 {"pads", {9, 9, 9, 9}, 4},
+                 {"dilations", {INT64_MIN, 1}, 2}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         optest *t = broken("ConvTranspose");
         if (cases[i].n) optest_ints(t, cases[i].attr, cases[i].v, cases[i].n);
@@ -344,7 +405,8 @@ static void transpose_refuses(void **state) {
 /* kind 0: f32 fast; 1: with Indices or f64 (plain); 2: int8 maximum. */
 static void pool_case(bool average, int kind) {
     shape s = random_shape();
-    int64_t c = s.g * s.c, nx = s.n * c * s.h * s.w, ceil = rnd(2), include = rnd(2), order = rnd(2);
+    int64_t c = s.g * s.c, nx = s.n * c * s.h * s.w, ceil = rnd(2), include = rnd(2),
+            order = rnd(2);
     float *x = noise(nx);
     omma_dtype type = kind == 0 ? OMMA_F32 : kind == 2 ? OMMA_I8 : average ? OMMA_F64 : OMMA_F32;
     for (int64_t i = 0; i < nx; i++) x[i] = roundf(x[i] * 100);
@@ -352,20 +414,23 @@ static void pool_case(bool average, int kind) {
     s.ow = (s.w + s.pl + s.pr - (s.kw - 1) * s.dw - 1 + (ceil ? s.sw - 1 : 0)) / s.sw + 1;
     if (ceil && (s.oh - 1) * s.sh >= s.h + s.pt && s.oh > 1) s.oh--;
     if (ceil && (s.ow - 1) * s.sw >= s.w + s.pl && s.ow > 1) s.ow--;
-    const int64_t list[] = {s.sh, s.sw, s.dh, s.dw, s.pt, s.pl, s.pb, s.pr}, kernel[] = {s.kh, s.kw};
+    const int64_t list[] = {s.sh, s.sw, s.dh, s.dw, s.pt, s.pl, s.pb, s.pr},
+                  kernel[] = {s.kh, s.kw};
     optest *t = optest_new(average ? "AveragePool" : "MaxPool", 19);
     void *copy = test_calloc((size_t)nx, 8);
     for (int64_t k = 0; k < nx; k++) omma_set_number(type, copy, k, (double)x[k]);
     optest_put(t, false, type, copy, 4, (const int64_t[]){s.n, c, s.h, s.w});
     set_window(t, &s, list);
     optest_ints(t, "kernel_shape", kernel, 2);
-    optest_int(t, "ceil_mode", ceil), optest_int(t, "count_include_pad", include), optest_int(t, "storage_order", order);
+    optest_int(t, "ceil_mode", ceil), optest_int(t, "count_include_pad", include),
+        optest_int(t, "storage_order", order);
     int n_out = kind == 1 && !average ? 2 : 1;
     run_all(t, n_out);
     assert_int_equal(t->out[0].dims[2], s.oh);
     assert_int_equal(t->out[0].dims[3], s.ow);
     for (int64_t o = 0; o < omma_tensor_count(&t->out[0]); o++) {
-        int64_t plane = o / (s.oh * s.ow), i = o / s.ow % s.oh, j = o % s.ow, best = -1, count = 0, real = 0;
+        int64_t plane = o / (s.oh * s.ow), i = o / s.ow % s.oh, j = o % s.ow, best = -1, count = 0,
+                real = 0;
         double sum = 0;
         for (int64_t u = 0; u < s.kh; u++)
             for (int64_t v = 0; v < s.kw; v++) {
@@ -385,7 +450,8 @@ static void pool_case(bool average, int kind) {
         if (best < 0) continue; /* a window of nothing but padding */
         assert_true(got == (double)x[best]);
         if (n_out == 1) continue;
-        int64_t r = best / s.w % s.h, q = best % s.w, want = plane * s.h * s.w + (order ? r + q * s.h : r * s.w + q);
+        int64_t r = best / s.w % s.h, q = best % s.w,
+                want = plane * s.h * s.w + (order ? r + q * s.h : r * s.w + q);
         assert_int_equal(((int64_t *)t->out[1].data)[o], want);
     }
     test_free(copy), test_free(x);
@@ -429,12 +495,14 @@ static void pool_global(void **state) {
         double *d = test_calloc(6 * 35, sizeof *d);
         for (int i = 0; i < 6 * 35; i++) d[i] = (double)x[i];
         optest *t = optest_new(average ? "GlobalAveragePool" : "GlobalMaxPool", 13);
-        optest_put(t, false, wide ? OMMA_F64 : OMMA_F32, wide ? (void *)d : (void *)x, 5, (const int64_t[]){2, 3, 5, 7, 1});
+        optest_put(t, false, wide ? OMMA_F64 : OMMA_F32, wide ? (void *)d : (void *)x, 5,
+                   (const int64_t[]){2, 3, 5, 7, 1});
         run_all(t, 1);
         assert_int_equal(t->out[0].rank, 5);
         for (int i = 0; i < 6; i++) {
             double want = average ? 0 : -INFINITY;
-            for (int k = 0; k < 35; k++) want = average ? want + d[i * 35 + k] / 35 : fmax(want, d[i * 35 + k]);
+            for (int k = 0; k < 35; k++)
+                want = average ? want + d[i * 35 + k] / 35 : fmax(want, d[i * 35 + k]);
             assert_true(fabs(omma_get_number(t->out[0].dtype, t->out[0].data, i) - want) < 1e-6);
         }
         test_free(x), test_free(d);
@@ -446,9 +514,14 @@ static void pool_refuses(void **state) {
     (void)state;
     static const float x[16];
     static const int64_t two[] = {2, 2};
-    const struct { const char *attr; int64_t v[4]; int n; } cases[] = {
-        {"kernel_shape", {0, 1}, 2}, {"kernel_shape", {5, 1}, 2}, {"kernel_shape", {INT64_MAX, 1}, 2}, {"kernel_shape", {3}, 1},
-        {"kernel_shape", {-3, 3}, 2}, {"strides", {0, 1}, 2}, {"strides", {INT64_MIN, 1}, 2}, {"other", {0}, 0}};
+    const struct {
+        const char *attr;
+        int64_t v[4];
+        int n;
+    } cases[] = {{"kernel_shape", {0, 1}, 2},         {"kernel_shape", {5, 1}, 2},
+                 {"kernel_shape", {INT64_MAX, 1}, 2}, {"kernel_shape", {3}, 1},
+                 {"kernel_shape", {-3, 3}, 2},        {"strides", {0, 1}, 2},
+                 {"strides", {INT64_MIN, 1}, 2},      {"other", {0}, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         optest *t = optest_new(i % 2 ? "AveragePool" : "MaxPool", 12);
         optest_f32(t, x, OPTEST_DIMS(1, 1, 4, 4));
@@ -461,9 +534,12 @@ static void pool_refuses(void **state) {
 int main(void) {
     setenv("OMMA_THREADS", "8", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conv_random), cmocka_unit_test(conv_ranks), cmocka_unit_test(conv_same), cmocka_unit_test(conv_empty),
-        cmocka_unit_test(conv_refuses), cmocka_unit_test(transpose_random), cmocka_unit_test(transpose_taps),
-        cmocka_unit_test(transpose_output_shape), cmocka_unit_test(transpose_refuses), cmocka_unit_test(pool_random),
-        cmocka_unit_test(pool_ceil), cmocka_unit_test(pool_global), cmocka_unit_test(pool_refuses)};
+        cmocka_unit_test(conv_random),       cmocka_unit_test(conv_ranks),
+        cmocka_unit_test(conv_same),         cmocka_unit_test(conv_empty),
+        cmocka_unit_test(conv_refuses),      cmocka_unit_test(transpose_random),
+        cmocka_unit_test(transpose_taps),    cmocka_unit_test(transpose_output_shape),
+        cmocka_unit_test(transpose_refuses), cmocka_unit_test(pool_random),
+        cmocka_unit_test(pool_ceil),         cmocka_unit_test(pool_global),
+        cmocka_unit_test(pool_refuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

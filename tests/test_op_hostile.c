@@ -15,7 +15,9 @@ static uint32_t rnd(uint32_t n) {
 }
 
 static int64_t extreme(void) {
-    static const int64_t v[] = {0, -1, INT32_MAX, (int64_t)INT32_MAX + 1, INT64_MAX, INT64_MIN, 65536, (int64_t)1 << 40, INT32_MIN};
+    static const int64_t v[] = {0,         -1,        INT32_MAX, (int64_t)INT32_MAX + 1,
+                                INT64_MAX, INT64_MIN, 65536,     (int64_t)1 << 40,
+                                INT32_MIN};
     return v[rnd(sizeof v / sizeof *v)];
 }
 
@@ -46,11 +48,13 @@ static bool tensor(optest *t, omma_dtype type, int rank, const int64_t *dims, bo
     int64_t count = 1;
     for (int i = 0; i < rank; i++) {
         v.dims[i] = dims[i];
-        if (dims[i] < 0 || (dims[i] && __builtin_mul_overflow(count, dims[i], &count))) return false;
+        if (dims[i] < 0 || (dims[i] && __builtin_mul_overflow(count, dims[i], &count)))
+            return false;
     }
     if (count > (int64_t)1 << 50 || omma_value_count(&v) > 1 << 16) return false;
     void *data = test_calloc(omma_value_bytes(&v) + 8, 1);
-    for (int64_t i = 0; i < omma_value_count(&v); i++) omma_set_number(type, data, i, (double)real());
+    for (int64_t i = 0; i < omma_value_count(&v); i++)
+        omma_set_number(type, data, i, (double)real());
     optest_put(t, constant, type, data, rank, dims);
     test_free(data);
     return true;
@@ -65,11 +69,14 @@ static bool random_tensor(optest *t, int rank, bool constant) {
 static bool window(optest *t, bool transposed) {
     static const char *const pads[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"};
     int k = 1 + (int)rnd(3);
-    int64_t g = 1 + rnd(2), c = 1 + rnd(3), x[8] = {rnd(20) ? 1 : 0, g * c}, w[8] = {transposed ? g * c : g * 2, transposed ? 2 : c};
-    for (int i = 0; i < k; i++) x[i + 2] = rnd(30) ? 1 + rnd(9) : number(0), w[i + 2] = rnd(30) ? 1 + rnd(3) : number(0);
+    int64_t g = 1 + rnd(2), c = 1 + rnd(3), x[8] = {rnd(20) ? 1 : 0, g * c},
+            w[8] = {transposed ? g * c : g * 2, transposed ? 2 : c};
+    for (int i = 0; i < k; i++)
+        x[i + 2] = rnd(30) ? 1 + rnd(9) : number(0), w[i + 2] = rnd(30) ? 1 + rnd(3) : number(0);
     omma_dtype type = rnd(8) ? OMMA_F32 : OMMA_F16;
     if (!tensor(t, type, k + 2, x, false) || !tensor(t, type, k + 2, w, rnd(2))) return false;
-    if (rnd(2) && !tensor(t, type, 1, (const int64_t[]){rnd(20) ? g * 2 : number(0)}, false)) return false;
+    if (rnd(2) && !tensor(t, type, 1, (const int64_t[]){rnd(20) ? g * 2 : number(0)}, false))
+        return false;
     optest_int(t, "group", rnd(20) ? g : number(0));
     ints(t, "strides", k, 1), ints(t, "dilations", k, 1), ints(t, "pads", 2 * k, 0);
     if (rnd(4) == 0) text(t, "auto_pad", pads, 4);
@@ -82,26 +89,35 @@ static bool pooling(optest *t) {
     static const char *const pads[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"};
     int rank = 1 + (int)rnd(5), k = rank > 2 ? rank - 2 : 1;
     if (!random_tensor(t, rank, false)) return false;
-    ints(t, "kernel_shape", k, 1), ints(t, "strides", k, 1), ints(t, "dilations", k, 1), ints(t, "pads", 2 * k, 0);
+    ints(t, "kernel_shape", k, 1), ints(t, "strides", k, 1), ints(t, "dilations", k, 1),
+        ints(t, "pads", 2 * k, 0);
     text(t, "auto_pad", pads, 4);
-    optest_int(t, "ceil_mode", number(0)), optest_int(t, "count_include_pad", number(0)), optest_int(t, "storage_order", number(0));
+    optest_int(t, "ceil_mode", number(0)), optest_int(t, "count_include_pad", number(0)),
+        optest_int(t, "storage_order", number(0));
     return true;
 }
 
 static bool products(optest *t) {
-    static const char *const equations[] = {"ij,jk", "...i,i...", "ii,ij->j", "abc,cba->b", "i...,...j->ij", ",->", "a,b->ba", "...,..."};
-    if (!random_tensor(t, (int)rnd(4), rnd(2)) || !random_tensor(t, (int)rnd(4), rnd(2))) return false;
+    static const char *const equations[] = {"ij,jk",         "...i,i...", "ii,ij->j", "abc,cba->b",
+                                            "i...,...j->ij", ",->",       "a,b->ba",  "...,..."};
+    if (!random_tensor(t, (int)rnd(4), rnd(2)) || !random_tensor(t, (int)rnd(4), rnd(2)))
+        return false;
     if (!strcmp(t->op, "Gemm")) {
         if (rnd(2) && !random_tensor(t, (int)rnd(3), rnd(2))) return false;
-        optest_int(t, "transA", rnd(2)), optest_int(t, "transB", rnd(2)), optest_float(t, "alpha", real()), optest_float(t, "beta", real());
+        optest_int(t, "transA", rnd(2)), optest_int(t, "transB", rnd(2)),
+            optest_float(t, "alpha", real()), optest_float(t, "beta", real());
     }
     if (!strcmp(t->op, "Einsum")) text(t, "equation", equations, 8);
     return true;
 }
 
 static bool resizing(optest *t) {
-    static const char *const modes[] = {"nearest", "linear", "cubic"}, *const policies[] = {"stretch", "not_larger", "not_smaller"};
-    static const char *const coordinates[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize"};
+    static const char *const modes[] = {"nearest", "linear", "cubic"}, *const policies[] = {
+                                                                           "stretch", "not_larger",
+                                                                           "not_smaller"};
+    static const char *const coordinates[] = {"half_pixel",         "half_pixel_symmetric",
+                                              "pytorch_half_pixel", "align_corners",
+                                              "asymmetric",         "tf_crop_and_resize"};
     int rank = (int)rnd(5), upsample = !strcmp(t->op, "Upsample");
     t->opset = upsample ? 9 : 11 + (int)rnd(9);
     if (!random_tensor(t, rank, false)) return false;
@@ -113,14 +129,18 @@ static bool resizing(optest *t) {
         for (int i = 0; i < rank; i++) sizes[i] = number(1);
         optest_skip(t), optest_list(t, sizes, rank);
     }
-    text(t, "mode", modes, 3), text(t, "coordinate_transformation_mode", coordinates, 6), text(t, "keep_aspect_ratio_policy", policies, 3);
-    optest_int(t, "antialias", rnd(2)), optest_int(t, "exclude_outside", rnd(2)), optest_float(t, "cubic_coeff_a", real());
+    text(t, "mode", modes, 3), text(t, "coordinate_transformation_mode", coordinates, 6),
+        text(t, "keep_aspect_ratio_policy", policies, 3);
+    optest_int(t, "antialias", rnd(2)), optest_int(t, "exclude_outside", rnd(2)),
+        optest_float(t, "cubic_coeff_a", real());
     if (rnd(8) == 0) ints(t, "axes", rank, 0);
     return true;
 }
 
 static bool sampling(optest *t) {
-    static const char *const modes[] = {"nearest", "linear", "cubic"}, *const paddings[] = {"zeros", "border", "reflection"};
+    static const char *const modes[] = {"nearest", "linear", "cubic"}, *const paddings[] = {
+                                                                           "zeros", "border",
+                                                                           "reflection"};
     int rank = 4 + (int)rnd(2);
     int64_t x[5], g[5];
     for (int i = 0; i < rank; i++) x[i] = rnd(30) ? 1 + rnd(4) : 0, g[i] = rnd(30) ? 1 + rnd(4) : 0;
@@ -148,7 +168,8 @@ static omma_status attempt(optest *t, int n_out) {
     n->work = omma_arena_alloc(&t->arena, n->scratch);
     if (!n->work) return OMMA_E_NOMEM;
     for (int i = 0; i < n_out; i++)
-        if (!(n->out[i]->mem = omma_arena_alloc(&t->arena, omma_value_bytes(n->out[i])))) return OMMA_E_NOMEM;
+        if (!(n->out[i]->mem = omma_arena_alloc(&t->arena, omma_value_bytes(n->out[i]))))
+            return OMMA_E_NOMEM;
     omma_exec x = {.threads = 1 + (int)rnd(3), .kern = b.kern, .err = &t->err};
     return op->run(&x, n);
 }
@@ -156,7 +177,9 @@ static omma_status attempt(optest *t, int n_out) {
 static long rounds = 4000;
 
 static void hostile(void **state) {
-    static const char *const ops[] = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MatMul", "Gemm", "Einsum", "Resize", "Upsample", "GridSample"};
+    static const char *const ops[] = {
+        "Conv",   "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
+        "MatMul", "Gemm",          "Einsum",  "Resize",      "Upsample",          "GridSample"};
     long ran = 0;
     (void)state;
     for (long i = 0; i < rounds; i++) {
@@ -166,7 +189,11 @@ static void hostile(void **state) {
         omma_arena_free(&t->arena);
         omma_arena_init(&t->arena, &budget);
         t->g = omma_graph_new(&t->arena, "test");
-        bool ok = which < 2 ? window(t, which == 1) : which < 6 ? pooling(t) : which < 9 ? products(t) : which < 11 ? resizing(t) : sampling(t);
+        bool ok = which < 2    ? window(t, which == 1)
+                  : which < 6  ? pooling(t)
+                  : which < 9  ? products(t)
+                  : which < 11 ? resizing(t)
+                               : sampling(t);
         if (ok && !attempt(t, which == 2 ? 1 + (int)rnd(2) : 1)) ran++;
         optest_free(t);
     }

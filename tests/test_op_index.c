@@ -143,7 +143,8 @@ static void gather_elements_large(void **state) {
         assert_int_equal(optest_try(t, 1, threads), OMMA_OK);
         for (int i = 0; i < A * D * C; i++) {
             const int64_t row = k[i] < 0 ? k[i] + B : k[i];
-            assert_true(((float *)t->out[0].data)[i] == (float)((i / (D * C) * B + row) * C + i % C));
+            assert_true(((float *)t->out[0].data)[i] ==
+                        (float)((i / (D * C) * B + row) * C + i % C));
         }
         optest_free(t);
     }
@@ -195,8 +196,9 @@ static void gather_nd(void **state) {
 
 /* --- ScatterElements ----------------------------------------------------------- */
 
-static optest *scatter(const char *op, int opset, const char *reduction, omma_dtype type, const void *data,
-                       int64_t n, const int64_t *index, int64_t m, const void *updates) {
+static optest *scatter(const char *op, int opset, const char *reduction, omma_dtype type,
+                       const void *data, int64_t n, const int64_t *index, int64_t m,
+                       const void *updates) {
     optest *t = optest_new(op, opset);
     const int64_t pair[] = {m, 1};
     optest_put(t, false, type, data, 1, &n);
@@ -206,8 +208,8 @@ static optest *scatter(const char *op, int opset, const char *reduction, omma_dt
     return t;
 }
 
-static void scatter_case(const char *reduction, omma_dtype type, const void *data, int64_t n, const int64_t *index,
-                         int64_t m, const void *updates, const void *want) {
+static void scatter_case(const char *reduction, omma_dtype type, const void *data, int64_t n,
+                         const int64_t *index, int64_t m, const void *updates, const void *want) {
     static const char *const ops[] = {"ScatterElements", "ScatterND"};
     for (int i = 0; i < 2; i++) {
         optest *t = scatter(ops[i], 18, reduction, type, data, n, index, m, updates);
@@ -216,7 +218,7 @@ static void scatter_case(const char *reduction, omma_dtype type, const void *dat
     }
 }
 
-#define SCATTER(red, T, type, ...)                                                                  \
+#define SCATTER(red, T, type, ...)                                                             \
     scatter_case(red, type, ((const T[]){1, 2, 3}), 3, I(1, -1, 1), 3, ((const T[]){5, 1, 4}), \
                  ((const T[]){__VA_ARGS__}))
 
@@ -246,11 +248,12 @@ static void scatter_reductions(void **state) {
     /* Integers wrap, and no sanitizer minds. */
     scatter_case("add", OMMA_I64, I(INT64_MAX), 1, I(0), 1, I(1), I(INT64_MIN));
     scatter_case("mul", OMMA_I64, I(INT64_MIN), 1, I(0), 1, I(-1), I(INT64_MIN));
-    scatter_case("mul", OMMA_U16, &(uint16_t){65535}, 1, I(0), 1, &(uint16_t){65535}, &(uint16_t){1});
+    scatter_case("mul", OMMA_U16, &(uint16_t){65535}, 1, I(0), 1, &(uint16_t){65535},
+                 &(uint16_t){1});
     /* min and max hand a NaN on, from either side. */
     for (int i = 0; i < 4; i++) {
-        optest *t = scatter("ScatterND", 18, i & 1 ? "min" : "max", OMMA_F32, i & 2 ? F(NAN) : F(1), 1, I(0), 1,
-                            i & 2 ? F(1) : F(NAN));
+        optest *t = scatter("ScatterND", 18, i & 1 ? "min" : "max", OMMA_F32, i & 2 ? F(NAN) : F(1),
+                            1, I(0), 1, i & 2 ? F(1) : F(NAN));
         assert_true(isnan(*(const float *)optest_run(t, 1)->data));
         optest_free(t);
     }
@@ -279,8 +282,10 @@ static void scatter_elements(void **state) {
     expect(optest_run(t, 1), OMMA_F32, six, OPTEST_DIMS(3, 2));
     optest_free(t);
     expect_index(scatter("ScatterElements", 18, NULL, OMMA_F32, six, 3, I(3), 1, six), "index 3 ");
-    expect_index(scatter("ScatterElements", 18, "add", OMMA_F32, six, 3, I(INT64_MIN), 1, six), "index -9223");
-    expect_error(scatter("ScatterElements", 18, "mean", OMMA_F32, six, 3, I(0), 1, six), 1, OMMA_E_SHAPE);
+    expect_index(scatter("ScatterElements", 18, "add", OMMA_F32, six, 3, I(INT64_MIN), 1, six),
+                 "index -9223");
+    expect_error(scatter("ScatterElements", 18, "mean", OMMA_F32, six, 3, I(0), 1, six), 1,
+                 OMMA_E_SHAPE);
     for (int i = 0; i < 5; i++) {
         t = optest_new("ScatterElements", 18);
         optest_f32(t, six, OPTEST_DIMS(2, 3));
@@ -351,7 +356,8 @@ static void one_hot(void **state) {
     optest_i64(t, I(1, -1, 3, INT64_MIN, INT64_MAX), OPTEST_DIMS(5));
     optest_list(t, I(3), 1);
     optest_f32(t, F(0, 7), OPTEST_DIMS(2));
-    expect(optest_run(t, 1), OMMA_F32, F(0, 7, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0), OPTEST_DIMS(5, 3));
+    expect(optest_run(t, 1), OMMA_F32, F(0, 7, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+           OPTEST_DIMS(5, 3));
     optest_free(t);
     t = optest_new("OneHot", 11); /* floats as indices and depth, axis in the middle */
     optest_f32(t, F(0, 1.9f, -2, NAN), OPTEST_DIMS(2, 2));
@@ -390,8 +396,8 @@ static void one_hot(void **state) {
 
 /* --- TopK ---------------------------------------------------------------------- */
 
-static void topk_case(int opset, const float *x, int64_t n, int64_t k, int64_t largest, const float *values,
-                      const int64_t *indices) {
+static void topk_case(int opset, const float *x, int64_t n, int64_t k, int64_t largest,
+                      const float *values, const int64_t *indices) {
     optest *t = optest_new("TopK", opset);
     optest_f32(t, x, OPTEST_DIMS(n));
     if (opset >= 10) optest_list(t, &k, 1);
@@ -409,15 +415,16 @@ static void topk_case(int opset, const float *x, int64_t n, int64_t k, int64_t l
 static void topk(void **state) {
     (void)state;
     static const int opsets[] = {1, 10, 11};
-    for (int i = 0; i < 3; i++) topk_case(opsets[i], F(3, 1, 4, 1, 5), 5, 3, 1, F(5, 4, 3), I(4, 2, 0));
+    for (int i = 0; i < 3; i++)
+        topk_case(opsets[i], F(3, 1, 4, 1, 5), 5, 3, 1, F(5, 4, 3), I(4, 2, 0));
     topk_case(11, F(3, 1, 4, 1, 5), 5, 3, 0, F(1, 1, 3), I(1, 3, 0));
     topk_case(11, F(2, 2, 2, 2), 4, 3, 1, F(2, 2, 2), I(0, 1, 2));
     topk_case(11, F(2, 2, 2, 2), 4, 3, 0, F(2, 2, 2), I(0, 1, 2));
     topk_case(11, F(0, -0.0f, 0, -0.0f), 4, 4, 1, F(0, 0, 0, 0), I(0, 1, 2, 3));
-    topk_case(11, F(1, NAN, INFINITY, -NAN, -INFINITY), 5, 5, 1, F(NAN, NAN, INFINITY, 1, -INFINITY),
-              I(1, 3, 2, 0, 4));
-    topk_case(11, F(1, NAN, INFINITY, -NAN, -INFINITY), 5, 5, 0, F(-INFINITY, 1, INFINITY, NAN, NAN),
-              I(4, 0, 2, 1, 3));
+    topk_case(11, F(1, NAN, INFINITY, -NAN, -INFINITY), 5, 5, 1,
+              F(NAN, NAN, INFINITY, 1, -INFINITY), I(1, 3, 2, 0, 4));
+    topk_case(11, F(1, NAN, INFINITY, -NAN, -INFINITY), 5, 5, 0,
+              F(-INFINITY, 1, INFINITY, NAN, NAN), I(4, 0, 2, 1, 3));
     topk_case(11, F(1, 2), 2, 0, 1, NULL, NULL);
     optest *t = optest_new("TopK", 11); /* along the first axis; unsorted is sorted too */
     optest_f32(t, six, OPTEST_DIMS(3, 2));
@@ -441,14 +448,14 @@ static void topk(void **state) {
     optest_free(t);
 }
 
-#define TOPK(T, type, ...)                                                                       \
-    do {                                                                                         \
-        optest *t = optest_new("TopK", 11);                                                      \
-        optest_put(t, false, type, ((const T[]){__VA_ARGS__}), 1, I(4));                         \
-        optest_list(t, I(4), 1);                                                                 \
-        const omma_tensor *y = optest_run(t, 2);                                                 \
-        expect(&y[1], OMMA_I64, I(3, 1, 0, 2), OPTEST_DIMS(4));                                  \
-        optest_free(t);                                                                          \
+#define TOPK(T, type, ...)                                               \
+    do {                                                                 \
+        optest *t = optest_new("TopK", 11);                              \
+        optest_put(t, false, type, ((const T[]){__VA_ARGS__}), 1, I(4)); \
+        optest_list(t, I(4), 1);                                         \
+        const omma_tensor *y = optest_run(t, 2);                         \
+        expect(&y[1], OMMA_I64, I(3, 1, 0, 2), OPTEST_DIMS(4));          \
+        optest_free(t);                                                  \
     } while (0)
 
 static void topk_types(void **state) {
@@ -517,7 +524,8 @@ static void topk_random(void **state) {
             for (int64_t r = 0; r < ROWS; r++)
                 for (int64_t k = 0; k < ks[i]; k++) {
                     assert_int_equal(((int64_t *)t->out[1].data)[r * ks[i] + k], order[r * N + k]);
-                    assert_true(((float *)t->out[0].data)[r * ks[i] + k] == x[r * N + order[r * N + k]]);
+                    assert_true(((float *)t->out[0].data)[r * ks[i] + k] ==
+                                x[r * N + order[r * N + k]]);
                 }
             optest_free(t);
         }
@@ -527,18 +535,12 @@ static void topk_random(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gathers),
-        cmocka_unit_test(gathers_bad),
-        cmocka_unit_test(gather_elements),
-        cmocka_unit_test(gather_elements_large),
-        cmocka_unit_test(gather_nd),
-        cmocka_unit_test(scatter_reductions),
-        cmocka_unit_test(scatter_elements),
-        cmocka_unit_test(scatter_nd),
-        cmocka_unit_test(one_hot),
-        cmocka_unit_test(topk),
-        cmocka_unit_test(topk_types),
-        cmocka_unit_test(topk_bad),
+        cmocka_unit_test(gathers),          cmocka_unit_test(gathers_bad),
+        cmocka_unit_test(gather_elements),  cmocka_unit_test(gather_elements_large),
+        cmocka_unit_test(gather_nd),        cmocka_unit_test(scatter_reductions),
+        cmocka_unit_test(scatter_elements), cmocka_unit_test(scatter_nd),
+        cmocka_unit_test(one_hot),          cmocka_unit_test(topk),
+        cmocka_unit_test(topk_types),       cmocka_unit_test(topk_bad),
         cmocka_unit_test(topk_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

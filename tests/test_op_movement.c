@@ -18,7 +18,8 @@ static void transposes_random(void **state) {
         const int rank = 1 + rand() % 5;
         int64_t dims[8], perm[8], strides[8], to[8], count = 1;
         for (int d = 0; d < rank; d++) {
-            dims[d] = rank <= 2 && rand() % 3 == 0 ? 300 + rand() % 300 : sides[rand() % (rank > 3 ? 6 : 9)];
+            dims[d] = rank <= 2 && rand() % 3 == 0 ? 300 + rand() % 300
+                                                   : sides[rand() % (rank > 3 ? 6 : 9)];
             perm[d] = d;
             count *= dims[d];
         }
@@ -30,7 +31,8 @@ static void transposes_random(void **state) {
         }
         const omma_dtype type = types[rand() % 4];
         const size_t size = omma_dtype_size(type);
-        unsigned char *x = test_malloc((size_t)count * size), *want = test_malloc((size_t)count * size);
+        unsigned char *x = test_malloc((size_t)count * size),
+                      *want = test_malloc((size_t)count * size);
         for (size_t i = 0; i < (size_t)count * size; i++) x[i] = (unsigned char)rand();
         omma_strides(dims, rank, strides);
         for (int d = 0; d < rank; d++) to[d] = dims[perm[d]];
@@ -119,8 +121,8 @@ static void depth_to_space(void **state) {
     optest_free(t);
 }
 
-static void expand_case(const int64_t *from, int rank, const int64_t *shape, int n, const float *want,
-                        const int64_t *dims, int to) {
+static void expand_case(const int64_t *from, int rank, const int64_t *shape, int n,
+                        const float *want, const int64_t *dims, int to) {
     optest *t = optest_new("Expand", 8);
     put_iota(t, from, rank);
     optest_list(t, shape, n);
@@ -156,7 +158,8 @@ static void tile_case(const int64_t *from, int rank, const int64_t *repeats, con
 
 static void tiles(void **state) {
     (void)state;
-    tile_case(LIST(2, 2), I(2, 2), F(0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3), OPTEST_DIMS(4, 4));
+    tile_case(LIST(2, 2), I(2, 2), F(0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3),
+              OPTEST_DIMS(4, 4));
     tile_case(LIST(2, 1), I(1, 3), F(0, 0, 0, 1, 1, 1), OPTEST_DIMS(2, 3));
     tile_case(LIST(1, 2), I(3, 1), F(0, 1, 0, 1, 0, 1), OPTEST_DIMS(3, 2));
     tile_case(LIST(2), I(0), NULL, OPTEST_DIMS(0));
@@ -314,7 +317,8 @@ static void concat_split_large(void **state) {
 /* --- Slice --------------------------------------------------------------------- */
 
 /* x[start:end:step] of 0..dim-1. */
-static void slice_line(int64_t dim, int64_t start, int64_t end, int64_t step, const float *want, int64_t n) {
+static void slice_line(int64_t dim, int64_t start, int64_t end, int64_t step, const float *want,
+                       int64_t n) {
     optest *t = optest_new("Slice", 10);
     put_iota(t, OPTEST_DIMS(dim));
     optest_list(t, LIST(start));
@@ -380,7 +384,8 @@ static void slices(void **state) {
 
 static void slices_bad(void **state) {
     (void)state;
-    static const int64_t bad[][4] = {{0, 1, 2, 1}, {0, 1, -3, 1}, {0, 1, INT64_MIN, 1}, {0, 1, 0, 0}};
+    static const int64_t bad[][4] = {
+        {0, 1, 2, 1}, {0, 1, -3, 1}, {0, 1, INT64_MIN, 1}, {0, 1, 0, 0}};
     for (int i = 0; i < 4; i++) {
         optest *t = optest_new("Slice", 13);
         put_iota(t, OPTEST_DIMS(2, 3));
@@ -406,7 +411,8 @@ static void slices_bad(void **state) {
 
 /* --- Pad ----------------------------------------------------------------------- */
 
-static void pad_line(const char *mode, int64_t before, int64_t after, const float *want, int64_t n) {
+static void pad_line(const char *mode, int64_t before, int64_t after, const float *want,
+                     int64_t n) {
     const int64_t pads[] = {before, after};
     for (int opset = 2; opset <= 19; opset += 17) {
         optest *t = optest_new("Pad", opset);
@@ -460,7 +466,8 @@ static void pads_of_rank_2(void **state) {
     put_iota(t, OPTEST_DIMS(2, 3));
     optest_list(t, LIST(1, 2, 0, 0));
     optest_string(t, "mode", "reflect");
-    expect(optest_run(t, 1), OMMA_F32, F(5, 4, 3, 4, 5, 2, 1, 0, 1, 2, 5, 4, 3, 4, 5), OPTEST_DIMS(3, 5));
+    expect(optest_run(t, 1), OMMA_F32, F(5, 4, 3, 4, 5, 2, 1, 0, 1, 2, 5, 4, 3, 4, 5),
+           OPTEST_DIMS(3, 5));
     optest_free(t);
     t = optest_new("Pad", 18); /* nothing becomes something */
     put_iota(t, OPTEST_DIMS(2, 0));
@@ -476,8 +483,14 @@ static void pads_of_rank_2(void **state) {
 
 static void pads_bad(void **state) {
     (void)state;
-    static const int64_t bad[][2] = {{-4, 0},         {0, -4},          {-2, -2},        {INT64_MIN, 0},
-                                     {0, INT64_MIN},  {INT64_MAX, 0},   {0, INT64_MAX},  {INT64_MIN, INT64_MIN},
+    static const int64_t bad[][2] = {{-4, 0},
+                                     {0, -4},
+                                     {-2, -2},
+                                     {INT64_MIN, 0},
+                                     {0, INT64_MIN},
+                                     {INT64_MAX, 0},
+                                     {0, INT64_MAX},
+                                     {INT64_MIN, INT64_MIN},
                                      {INT64_MAX, INT64_MAX}};
     for (int i = 0; i < 9; i++) {
         optest *t = optest_new("Pad", 13);

@@ -17,26 +17,32 @@ static uint32_t rnd(uint32_t n) {
 
 /* Mostly small and useful. */
 static int64_t number(void) {
-    static const int64_t v[] = {INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1,
-                                (int64_t)1 << 40, (int64_t)1 << 62};
+    static const int64_t v[] = {INT32_MAX,     INT32_MIN,     INT64_MAX,        INT64_MIN,
+                                INT64_MAX - 1, INT64_MIN + 1, (int64_t)1 << 40, (int64_t)1 << 62};
     return rnd(20) ? (int64_t)rnd(7) - 2 : v[rnd(8)];
 }
 
 static int64_t dim(void) { return rnd(12) ? 1 + rnd(4) : rnd(40) ? 0 : number(); }
 
 /* A tensor of rank dims, false when there is no memory for it (or none has such a shape). */
-static bool tensor(optest *t, bool constant, omma_dtype type, int rank, const int64_t *dims, const int64_t *numbers) {
+static bool tensor(optest *t, bool constant, omma_dtype type, int rank, const int64_t *dims,
+                   const int64_t *numbers) {
     omma_value v = {.dtype = type, .rank = rank};
     int64_t count = 1;
     for (int d = 0; d < rank; d++) {
         v.dims[d] = dims[d];
-        if (dims[d] < 0 || (dims[d] && __builtin_mul_overflow(count, dims[d], &count))) return false;
+        if (dims[d] < 0 || (dims[d] && __builtin_mul_overflow(count, dims[d], &count)))
+            return false;
     }
     if (count > INT64_MAX / 8 || omma_value_count(&v) > 1 << 16) return false;
     char *data = test_calloc(omma_value_bytes(&v) + 8, 1);
     for (int64_t i = 0; i < omma_value_count(&v); i++) {
         if (numbers && type == OMMA_I64) ((int64_t *)(void *)data)[i] = numbers[i];
-        else omma_set_number(type, data, i, numbers ? (double)numbers[i] : rnd(30) ? (double)rnd(5) - 1 : NAN);
+        else
+            omma_set_number(type, data, i,
+                            numbers   ? (double)numbers[i]
+                            : rnd(30) ? (double)rnd(5) - 1
+                                      : NAN);
     }
     optest_put(t, constant, type, data, rank, dims);
     test_free(data);
@@ -45,7 +51,8 @@ static bool tensor(optest *t, bool constant, omma_dtype type, int rank, const in
 
 /* What operators read as data. Later inputs often have the type and the dims of the first. */
 static bool data(optest *t) {
-    static const omma_dtype types[] = {OMMA_F32, OMMA_I64, OMMA_U8, OMMA_F16, OMMA_F64, OMMA_BOOL, OMMA_I32, OMMA_STRING};
+    static const omma_dtype types[] = {OMMA_F32, OMMA_I64,  OMMA_U8,  OMMA_F16,
+                                       OMMA_F64, OMMA_BOOL, OMMA_I32, OMMA_STRING};
     int64_t dims[OMMA_MAX_RANK];
     omma_dtype type = types[rnd(rnd(10) ? 4 : 8)];
     int rank = rnd(30) ? (int)rnd(5) : OMMA_MAX_RANK;
@@ -72,28 +79,36 @@ static bool list(optest *t, bool constant) {
         count *= dims[d];
     }
     if (constant && rank == 1 && x && rnd(6)) count = dims[0] = x->rank * (rnd(3) ? 1 : 2);
-    for (int i = 0; i < count; i++) numbers[i] = constant || rnd(12) == 0 ? number() : (int64_t)rnd(2) - 1;
-    return tensor(t, constant ? rnd(30) != 0 : rnd(2), rnd(6) ? OMMA_I64 : OMMA_I32, rank, dims, numbers);
+    for (int i = 0; i < count; i++)
+        numbers[i] = constant || rnd(12) == 0 ? number() : (int64_t)rnd(2) - 1;
+    return tensor(t, constant ? rnd(30) != 0 : rnd(2), rnd(6) ? OMMA_I64 : OMMA_I32, rank, dims,
+                  numbers);
 }
 
 static void attributes(optest *t) {
-    static const char *const ints[] = {"axis", "start", "end", "allowzero", "batch_dims", "blocksize", "upper", "k",
-                                       "dtype", "num_outputs", "largest", "value_int"};
-    static const char *const lists[] = {"axes", "perm", "starts", "ends", "pads", "split", "value_ints"};
+    static const char *const ints[] = {"axis",       "start",       "end",     "allowzero",
+                                       "batch_dims", "blocksize",   "upper",   "k",
+                                       "dtype",      "num_outputs", "largest", "value_int"};
+    static const char *const lists[] = {"axes", "perm",  "starts",    "ends",
+                                        "pads", "split", "value_ints"};
     static const char *const modes[] = {"constant", "reflect", "edge", "wrap", "DCR", "CRD", "?"};
     static const char *const reductions[] = {"none", "add", "mul", "min", "max", "?"};
     for (int i = 0; i < 12; i++)
-        if (rnd(3) == 0) optest_int(t, ints[i], rnd(8) || strcmp(ints[i], "dtype") ? number() : 1 + rnd(16));
+        if (rnd(3) == 0)
+            optest_int(t, ints[i], rnd(8) || strcmp(ints[i], "dtype") ? number() : 1 + rnd(16));
     if (t->n_attrs > OPTEST_MAX - 4) t->n_attrs = OPTEST_MAX - 4;
     if (rnd(2)) {
-        const int n = rnd(4) && t->n_in && t->in[0] ? t->in[0]->rank * (rnd(2) ? 1 : 2) : (int)rnd(6);
+        const int n =
+            rnd(4) && t->n_in && t->in[0] ? t->in[0]->rank * (rnd(2) ? 1 : 2) : (int)rnd(6);
         int64_t *v = omma_arena_array(&t->arena, (size_t)n + 1, sizeof *v);
         for (int i = 0; i < n; i++) v[i] = number();
         optest_ints(t, lists[rnd(7)], v, n);
     }
     if (rnd(3)) optest_string(t, "mode", modes[rnd(7)]);
     if (rnd(3)) optest_string(t, "reduction", reductions[rnd(6)]);
-    if (rnd(2) && t->n_in && t->in[0]) t->attrs[t->n_attrs++] = (omma_attr){.name = "value", .kind = OMMA_ATTR_TENSOR, .tensor = t->in[rnd((uint32_t)t->n_in)]};
+    if (rnd(2) && t->n_in && t->in[0])
+        t->attrs[t->n_attrs++] = (omma_attr){
+            .name = "value", .kind = OMMA_ATTR_TENSOR, .tensor = t->in[rnd((uint32_t)t->n_in)]};
 }
 
 /* Inputs in the places where the operator of that name wants what; d data, l a constant
@@ -110,7 +125,8 @@ static bool inputs(optest *t, const char *places) {
 }
 
 /* Each output in memory of its own, so that a write outside is seen; the bytes of all. */
-static omma_status execute(const omma_op *op, omma_node *n, int threads, omma_error *err, char *out[4]) {
+static omma_status execute(const omma_op *op, omma_node *n, int threads, omma_error *err,
+                           char *out[4]) {
     for (int i = 0; i < n->n_out; i++) {
         if (!n->out[i]) continue;
         out[i] = test_calloc(omma_value_bytes(n->out[i]) + 1, 1);
@@ -125,7 +141,9 @@ static omma_status execute(const omma_op *op, omma_node *n, int threads, omma_er
 
 /* 0 refused, 1 failed while running, 2 ran */
 static int work(optest *t, const omma_op *op) {
-    const int n_out = op->max_out < 0 ? 1 + (int)rnd(3) : op->min_out + (int)rnd((uint32_t)(op->max_out - op->min_out + 1));
+    const int n_out = op->max_out < 0
+                          ? 1 + (int)rnd(3)
+                          : op->min_out + (int)rnd((uint32_t)(op->max_out - op->min_out + 1));
     omma_node *n = omma_graph_node(t->g, op, "node", t->n_in, n_out);
     n->opset = 7 + (int)rnd(17);
     n->attrs = t->attrs;
@@ -139,7 +157,8 @@ static int work(optest *t, const omma_op *op) {
     if (op->infer(&b, n) || (op->prepare && op->prepare(&b, n))) return 0;
     if (n->scratch > 1 << 20) return 0;
     for (int i = 0; i < n_out; i++)
-        if (n->out[i] && (!omma_value_known(n->out[i]) || omma_value_bytes(n->out[i]) > 1 << 20)) return 0;
+        if (n->out[i] && (!omma_value_known(n->out[i]) || omma_value_bytes(n->out[i]) > 1 << 20))
+            return 0;
     char *one[4] = {0}, *three[4] = {0};
     const omma_status s = execute(op, n, 1, &t->err, one);
     assert_int_equal(execute(op, n, 3, &t->err, three), s);
@@ -157,12 +176,33 @@ static void hostile(void **state) {
     (void)state;
     static const struct {
         const char *op, *inputs;
-    } cases[] = {{"Shape", "d"}, {"Size", "d"}, {"Reshape", "dl"}, {"Flatten", "d"}, {"Squeeze", "dl"},
-                 {"Unsqueeze", "dl"}, {"Constant", ""}, {"ConstantOfShape", "l"}, {"Range", "ddd"}, {"EyeLike", "d"},
-                 {"OneHot", "dld"}, {"Expand", "dl"}, {"Tile", "dl"}, {"Transpose", "d"}, {"DepthToSpace", "d"},
-                 {"SpaceToDepth", "d"}, {"Concat", "ddd"}, {"Split", "dl"}, {"Slice", "dllll"}, {"Pad", "dldl"},
-                 {"Trilu", "dl"}, {"Gather", "di"}, {"GatherElements", "di"}, {"GatherND", "di"},
-                 {"ScatterElements", "did"}, {"ScatterND", "did"}, {"TopK", "dl"}};
+    } cases[] = {{"Shape", "d"},
+                 {"Size", "d"},
+                 {"Reshape", "dl"},
+                 {"Flatten", "d"},
+                 {"Squeeze", "dl"},
+                 {"Unsqueeze", "dl"},
+                 {"Constant", ""},
+                 {"ConstantOfShape", "l"},
+                 {"Range", "ddd"},
+                 {"EyeLike", "d"},
+                 {"OneHot", "dld"},
+                 {"Expand", "dl"},
+                 {"Tile", "dl"},
+                 {"Transpose", "d"},
+                 {"DepthToSpace", "d"},
+                 {"SpaceToDepth", "d"},
+                 {"Concat", "ddd"},
+                 {"Split", "dl"},
+                 {"Slice", "dllll"},
+                 {"Pad", "dldl"},
+                 {"Trilu", "dl"},
+                 {"Gather", "di"},
+                 {"GatherElements", "di"},
+                 {"GatherND", "di"},
+                 {"ScatterElements", "did"},
+                 {"ScatterND", "did"},
+                 {"TopK", "dl"}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         const omma_op *op = omma_op_find(cases[c].op);
         int seen[3] = {0};
@@ -175,7 +215,8 @@ static void hostile(void **state) {
             }
             optest_free(t);
         }
-        print_message("%-16s %d ran, %d failed while running, %d refused\n", cases[c].op, seen[2], seen[1], seen[0]);
+        print_message("%-16s %d ran, %d failed while running, %d refused\n", cases[c].op, seen[2],
+                      seen[1], seen[0]);
     }
 }
 

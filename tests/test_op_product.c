@@ -32,7 +32,8 @@ static int64_t product(const int64_t *dims, int rank) {
     return n;
 }
 
-static void put(optest *t, bool constant, omma_dtype type, const double *x, int rank, const int64_t *dims) {
+static void put(optest *t, bool constant, omma_dtype type, const double *x, int rank,
+                const int64_t *dims) {
     int64_t n = product(dims, rank);
     void *copy = test_calloc((size_t)n + 1, 8);
     for (int64_t i = 0; i < n; i++) omma_set_number(type, copy, i, x[i]);
@@ -55,7 +56,8 @@ static void compare(const optest *t, const double *want, int64_t n, double toler
     assert_int_equal(omma_tensor_count(&t->out[0]), n);
     for (int64_t i = 0; i < n; i++) {
         double got = omma_get_number(t->out[0].dtype, t->out[0].data, i);
-        if (!(fabs(got - want[i]) <= tolerance * (1 + fabs(want[i])))) fail_msg("%s: number %lld is %.9g, not %.9g", t->op, (long long)i, got, want[i]);
+        if (!(fabs(got - want[i]) <= tolerance * (1 + fabs(want[i]))))
+            fail_msg("%s: number %lld is %.9g, not %.9g", t->op, (long long)i, got, want[i]);
     }
 }
 
@@ -78,12 +80,15 @@ static void from_file(optest *t, int i) {
 
 /* --- MatMul ------------------------------------------------------------------------------ */
 
-static const omma_dtype types[] = {OMMA_F32, OMMA_F32, OMMA_F32, OMMA_F64, OMMA_F16, OMMA_BF16, OMMA_I32, OMMA_I64, OMMA_U32, OMMA_U64};
+static const omma_dtype types[] = {OMMA_F32,  OMMA_F32, OMMA_F32, OMMA_F64, OMMA_F16,
+                                   OMMA_BF16, OMMA_I32, OMMA_I64, OMMA_U32, OMMA_U64};
 
 /* Batch axes: each is there for a, for b, or has length 1 in one of them. */
-static void matmul_case(int batch_axes, int64_t m, int64_t k, int64_t n, omma_dtype type, bool constant) {
+static void matmul_case(int batch_axes, int64_t m, int64_t k, int64_t n, omma_dtype type,
+                        bool constant) {
     int64_t full[8], da[8], db[8], ra = 0, rb = 0;
-    int skip_a = (int)rnd((uint32_t)batch_axes + 1), skip_b = skip_a ? 0 : (int)rnd((uint32_t)batch_axes + 1);
+    int skip_a = (int)rnd((uint32_t)batch_axes + 1),
+        skip_b = skip_a ? 0 : (int)rnd((uint32_t)batch_axes + 1);
     for (int d = 0; d < batch_axes; d++) {
         int64_t len = 1 + rnd(3), la = rnd(3) ? len : 1, lb = la == len && rnd(3) == 0 ? 1 : len;
         full[d] = d < skip_a ? lb : d < skip_b ? la : la > lb ? la : lb;
@@ -105,7 +110,9 @@ static void matmul_case(int batch_axes, int64_t m, int64_t k, int64_t n, omma_dt
         }
         for (int64_t r = 0; r < m; r++)
             for (int64_t c = 0; c < n; c++)
-                for (int64_t s = 0; s < k; s++) want[(i * m + r) * n + c] += a[(at_a * m + r) * k + s] * b[(at_b * k + s) * n + c];
+                for (int64_t s = 0; s < k; s++)
+                    want[(i * m + r) * n + c] +=
+                        a[(at_a * m + r) * k + s] * b[(at_b * k + s) * n + c];
     }
     optest *t = optest_new("MatMul", 13);
     put(t, false, type, a, (int)ra, da), put(t, constant, type, b, (int)rb, db);
@@ -121,7 +128,8 @@ static void matmul_random(void **state) {
     (void)state;
     for (int i = 0; i < 300; i++)
         matmul_case((int)rnd(4), 1 + rnd(9), 1 + rnd(9), 1 + rnd(40), types[rnd(10)], rnd(2));
-    for (int i = 0; i < 6; i++) matmul_case(i % 3, 70 + rnd(60), 100 + rnd(60), 33 + rnd(100), OMMA_F32, i % 2);
+    for (int i = 0; i < 6; i++)
+        matmul_case(i % 3, 70 + rnd(60), 100 + rnd(60), 33 + rnd(100), OMMA_F32, i % 2);
     matmul_case(1, 3, 0, 4, OMMA_F32, false);
     matmul_case(2, 0, 3, 4, OMMA_F32, false);
     matmul_case(1, 3, 5, 0, OMMA_F32, true);
@@ -153,19 +161,23 @@ static void matmul_vectors(void **state) {
 static void matmul_fused(void **state) {
     (void)state;
     optest *t = optest_new("MatMul", 13);
-    optest_f32(t, (const float[]){1, -2}, OPTEST_DIMS(2, 1)), optest_f32(t, (const float[]){1, 2}, OPTEST_DIMS(1, 2));
+    optest_f32(t, (const float[]){1, -2}, OPTEST_DIMS(2, 1)),
+        optest_f32(t, (const float[]){1, 2}, OPTEST_DIMS(1, 2));
     optest_int(t, "omma.act", OMMA_ACT_RELU);
     run_all(t);
     compare(t, (const double[]){1, 2, 0, 0}, 4, 0);
     optest_free(t);
     for (int scaled = 0; scaled < 2; scaled++) {
         t = optest_new("Gemm", 13);
-        optest_f32(t, (const float[]){1, -2}, OPTEST_DIMS(2, 1)), optest_f32(t, (const float[]){1, 2}, OPTEST_DIMS(1, 2));
+        optest_f32(t, (const float[]){1, -2}, OPTEST_DIMS(2, 1)),
+            optest_f32(t, (const float[]){1, 2}, OPTEST_DIMS(1, 2));
         optest_f32(t, (const float[]){1, 1}, OPTEST_DIMS(2));
         if (scaled) optest_float(t, "alpha", 2);
-        optest_int(t, "omma.act", OMMA_ACT_CLIP), optest_float(t, "omma.lo", -2), optest_float(t, "omma.hi", 2.5f);
+        optest_int(t, "omma.act", OMMA_ACT_CLIP), optest_float(t, "omma.lo", -2),
+            optest_float(t, "omma.hi", 2.5f);
         run_all(t);
-        compare(t, scaled ? (const double[]){2.5, 2.5, -2, -2} : (const double[]){2, 2.5, -1, -2}, 4, 0);
+        compare(t, scaled ? (const double[]){2.5, 2.5, -2, -2} : (const double[]){2, 2.5, -1, -2},
+                4, 0);
         optest_free(t);
     }
 }
@@ -173,8 +185,14 @@ static void matmul_fused(void **state) {
 static void matmul_refuses(void **state) {
     (void)state;
     static const float x[24];
-    const struct { int64_t a[3], b[3]; int ra, rb; } cases[] = {
-        {{2, 3}, {4, 2}, 2, 2}, {{2, 3}, {2}, 2, 1}, {{2, 2, 2}, {3, 2, 2}, 3, 3}, {{0}, {2, 2}, 0, 2}, {{3}, {2, 3}, 1, 2}};
+    const struct {
+        int64_t a[3], b[3];
+        int ra, rb;
+    } cases[] = {{{2, 3}, {4, 2}, 2, 2},
+                 {{2, 3}, {2}, 2, 1},
+                 {{2, 2, 2}, {3, 2, 2}, 3, 3},
+                 {{0}, {2, 2}, 0, 2},
+                 {{3}, {2, 3}, 1, 2}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         optest *t = optest_new("MatMul", 13);
         optest_f32(t, x, cases[i].a, cases[i].ra), optest_f32(t, x, cases[i].b, cases[i].rb);
@@ -185,7 +203,8 @@ static void matmul_refuses(void **state) {
     optest_put(t, false, OMMA_F64, x, 2, (const int64_t[]){2, 2});
     refused(t);
     t = optest_new("MatMul", 13);
-    optest_put(t, false, OMMA_BOOL, x, 2, (const int64_t[]){2, 2}), optest_put(t, false, OMMA_BOOL, x, 2, (const int64_t[]){2, 2});
+    optest_put(t, false, OMMA_BOOL, x, 2, (const int64_t[]){2, 2}),
+        optest_put(t, false, OMMA_BOOL, x, 2, (const int64_t[]){2, 2});
     refused(t);
 }
 
@@ -203,7 +222,8 @@ static void gemm_case(omma_dtype type) {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
-            for (int64_t s = 0; s < k; s++) sum += a[ta ? s * m + i : i * k + s] * b[tb ? j * k + s : s * n + j];
+            for (int64_t s = 0; s < k; s++)
+                sum += a[ta ? s * m + i : i * k + s] * b[tb ? j * k + s : s * n + j];
             int64_t at = form == 0 ? i * n + j : form == 1 || form == 4 ? j : form == 2 ? i : 0;
             want[i * n + j] = alpha * sum + (form == 7 ? 0 : beta * c[at]);
         }
@@ -229,21 +249,27 @@ static void gemm_random(void **state) {
 static void gemm_refuses(void **state) {
     (void)state;
     static const float x[24];
-    const struct { int64_t a[3], b[3], c[3]; int ra, rb, rc; } cases[] = {
-        {{2, 3}, {2, 3}, {3}, 2, 2, 1}, {{2, 3}, {3, 4}, {3}, 2, 2, 1}, {{2, 3}, {3, 4}, {4, 2}, 2, 2, 2},
-        {{2, 3}, {3, 4}, {1, 2, 4}, 2, 2, 3}, {{1, 2, 3}, {3, 4}, {4}, 3, 2, 1}, {{2, 3}, {3, 4}, {0}, 2, 2, 1}};
+    const struct {
+        int64_t a[3], b[3], c[3];
+        int ra, rb, rc;
+    } cases[] = {{{2, 3}, {2, 3}, {3}, 2, 2, 1},    {{2, 3}, {3, 4}, {3}, 2, 2, 1},
+                 {{2, 3}, {3, 4}, {4, 2}, 2, 2, 2}, {{2, 3}, {3, 4}, {1, 2, 4}, 2, 2, 3},
+                 {{1, 2, 3}, {3, 4}, {4}, 3, 2, 1}, {{2, 3}, {3, 4}, {0}, 2, 2, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         optest *t = optest_new("Gemm", 13);
-        optest_f32(t, x, cases[i].a, cases[i].ra), optest_f32(t, x, cases[i].b, cases[i].rb), optest_f32(t, x, cases[i].c, cases[i].rc);
+        optest_f32(t, x, cases[i].a, cases[i].ra), optest_f32(t, x, cases[i].b, cases[i].rb),
+            optest_f32(t, x, cases[i].c, cases[i].rc);
         refused(t);
     }
 }
 
-/* --- Einsum ------------------------------------------------------------------------------------ */
+/* --- Einsum ------------------------------------------------------------------------------------
+ */
 
 /* Sum over all letters, for equations of lower-case letters alone with an explicit result.
  * len: by letter. */
-static double *naive_einsum(const char *equation, const int64_t *len, double *const *x, int64_t *count) {
+static double *naive_einsum(const char *equation, const int64_t *len, double *const *x,
+                            int64_t *count) {
     const char *arrow = strstr(equation, "->") + 2;
     int64_t total = 1, out = 1;
     for (int l = 0; l < 26; l++) total *= len[l];
@@ -292,13 +318,37 @@ static void einsum_case(const char *equation, omma_dtype type) {
 
 static void einsum_random(void **state) {
     (void)state;
-    const char *const equations[] = {
-        "ij,jk->ik", "bij,bjk->bik", "bhid,bhjd->bhij", "bhij,bhjd->bihd", "bqnc,bnchw->bqnhw", "ij,kj->ki", "bij,bik->bjk",
-        "ij->ji", "ii->i", "ii->", "iij->ji", "i,j->ij", "i,i->", "ij,ij->ij", "ijk->", "abc,cd,def->abf", "i,i,i->i",
-        "bchw,bkc->bkhw", "bchw,ck->bkhw", "ab,ab->a", "abc,bad->cd", "ijj,jk->ik", "ij,k->kij", ",ij->ji", "ab,bc->ca"};
+    const char *const equations[] = {"ij,jk->ik",
+                                     "bij,bjk->bik",
+                                     "bhid,bhjd->bhij",
+                                     "bhij,bhjd->bihd",
+                                     "bqnc,bnchw->bqnhw",
+                                     "ij,kj->ki",
+                                     "bij,bik->bjk",
+                                     "ij->ji",
+                                     "ii->i",
+                                     "ii->",
+                                     "iij->ji",
+                                     "i,j->ij",
+                                     "i,i->",
+                                     "ij,ij->ij",
+                                     "ijk->",
+                                     "abc,cd,def->abf",
+                                     "i,i,i->i",
+                                     "bchw,bkc->bkhw",
+                                     "bchw,ck->bkhw",
+                                     "ab,ab->a",
+                                     "abc,bad->cd",
+                                     "ijj,jk->ik",
+                                     "ij,k->kij",
+                                     ",ij->ji",
+                                     "ab,bc->ca"};
     for (int i = 0; i < 20; i++)
         for (size_t e = 0; e < sizeof equations / sizeof *equations; e++)
-            einsum_case(equations[e], i % 4 == 3 ? (const omma_dtype[]){OMMA_F64, OMMA_I32, OMMA_I64, OMMA_F64}[i / 4 % 4] : OMMA_F32);
+            einsum_case(equations[e], i % 4 == 3
+                                          ? (const omma_dtype[]){OMMA_F64, OMMA_I32, OMMA_I64,
+                                                                 OMMA_F64}[i / 4 % 4]
+                                          : OMMA_F32);
 }
 
 typedef struct forms {
@@ -316,8 +366,8 @@ static void einsum_forms(void **state) {
     const forms cases[] = {
         {"ij,jk", {2, 3}, {3, 1}, 2, 2, {2, 1}, 2, {321, 654}},
         {" ij , jk ", {2, 3}, {3, 1}, 2, 2, {2, 1}, 2, {321, 654}},
-        {"ba", {2, 3}, {0}, 2, -1, {3, 2}, 2, {1, 4, 2, 5, 3, 6}},       /* alphabetical */
-        {"Ba", {2, 3}, {0}, 2, -1, {2, 3}, 2, {1, 2, 3, 4, 5, 6}},       /* capitals first */
+        {"ba", {2, 3}, {0}, 2, -1, {3, 2}, 2, {1, 4, 2, 5, 3, 6}}, /* alphabetical */
+        {"Ba", {2, 3}, {0}, 2, -1, {2, 3}, 2, {1, 2, 3, 4, 5, 6}}, /* capitals first */
         {"ii", {3, 3}, {0}, 2, -1, {0}, 0, {15}},
         {"...ii->...i", {2, 2, 2}, {0}, 3, -1, {2, 2}, 2, {1, 4, 5, 8}},
         {"...i->i...", {2, 3}, {0}, 2, -1, {3, 2}, 2, {1, 4, 2, 5, 3, 6}},
@@ -325,7 +375,7 @@ static void einsum_forms(void **state) {
         {"...,...->...", {2, 3}, {3}, 2, 1, {2, 3}, 2, {1, 20, 300, 4, 50, 600}},
         {"...i,i...->...", {2, 2}, {2, 2}, 2, 2, {2}, 1, {201, 4030}},
         {"...i->i", {2, 3}, {0}, 2, -1, {3}, 1, {5, 7, 9}},
-        {"ij,ij->i", {2, 3}, {1, 3}, 2, 2, {2}, 1, {321, 654}},          /* 1 broadcasts */
+        {"ij,ij->i", {2, 3}, {1, 3}, 2, 2, {2}, 1, {321, 654}}, /* 1 broadcasts */
         {"->", {0}, {0}, 0, -1, {0}, 0, {1}}};
     const float a[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, b[] = {1, 10, 100, 1000, 10000};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -345,9 +395,23 @@ static void einsum_forms(void **state) {
 static void einsum_refuses(void **state) {
     (void)state;
     static const float x[64];
-    const char *const equations[] = {
-        "", "ij", "ij,jk->ikl", "ij,jk->ii", "ij,jk,kl", "i1,jk", "ij,jk->i,k", "ij,jk->ik->", "ij,.jk", "ij,jk-", "ij,j..k",
-        "ij,jkl", "ij,...j...k", "ij,kj->z", "ij;jk", "ij,jk>ik", "iiiiiiiiiiiiiiiiii,jk"};
+    const char *const equations[] = {"",
+                                     "ij",
+                                     "ij,jk->ikl",
+                                     "ij,jk->ii",
+                                     "ij,jk,kl",
+                                     "i1,jk",
+                                     "ij,jk->i,k",
+                                     "ij,jk->ik->",
+                                     "ij,.jk",
+                                     "ij,jk-",
+                                     "ij,j..k",
+                                     "ij,jkl",
+                                     "ij,...j...k",
+                                     "ij,kj->z",
+                                     "ij;jk",
+                                     "ij,jk>ik",
+                                     "iiiiiiiiiiiiiiiiii,jk"};
     for (size_t i = 0; i < sizeof equations / sizeof *equations; i++) {
         optest *t = optest_new("Einsum", 12);
         optest_f32(t, x, OPTEST_DIMS(2, 3)), optest_f32(t, x, OPTEST_DIMS(3, 4));
@@ -363,8 +427,10 @@ static void einsum_refuses(void **state) {
 int main(void) {
     setenv("OMMA_THREADS", "8", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matmul_random), cmocka_unit_test(matmul_vectors), cmocka_unit_test(matmul_fused), cmocka_unit_test(matmul_refuses),
-        cmocka_unit_test(gemm_random), cmocka_unit_test(gemm_refuses), cmocka_unit_test(einsum_random), cmocka_unit_test(einsum_forms),
+        cmocka_unit_test(matmul_random), cmocka_unit_test(matmul_vectors),
+        cmocka_unit_test(matmul_fused),  cmocka_unit_test(matmul_refuses),
+        cmocka_unit_test(gemm_random),   cmocka_unit_test(gemm_refuses),
+        cmocka_unit_test(einsum_random), cmocka_unit_test(einsum_forms),
         cmocka_unit_test(einsum_refuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

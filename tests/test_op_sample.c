@@ -23,7 +23,8 @@ static void close_to(const omma_tensor *y, const double *want, int64_t n, double
     assert_int_equal(omma_tensor_count(y), n);
     for (int64_t i = 0; i < n; i++) {
         double got = omma_get_number(y->dtype, y->data, i);
-        if (!(fabs(got - want[i]) <= tolerance)) fail_msg("number %lld is %.9g, not %.9g", (long long)i, got, want[i]);
+        if (!(fabs(got - want[i]) <= tolerance))
+            fail_msg("number %lld is %.9g, not %.9g", (long long)i, got, want[i]);
     }
 }
 
@@ -44,10 +45,13 @@ static void refused(optest *t) {
     optest_free(t);
 }
 
-static void put_floats(optest *t, const float *x, int64_t n) { optest_put(t, true, OMMA_F32, x, 1, &n); }
+static void put_floats(optest *t, const float *x, int64_t n) {
+    optest_put(t, true, OMMA_F32, x, 1, &n);
+}
 
 /* A Resize of x with sizes, or with scales when sizes is NULL. */
-static optest *resize(const float *x, int rank, const int64_t *dims, const int64_t *sizes, const float *scales) {
+static optest *resize(const float *x, int rank, const int64_t *dims, const int64_t *sizes,
+                      const float *scales) {
     optest *t = optest_new("Resize", 19);
     optest_f32(t, x, dims, rank);
     optest_skip(t);
@@ -66,10 +70,29 @@ static void resize_vectors(void **state) {
     (void)state;
     float x[16];
     one_to_sixteen(x);
-    const struct { const char *mode, *coordinate, *nearest; int64_t h, w; double want[15]; } cases[] = {
-        {"cubic", "half_pixel", "floor", 2, 3, {2.75115776, 4.125, 5.49884367, 11.50115967, 12.875, 14.24884510}},
-        {"linear", "half_pixel", "floor", 2, 3, {3.16666675, 4.5, 5.83333349, 11.16666698, 12.5, 13.83333302}},
-        {"linear", "pytorch_half_pixel", "floor", 2, 3, {3.16666675, 4.5, 5.83333349, 11.16666698, 12.5, 13.83333302}},
+    const struct {
+        const char *mode, *coordinate, *nearest;
+        int64_t h, w;
+        double want[15];
+    } cases[] = {
+        {"cubic",
+         "half_pixel",
+         "floor",
+         2,
+         3,
+         {2.75115776, 4.125, 5.49884367, 11.50115967, 12.875, 14.24884510}},
+        {"linear",
+         "half_pixel",
+         "floor",
+         2,
+         3,
+         {3.16666675, 4.5, 5.83333349, 11.16666698, 12.5, 13.83333302}},
+        {"linear",
+         "pytorch_half_pixel",
+         "floor",
+         2,
+         3,
+         {3.16666675, 4.5, 5.83333349, 11.16666698, 12.5, 13.83333302}},
         {"nearest", "asymmetric", "floor", 3, 5, {1, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 9, 10, 11, 12}},
         {"linear", "align_corners", "floor", 2, 2, {1, 4, 13, 16}},
         {"linear", "align_corners", "floor", 1, 3, {1, 2.5, 4}},
@@ -91,7 +114,10 @@ static void resize_vectors(void **state) {
 /* The taps of 4 -> 8 by half pixels, read off with unit impulses. */
 static void resize_taps(void **state) {
     (void)state;
-    const double want[4][8] = {{1, .75, .25, 0, 0, 0, 0, 0}, {0, .25, .75, .75, .25, 0, 0, 0}, {0, 0, 0, .25, .75, .75, .25, 0}, {0, 0, 0, 0, 0, .25, .75, 1}};
+    const double want[4][8] = {{1, .75, .25, 0, 0, 0, 0, 0},
+                               {0, .25, .75, .75, .25, 0, 0, 0},
+                               {0, 0, 0, .25, .75, .75, .25, 0},
+                               {0, 0, 0, 0, 0, .25, .75, 1}};
     for (int i = 0; i < 4; i++)
         for (int rank = 1; rank <= 4; rank++) {
             float x[4] = {0};
@@ -110,7 +136,10 @@ static void resize_lengths(void **state) {
     float x[16];
     one_to_sixteen(x);
     /* keep_aspect_ratio_policy: 2x8 into 4x4: scale 0.5 or 2, lengths 1x4 or 4x16 */
-    const struct { const char *policy; int64_t h, w; } cases[] = {{"stretch", 4, 4}, {"not_larger", 1, 4}, {"not_smaller", 4, 16}};
+    const struct {
+        const char *policy;
+        int64_t h, w;
+    } cases[] = {{"stretch", 4, 4}, {"not_larger", 1, 4}, {"not_smaller", 4, 16}};
     for (int i = 0; i < 3; i++) {
         optest *t = optest_new("Resize", 18);
         optest_f32(t, x, OPTEST_DIMS(1, 1, 2, 8));
@@ -193,7 +222,8 @@ static double kernel(int mode, double t) {
 }
 
 /* Along the middle axis of x [outer, in, inner]; mode 0 nearest (round half down). */
-static double *naive_axis(const double *x, int64_t outer, int64_t in, int64_t inner, int64_t out, int mode, int how) {
+static double *naive_axis(const double *x, int64_t outer, int64_t in, int64_t inner, int64_t out,
+                          int mode, int how) {
     double *y = test_calloc((size_t)(outer * out * inner), sizeof *y);
     for (int64_t o = 0; o < out; o++) {
         double at = coordinate(how, (double)o, (double)in, (double)out);
@@ -201,7 +231,8 @@ static double *naive_axis(const double *x, int64_t outer, int64_t in, int64_t in
             double w = mode ? kernel(mode, at - (double)i) : ceil(at - 0.5) == (double)i;
             int64_t from = i < 0 ? 0 : i >= in ? in - 1 : i;
             for (int64_t p = 0; p < outer; p++)
-                for (int64_t q = 0; q < inner; q++) y[(p * out + o) * inner + q] += w * x[(p * in + from) * inner + q];
+                for (int64_t q = 0; q < inner; q++)
+                    y[(p * out + o) * inner + q] += w * x[(p * in + from) * inner + q];
         }
     }
     return y;
@@ -209,7 +240,8 @@ static double *naive_axis(const double *x, int64_t outer, int64_t in, int64_t in
 
 static void resize_case(omma_dtype type) {
     static const char *const modes[] = {"nearest", "linear", "cubic"};
-    static const char *const hows[] = {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"};
+    static const char *const hows[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
+                                       "asymmetric"};
     int mode = (int)rnd(3), how = (int)rnd(4), fixed = (int)rnd(2), rank = 4;
     int64_t dims[4], sizes[4], count = 1;
     for (int d = 0; d < rank; d++) {
@@ -221,20 +253,27 @@ static void resize_case(omma_dtype type) {
     float *x = noise(count, 50);
     double *y = test_calloc((size_t)count, sizeof *y);
     void *copy = test_calloc((size_t)count, 8);
-    for (int64_t i = 0; i < count; i++) omma_set_number(type, copy, i, (double)(type == OMMA_I8 ? roundf(x[i]) : x[i])), y[i] = omma_get_number(type, copy, i);
+    for (int64_t i = 0; i < count; i++)
+        omma_set_number(type, copy, i, (double)(type == OMMA_I8 ? roundf(x[i]) : x[i])),
+            y[i] = omma_get_number(type, copy, i);
     optest *t = optest_new("Resize", 13);
     optest_put(t, false, type, copy, rank, dims);
     optest_skip(t), optest_skip(t), optest_list(t, sizes, rank);
-    optest_string(t, "mode", modes[mode]), optest_string(t, "coordinate_transformation_mode", hows[how]);
+    optest_string(t, "mode", modes[mode]),
+        optest_string(t, "coordinate_transformation_mode", hows[how]);
     run_all(t);
     for (int d = 0; d < rank; d++) {
         int64_t outer = 1, inner = 1;
-        for (int i = 0; i < rank; i++) *(i < d ? &outer : &inner) *= i < d ? sizes[i] : i > d ? dims[i] : 1;
+        for (int i = 0; i < rank; i++)
+            *(i < d ? &outer : &inner) *= i < d ? sizes[i] : i > d ? dims[i] : 1;
         double *next = naive_axis(y, outer, dims[d], inner, sizes[d], mode, how);
         test_free(y);
         y = next;
     }
-    close_to(&t->out[0], y, sizes[0] * sizes[1] * sizes[2] * sizes[3], type == OMMA_I8 ? 0.5001 : type == OMMA_F16 ? 0.05 : 1e-4);
+    close_to(&t->out[0], y, sizes[0] * sizes[1] * sizes[2] * sizes[3],
+             type == OMMA_I8    ? 0.5001
+             : type == OMMA_F16 ? 0.05
+                                : 1e-4);
     test_free(x), test_free(y), test_free(copy);
     optest_free(t);
 }
@@ -264,7 +303,12 @@ static void resize_refuses(void **state) {
     t = optest_new("Resize", 13); /* too few */
     optest_f32(t, x, OPTEST_DIMS(4, 4)), optest_skip(t), put_floats(t, (const float[]){1}, 1);
     refused(t);
-    const struct { const char *name, *value; } strings[] = {{"mode", "quintic"}, {"coordinate_transformation_mode", "?"}, {"nearest_mode", ""}, {"keep_aspect_ratio_policy", "x"}};
+    const struct {
+        const char *name, *value;
+    } strings[] = {{"mode", "quintic"},
+                   {"coordinate_transformation_mode", "?"},
+                   {"nearest_mode", ""},
+                   {"keep_aspect_ratio_policy", "x"}};
     for (int i = 0; i < 4; i++) {
         t = resize(x, 2, (const int64_t[]){4, 4}, (const int64_t[]){2, 2}, NULL);
         optest_string(t, strings[i].name, strings[i].value);
@@ -281,7 +325,8 @@ static void resize_refuses(void **state) {
     refused(t);
 }
 
-/* --- GridSample -------------------------------------------------------------------------------- */
+/* --- GridSample --------------------------------------------------------------------------------
+ */
 
 /* Deformable attention's vector: value 1..12 as [1, 6, 1, 2] over a map of 2x3, places
  * (.25, .5) and (.9, .1), weights .75 and .25. */
@@ -314,21 +359,27 @@ static double place(double g, double len, int padding, bool align) {
 
 /* k axes; mode 0 nearest, 1 linear, 2 cubic (zeros only). */
 static void sample_case(int k, int mode, int padding, bool align) {
-    static const char *const modes[][2] = {{"nearest", "nearest"}, {"bilinear", "linear"}, {"bicubic", "cubic"}};
+    static const char *const modes[][2] = {
+        {"nearest", "nearest"}, {"bilinear", "linear"}, {"bicubic", "cubic"}};
     static const char *const paddings[] = {"zeros", "border", "reflection"};
-    int64_t n = 1 + rnd(2), c = 1 + rnd(4), points = 1, plane = 1, dims[5] = {n, c}, grid_dims[5] = {n};
-    for (int d = 0; d < k; d++) dims[d + 2] = 1 + rnd(7), grid_dims[d + 1] = 1 + rnd(9), plane *= dims[d + 2], points *= grid_dims[d + 1];
+    int64_t n = 1 + rnd(2), c = 1 + rnd(4), points = 1, plane = 1, dims[5] = {n, c},
+            grid_dims[5] = {n};
+    for (int d = 0; d < k; d++)
+        dims[d + 2] = 1 + rnd(7), grid_dims[d + 1] = 1 + rnd(9), plane *= dims[d + 2],
+                 points *= grid_dims[d + 1];
     grid_dims[k + 1] = k;
     float *x = noise(n * c * plane, 1), *g = noise(n * points * k, 1.7f);
     optest *t = optest_new("GridSample", mode == 1 && k == 2 && rnd(2) ? 16 : 20);
     optest_f32(t, x, dims, k + 2), optest_f32(t, g, grid_dims, k + 2);
-    optest_string(t, "mode", modes[mode][t->opset == 20]), optest_string(t, "padding_mode", paddings[padding]);
+    optest_string(t, "mode", modes[mode][t->opset == 20]),
+        optest_string(t, "padding_mode", paddings[padding]);
     optest_int(t, "align_corners", align);
     run_all(t);
     const float *y = t->out[0].data;
     for (int64_t i = 0; i < n * points; i++) {
         double at[3];
-        for (int d = 0; d < k; d++) at[d] = place((double)g[i * k + k - 1 - d], (double)dims[d + 2], padding, align);
+        for (int d = 0; d < k; d++)
+            at[d] = place((double)g[i * k + k - 1 - d], (double)dims[d + 2], padding, align);
         for (int64_t ch = 0; ch < c; ch++) {
             double want = 0;
             for (int64_t p = 0; p < plane; p++) {
@@ -342,7 +393,9 @@ static void sample_case(int k, int mode, int padding, bool align) {
                 want += w * (double)x[(i / points * c + ch) * plane + p];
             }
             double got = (double)y[(i / points * c + ch) * points + i % points];
-            if (!(fabs(got - want) < 2e-5)) fail_msg("%d axes, %s, %s, align %d: %.9g, not %.9g", k, modes[mode][1], paddings[padding], align, got, want);
+            if (!(fabs(got - want) < 2e-5))
+                fail_msg("%d axes, %s, %s, align %d: %.9g, not %.9g", k, modes[mode][1],
+                         paddings[padding], align, got, want);
         }
     }
     test_free(x), test_free(g);
@@ -366,9 +419,11 @@ static void sample_wild(void **state) {
                 optest *t = optest_new("GridSample", 20);
                 float g[12];
                 for (int i = 0; i < 6; i++) g[2 * i] = wild[i], g[2 * i + 1] = wild[5 - i];
-                optest_f32(t, x, OPTEST_DIMS(1, 1, 2, 2)), optest_f32(t, g, OPTEST_DIMS(1, 6, 1, 2));
+                optest_f32(t, x, OPTEST_DIMS(1, 1, 2, 2)),
+                    optest_f32(t, g, OPTEST_DIMS(1, 6, 1, 2));
                 optest_string(t, "mode", (const char *const[]){"nearest", "linear", "cubic"}[mode]);
-                optest_string(t, "padding_mode", (const char *const[]){"zeros", "border", "reflection"}[padding]);
+                optest_string(t, "padding_mode",
+                              (const char *const[]){"zeros", "border", "reflection"}[padding]);
                 optest_int(t, "align_corners", align);
                 run_all(t);
                 for (int i = 0; i < 6; i++) {
@@ -382,8 +437,14 @@ static void sample_wild(void **state) {
 static void sample_refuses(void **state) {
     (void)state;
     static const float x[64];
-    const struct { int64_t x[5], g[5]; int rx, rg; } cases[] = {
-        {{1, 1, 4, 4}, {1, 2, 2, 3}, 4, 4}, {{1, 1, 4, 4}, {2, 2, 2, 2}, 4, 4}, {{1, 1, 4}, {1, 2, 1}, 3, 3}, {{1, 1, 4, 4}, {1, 2, 2}, 4, 3}, {{1, 1, 0, 4}, {1, 2, 2, 2}, 4, 4}};
+    const struct {
+        int64_t x[5], g[5];
+        int rx, rg;
+    } cases[] = {{{1, 1, 4, 4}, {1, 2, 2, 3}, 4, 4},
+                 {{1, 1, 4, 4}, {2, 2, 2, 2}, 4, 4},
+                 {{1, 1, 4}, {1, 2, 1}, 3, 3},
+                 {{1, 1, 4, 4}, {1, 2, 2}, 4, 3},
+                 {{1, 1, 0, 4}, {1, 2, 2, 2}, 4, 4}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         optest *t = optest_new("GridSample", 20);
         optest_f32(t, x, cases[i].x, cases[i].rx), optest_f32(t, x, cases[i].g, cases[i].rg);
@@ -404,8 +465,11 @@ static void sample_refuses(void **state) {
 int main(void) {
     setenv("OMMA_THREADS", "8", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resize_vectors), cmocka_unit_test(resize_taps), cmocka_unit_test(resize_lengths), cmocka_unit_test(resize_crop),
-        cmocka_unit_test(resize_antialias), cmocka_unit_test(resize_random), cmocka_unit_test(resize_refuses), cmocka_unit_test(sample_msda),
-        cmocka_unit_test(sample_random), cmocka_unit_test(sample_wild), cmocka_unit_test(sample_refuses)};
+        cmocka_unit_test(resize_vectors),   cmocka_unit_test(resize_taps),
+        cmocka_unit_test(resize_lengths),   cmocka_unit_test(resize_crop),
+        cmocka_unit_test(resize_antialias), cmocka_unit_test(resize_random),
+        cmocka_unit_test(resize_refuses),   cmocka_unit_test(sample_msda),
+        cmocka_unit_test(sample_random),    cmocka_unit_test(sample_wild),
+        cmocka_unit_test(sample_refuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,8 @@ static void shapes(void **state) {
 
 /* --- views --------------------------------------------------------------------- */
 
-static void reshape_case(const int64_t *shape, int n, int64_t allowzero, const int64_t *dims, int rank) {
+static void reshape_case(const int64_t *shape, int n, int64_t allowzero, const int64_t *dims,
+                         int rank) {
     optest *t = optest_new("Reshape", 14);
     put_iota(t, OPTEST_DIMS(2, 3, 4));
     optest_list(t, shape, n);
@@ -54,7 +55,8 @@ static void reshape_case(const int64_t *shape, int n, int64_t allowzero, const i
     optest_free(t);
 }
 
-static void reshape_bad(const int64_t *from, int rank, const int64_t *shape, int n, int64_t allowzero) {
+static void reshape_bad(const int64_t *from, int rank, const int64_t *shape, int n,
+                        int64_t allowzero) {
     optest *t = optest_new("Reshape", 14);
     put_iota(t, from, rank);
     optest_list(t, shape, n);
@@ -127,7 +129,8 @@ static void flattens(void **state) {
 }
 
 /* axes NULL: left out; opset 13 takes them as an input, older ones as an attribute. */
-static optest *axes_of(const char *op, int opset, const int64_t *from, int rank, const int64_t *axes, int n) {
+static optest *axes_of(const char *op, int opset, const int64_t *from, int rank,
+                       const int64_t *axes, int n) {
     optest *t = optest_new(op, opset);
     put_iota(t, from, rank);
     if (axes && opset >= 13) optest_list(t, axes, n);
@@ -145,8 +148,10 @@ static void axes_case(const char *op, const int64_t *from, int rank, const int64
     }
 }
 
-static void axes_bad(const char *op, const int64_t *from, int rank, const int64_t *axes, int n, omma_status s) {
-    for (int opset = 11; opset <= 13; opset += 2) expect_error(axes_of(op, opset, from, rank, axes, n), 1, s);
+static void axes_bad(const char *op, const int64_t *from, int rank, const int64_t *axes, int n,
+                     omma_status s) {
+    for (int opset = 11; opset <= 13; opset += 2)
+        expect_error(axes_of(op, opset, from, rank, axes, n), 1, s);
 }
 
 static void squeezes(void **state) {
@@ -195,7 +200,8 @@ static void constants(void **state) {
     expect(optest_run(t, 1), OMMA_I64, I(1, 2), OPTEST_DIMS(2));
     optest_free(t);
     t = optest_new("Constant", 12);
-    t->attrs[t->n_attrs++] = (omma_attr){.name = "value_floats", .kind = OMMA_ATTR_FLOATS, .floats = F(1, 2, 3), .count = 3};
+    t->attrs[t->n_attrs++] = (omma_attr){
+        .name = "value_floats", .kind = OMMA_ATTR_FLOATS, .floats = F(1, 2, 3), .count = 3};
     expect(optest_run(t, 1), OMMA_F32, F(1, 2, 3), OPTEST_DIMS(3));
     optest_free(t);
     char raw[9] = "\0\1\2\3\4\5\6\7"; /* unaligned on purpose */
@@ -262,7 +268,8 @@ static void ranges(void **state) {
     range_case(OMMA_I32, &(int32_t){-2}, &(int32_t){3}, &(int32_t){2}, ((int32_t[]){-2, 0, 2}), 3);
     range_case(OMMA_I16, &(int16_t){0}, &(int16_t){2}, &(int16_t){1}, ((int16_t[]){0, 1}), 2);
     range_case(OMMA_I64, I(5), I(5), I(1), NULL, 0);
-    range_case(OMMA_I64, I(INT64_MIN), I(INT64_MAX), I(INT64_MAX), I(INT64_MIN, -1, INT64_MAX - 1), 3);
+    range_case(OMMA_I64, I(INT64_MIN), I(INT64_MAX), I(INT64_MAX), I(INT64_MIN, -1, INT64_MAX - 1),
+               3);
     range_case(OMMA_I64, I(INT64_MAX), I(INT64_MIN), I(INT64_MIN), I(INT64_MAX, -1), 2);
     range_case(OMMA_I64, I(INT64_MAX), I(INT64_MIN), I(1), NULL, 0);
     expect_error(range_of(OMMA_I64, I(0), I(5), I(0)), 1, OMMA_E_SHAPE);

@@ -28,8 +28,10 @@ static void complete(void **state) {
     for (int i = 0; i < n; i++) {
         const omma_op *o = ops[i];
         if (!o->infer || !o->run) fail_msg("%s lacks infer or run", o->name);
-        if (!o->grad == !(o->no_grad && *o->no_grad)) fail_msg("%s: a gradient, or why there is none", o->name);
-        if (!o->field == !(o->no_field && *o->no_field)) fail_msg("%s: a field, or why there is none", o->name);
+        if (!o->grad == !(o->no_grad && *o->no_grad))
+            fail_msg("%s: a gradient, or why there is none", o->name);
+        if (!o->field == !(o->no_field && *o->no_field))
+            fail_msg("%s: a field, or why there is none", o->name);
         if (o->min_in < 0 || o->min_out < 0 || (o->max_in >= 0 && o->max_in < o->min_in) ||
             (o->max_out >= 0 && o->max_out < o->min_out))
             fail_msg("%s: numbers of inputs and outputs", o->name);
@@ -40,14 +42,62 @@ static void complete(void **state) {
 /* Every operator that real exports of vision models use most. */
 static void do_first(void **state) {
     (void)state;
-    static const char *const names[] = {
-        "Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv", "Cos",
-        "CumSum", "Div", "Dropout", "Einsum", "Equal", "Erf", "Expand", "Flatten", "Gather",
-        "GatherElements", "Gemm", "GlobalAveragePool", "GridSample", "HardSigmoid", "HardSwish",
-        "Identity", "InstanceNormalization", "Log", "MatMul", "MaxPool", "Mod", "Mul", "Not", "Pad",
-        "Pow", "Range", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize",
-        "ScatterND", "Shape", "Sigmoid", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub",
-        "Tile", "TopK", "Transpose", "Unsqueeze", "Where"};
+    static const char *const names[] = {"Add",
+                                        "AveragePool",
+                                        "Cast",
+                                        "Clip",
+                                        "Concat",
+                                        "Constant",
+                                        "ConstantOfShape",
+                                        "Conv",
+                                        "Cos",
+                                        "CumSum",
+                                        "Div",
+                                        "Dropout",
+                                        "Einsum",
+                                        "Equal",
+                                        "Erf",
+                                        "Expand",
+                                        "Flatten",
+                                        "Gather",
+                                        "GatherElements",
+                                        "Gemm",
+                                        "GlobalAveragePool",
+                                        "GridSample",
+                                        "HardSigmoid",
+                                        "HardSwish",
+                                        "Identity",
+                                        "InstanceNormalization",
+                                        "Log",
+                                        "MatMul",
+                                        "MaxPool",
+                                        "Mod",
+                                        "Mul",
+                                        "Not",
+                                        "Pad",
+                                        "Pow",
+                                        "Range",
+                                        "ReduceMax",
+                                        "ReduceMean",
+                                        "ReduceSum",
+                                        "Relu",
+                                        "Reshape",
+                                        "Resize",
+                                        "ScatterND",
+                                        "Shape",
+                                        "Sigmoid",
+                                        "Sin",
+                                        "Slice",
+                                        "Softmax",
+                                        "Split",
+                                        "Sqrt",
+                                        "Squeeze",
+                                        "Sub",
+                                        "Tile",
+                                        "TopK",
+                                        "Transpose",
+                                        "Unsqueeze",
+                                        "Where"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!omma_op_find(names[i])) fail_msg("%s is missing", names[i]);
 }

@@ -26,7 +26,8 @@ typedef struct job {
 
 static void count(void *arg, int64_t begin, int64_t end, int worker) {
     job *j = arg;
-    if (worker < 0 || worker >= j->threads || begin < 0 || end > ITEMS || begin >= end || end - begin > j->grain)
+    if (worker < 0 || worker >= j->threads || begin < 0 || end > ITEMS || begin >= end ||
+        end - begin > j->grain)
         j->wrong++;
     if (atomic_fetch_add(&j->busy[worker], 1)) j->wrong++;
     int64_t s = 0;
@@ -81,7 +82,8 @@ static void test_many_small_jobs(void **state) {
         j->threads = 2 + r % 3;
         j->grain = 1;
         omma_parallel(j->threads, 6, 1, count, j);
-        if (r % 5000 == 0) nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL); /* let them sleep */
+        if (r % 5000 == 0)
+            nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL); /* let them sleep */
     }
     assert_int_equal(j->wrong, 0);
     assert_int_equal(j->sum, (int64_t)JOBS * 15);
@@ -154,9 +156,12 @@ static void test_default_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_item_once),        cmocka_unit_test(test_nothing_to_do),
-        cmocka_unit_test(test_many_small_jobs),        cmocka_unit_test(test_nested_calls_run_here),
-        cmocka_unit_test(test_callers_at_the_same_time), cmocka_unit_test(test_default_threads),
+        cmocka_unit_test(test_every_item_once),
+        cmocka_unit_test(test_nothing_to_do),
+        cmocka_unit_test(test_many_small_jobs),
+        cmocka_unit_test(test_nested_calls_run_here),
+        cmocka_unit_test(test_callers_at_the_same_time),
+        cmocka_unit_test(test_default_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

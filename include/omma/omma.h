@@ -45,16 +45,16 @@ extern "C" {
 enum { OMMA_MAX_RANK = 8 };
 
 /* Every status: name, value, message. */
-#define OMMA_STATUS_LIST(X)                                              \
-    X(OMMA_OK, 0, "no error")                                            \
-    X(OMMA_E_USAGE, 1, "wrong argument")                                 \
-    X(OMMA_E_IO, 2, "input or output failed")                            \
-    X(OMMA_E_FORMAT, 3, "the file is not sound")                         \
-    X(OMMA_E_RANGE, 4, "a size or a number is out of range")             \
-    X(OMMA_E_NOMEM, 5, "out of memory, or over the memory budget")       \
-    X(OMMA_E_UNSUPPORTED, 6, "something omma does not do")               \
-    X(OMMA_E_SHAPE, 7, "shapes or types do not fit together")            \
-    X(OMMA_E_NOTFOUND, 8, "no such name")                                \
+#define OMMA_STATUS_LIST(X)                                        \
+    X(OMMA_OK, 0, "no error")                                      \
+    X(OMMA_E_USAGE, 1, "wrong argument")                           \
+    X(OMMA_E_IO, 2, "input or output failed")                      \
+    X(OMMA_E_FORMAT, 3, "the file is not sound")                   \
+    X(OMMA_E_RANGE, 4, "a size or a number is out of range")       \
+    X(OMMA_E_NOMEM, 5, "out of memory, or over the memory budget") \
+    X(OMMA_E_UNSUPPORTED, 6, "something omma does not do")         \
+    X(OMMA_E_SHAPE, 7, "shapes or types do not fit together")      \
+    X(OMMA_E_NOTFOUND, 8, "no such name")                          \
     X(OMMA_E_INTERNAL, 9, "a fault in omma itself")
 
 typedef enum omma_status {

@@ -35,9 +35,7 @@ uint64_t omma_mem_calls(void) { return atomic_load(&mem_calls); }
 void omma_mem_fail_at(uint64_t k) { atomic_store(&mem_fail, k ? atomic_load(&mem_calls) + k : 0); }
 
 /* Count a request; false when it is the one that a test wants to fail. */
-static bool granted(void) {
-    return atomic_fetch_add(&mem_calls, 1) + 1 != atomic_load(&mem_fail);
-}
+static bool granted(void) { return atomic_fetch_add(&mem_calls, 1) + 1 != atomic_load(&mem_fail); }
 
 void *omma_mem_alloc_raw(size_t n) {
     size_t size;
@@ -72,7 +70,8 @@ omma_status omma_budget_take(omma_budget *b, size_t n, omma_error *err) {
                          (double)(now - n) / 1048576.0);
     }
     size_t peak = atomic_load(&b->peak);
-    while (now > peak && !atomic_compare_exchange_weak(&b->peak, &peak, now)) {}
+    while (now > peak && !atomic_compare_exchange_weak(&b->peak, &peak, now)) {
+    }
     return OMMA_OK;
 }
 

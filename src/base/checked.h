@@ -24,10 +24,8 @@ static inline bool omma_dims_count(const int64_t *dims, int rank, int64_t *count
     bool empty = false;
     for (int i = 0; i < rank; i++) {
         if (dims[i] < 0) return false;
-        if (dims[i] == 0)
-            empty = true;
-        else if (__builtin_mul_overflow(n, dims[i], &n))
-            return false;
+        if (dims[i] == 0) empty = true;
+        else if (__builtin_mul_overflow(n, dims[i], &n)) return false;
     }
     *count = empty ? 0 : n;
     return true;

@@ -18,7 +18,15 @@ static bool has(uint64_t set, uint64_t bits) { return (set & bits) == bits; }
 
 unsigned omma_cpu_features(void) {
     enum { FMA = 1 << 12, MOVBE = 1 << 22, OSXSAVE = 1 << 27, AVX = 1 << 28, F16C = 1 << 29 };
-    enum { BMI1 = 1 << 3, AVX2 = 1 << 5, BMI2 = 1 << 8, F = 1 << 16, DQ = 1 << 17, CD = 1 << 28, BW = 1 << 30 };
+    enum {
+        BMI1 = 1 << 3,
+        AVX2 = 1 << 5,
+        BMI2 = 1 << 8,
+        F = 1 << 16,
+        DQ = 1 << 17,
+        CD = 1 << 28,
+        BW = 1 << 30
+    };
     enum { LZCNT = 1 << 5 };
     const unsigned vl = 1u << 31;
     unsigned a, b, c, d, c1, b7, cx;

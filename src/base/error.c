@@ -67,8 +67,7 @@ omma_status omma_fail_at(omma_error *err, omma_status status, const char *file, 
     if (offset >= 0)
         snprintf(prefix, sizeof prefix, "%s%sbyte %lld: ", err->file, file ? ": " : "",
                  (long long)offset);
-    else if (file)
-        snprintf(prefix, sizeof prefix, "%s: ", err->file);
+    else if (file) snprintf(prefix, sizeof prefix, "%s: ", err->file);
     va_list ap;
     va_start(ap, fmt);
     fill(err, status, prefix, fmt, ap);
@@ -83,10 +82,8 @@ omma_status omma_fail_node(omma_error *err, omma_status status, const char *node
     put(err->node, sizeof err->node, node);
     err->offset = -1;
     err->file[0] = 0;
-    if (op)
-        snprintf(prefix, sizeof prefix, "node '%s' (%s): ", err->node, op);
-    else
-        snprintf(prefix, sizeof prefix, "'%s': ", err->node);
+    if (op) snprintf(prefix, sizeof prefix, "node '%s' (%s): ", err->node, op);
+    else snprintf(prefix, sizeof prefix, "'%s': ", err->node);
     va_list ap;
     va_start(ap, fmt);
     fill(err, status, prefix, fmt, ap);

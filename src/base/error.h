@@ -28,10 +28,10 @@ omma_status omma_fail_node(omma_error *err, omma_status status, const char *node
  * nothing if err is NULL or a file is already set. */
 void omma_error_in_file(omma_error *err, const char *file);
 
-#define OMMA_TRY(call)                        \
-    do {                                      \
-        omma_status try_status_ = (call);     \
-        if (try_status_) return try_status_;  \
+#define OMMA_TRY(call)                       \
+    do {                                     \
+        omma_status try_status_ = (call);    \
+        if (try_status_) return try_status_; \
     } while (0)
 
 #endif

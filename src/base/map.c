@@ -26,7 +26,8 @@ void *omma_map_get(const omma_map *m, const char *name) {
 }
 
 static omma_status grow(omma_map *m) {
-    omma_map bigger = {.arena = m->arena, .seed = m->seed, .count = m->count, .cap = m->cap ? m->cap * 2 : 64};
+    omma_map bigger = {
+        .arena = m->arena, .seed = m->seed, .count = m->count, .cap = m->cap ? m->cap * 2 : 64};
     bigger.slots = omma_arena_array(m->arena, bigger.cap, sizeof *bigger.slots);
     if (!bigger.slots) return OMMA_E_NOMEM;
     for (size_t i = 0; i < m->cap; i++)

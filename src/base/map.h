@@ -10,7 +10,7 @@ typedef struct omma_map {
     struct omma_map_slot {
         const char *name;
         void *item;
-    } *slots;
+    } * slots;
     uint64_t seed;
     size_t count, cap; /* cap is a power of two, at most 3/4 full */
 } omma_map;

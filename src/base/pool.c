@@ -34,16 +34,16 @@ static unsigned wanted_of(gate g) { return (unsigned)(g >> 16) & 0xffff; }
 static unsigned inside_of(gate g) { return (unsigned)g & 0xffff; }
 
 static struct {
-    pthread_mutex_t owner;    /* held by the caller whose job runs */
+    pthread_mutex_t owner; /* held by the caller whose job runs */
     _Atomic gate gate;
     _Atomic int64_t next;     /* next chunk */
     int64_t n, grain, chunks; /* the job */
     omma_chunk fn;
     void *arg;
-    int workers;              /* threads started; under owner */
-    pthread_mutex_t lock;     /* for wake */
+    int workers;          /* threads started; under owner */
+    pthread_mutex_t lock; /* for wake */
     pthread_cond_t wake;
-    _Atomic int sleepers;     /* changed under lock */
+    _Atomic int sleepers; /* changed under lock */
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER,
           .lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER};
@@ -60,7 +60,9 @@ static void work(int worker) {
 }
 
 /* Is a job open for this worker that it has not worked on? */
-static bool open_for(gate g, unsigned id, uint32_t seen) { return epoch_of(g) != seen && id < wanted_of(g); }
+static bool open_for(gate g, unsigned id, uint32_t seen) {
+    return epoch_of(g) != seen && id < wanted_of(g);
+}
 
 /* A gate that was open for the worker a moment ago. No wake-up is lost: a worker counts
  * itself a sleeper before it looks at the gate for the last time, and the caller opens the
@@ -74,7 +76,8 @@ static gate wait_open(unsigned id, uint32_t seen) {
     }
     pthread_mutex_lock(&pool.lock);
     atomic_fetch_add(&pool.sleepers, 1);
-    while (!open_for(g = atomic_load(&pool.gate), id, seen)) pthread_cond_wait(&pool.wake, &pool.lock);
+    while (!open_for(g = atomic_load(&pool.gate), id, seen))
+        pthread_cond_wait(&pool.wake, &pool.lock);
     atomic_fetch_sub(&pool.sleepers, 1);
     pthread_mutex_unlock(&pool.lock);
     return g;
@@ -87,8 +90,7 @@ static void *thread_main(void *arg) {
     for (;;) {
         gate g = wait_open(id, seen);
         bool entered;
-        do
-            entered = atomic_compare_exchange_weak(&pool.gate, &g, g + 1);
+        do entered = atomic_compare_exchange_weak(&pool.gate, &g, g + 1);
         while (!entered && open_for(g, id, seen));
         if (!entered) continue; /* closed meanwhile */
         seen = epoch_of(g);

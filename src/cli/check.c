@@ -26,8 +26,7 @@ static int one(const char *path) {
     if (!s) {
         omma_cli_put_name(path, 0);
         printf(": sound: %d nodes, %lld parameters\n", m->graph->n_nodes, (long long)m->parameters);
-    }
-    else if (m && err.offset >= 0) {
+    } else if (m && err.offset >= 0) {
         omma_cli_flush();
         fprintf(stderr, "omma check: %s (byte %lld)\n", err.message, (long long)err.offset);
     } else omma_cli_failed("check", &err);

@@ -70,9 +70,11 @@ enum { MOST_THREADS = 256 }; /* omma_options.threads */
 
 static const char *verb_of(char **argv) { return argv[0]; }
 
-static const omma_cli_option *find_option(const omma_cli_option *o, int n, const char *word, size_t len, char letter) {
+static const omma_cli_option *find_option(const omma_cli_option *o, int n, const char *word,
+                                          size_t len, char letter) {
     for (int i = 0; i < n; i++) {
-        if (word && o[i].word && strlen(o[i].word) == len && !strncmp(o[i].word, word, len)) return &o[i];
+        if (word && o[i].word && strlen(o[i].word) == len && !strncmp(o[i].word, word, len))
+            return &o[i];
         if (letter && o[i].letter == letter) return &o[i];
     }
     return NULL;
@@ -95,7 +97,8 @@ static int take(char **argv, const omma_cli_option *o, const char *value) {
     case 'i': {
         long v = strtol(value, &end, 10);
         if (end == value || *end || errno || v < INT32_MIN || v > INT32_MAX)
-            return omma_cli_misused(verb_of(argv), "--%s wants a whole number, not '%s'", o->word, value);
+            return omma_cli_misused(verb_of(argv), "--%s wants a whole number, not '%s'", o->word,
+                                    value);
         if (o->kind == 't' && (v < 1 || v > MOST_THREADS))
             return omma_cli_misused(verb_of(argv), "--%s wants 1 to %d", o->word, MOST_THREADS);
         *(int *)o->target = (int)v;
@@ -112,7 +115,8 @@ static int take(char **argv, const omma_cli_option *o, const char *value) {
 }
 
 /* One argument that begins with a dash. *used counts the arguments it takes. */
-static int option(int left, char **argv, char **at, const omma_cli_option *o, int n, int *help, int *used) {
+static int option(int left, char **argv, char **at, const omma_cli_option *o, int n, int *help,
+                  int *used) {
     const char *arg = *at, *value = NULL;
     const omma_cli_option *x;
     *used = 1;
@@ -130,7 +134,8 @@ static int option(int left, char **argv, char **at, const omma_cli_option *o, in
         if (x && arg[2]) value = arg + 2;
     }
     if (!x) return omma_cli_misused(verb_of(argv), "unknown option '%s'", arg);
-    if (x->kind == 'b' && value) return omma_cli_misused(verb_of(argv), "--%s takes no value", x->word);
+    if (x->kind == 'b' && value)
+        return omma_cli_misused(verb_of(argv), "--%s takes no value", x->word);
     if (x->kind != 'b' && !value) {
         if (left < 2) return omma_cli_misused(verb_of(argv), "'%s' wants a value after it", arg);
         value = at[1];
@@ -139,13 +144,14 @@ static int option(int left, char **argv, char **at, const omma_cli_option *o, in
     return take(argv, x, value);
 }
 
-int omma_cli_parse(int argc, char **argv, const omma_cli_option *options, int n, omma_cli_list *rest,
-                   int *help) {
+int omma_cli_parse(int argc, char **argv, const omma_cli_option *options, int n,
+                   omma_cli_list *rest, int *help) {
     *help = 0;
     *rest = (omma_cli_list){calloc((size_t)argc + 1, sizeof(char *)), 0};
     for (int i = 0; i < n; i++)
         if (options[i].kind == 'm')
-            *(omma_cli_list *)options[i].target = (omma_cli_list){calloc((size_t)argc + 1, sizeof(char *)), 0};
+            *(omma_cli_list *)options[i].target =
+                (omma_cli_list){calloc((size_t)argc + 1, sizeof(char *)), 0};
     bool ended = false;
     for (int i = 1, used; i < argc; i += used) {
         used = 1;
@@ -171,10 +177,13 @@ static int add_path(omma_cli_files *f, const char *path) {
     return bigger[f->count] ? f->count++, 0 : -1;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static void sort_from(omma_cli_files *f, int first) {
-    if (f->count - first > 1) qsort(f->paths + first, (size_t)(f->count - first), sizeof *f->paths, by_name);
+    if (f->count - first > 1)
+        qsort(f->paths + first, (size_t)(f->count - first), sizeof *f->paths, by_name);
 }
 
 /* Drawn by omma, as omma_cli_output_path names it? A folder's pictures may have been drawn
@@ -262,7 +271,8 @@ static char *free_stem(const stem *s, int *number, const stem *all, int n) {
     for (;; ++*number) {
         char *out = numbered(s, *number);
         stem key = {out, out ? strlen(out) : 0, 0};
-        if (!out || *number == 1 || !bsearch(&key, all, (size_t)n, sizeof *all, by_text)) return out;
+        if (!out || *number == 1 || !bsearch(&key, all, (size_t)n, sizeof *all, by_text))
+            return out;
         free(out);
     }
 }
@@ -339,7 +349,8 @@ int omma_cli_files_expand(omma_cli_files *out, const char *verb, const omma_cli_
         if (add(out, args->items[i], &why))
             s = omma_fail_at(&err, OMMA_E_IO, args->items[i], -1, "%s", why);
     }
-    if (!s && name_drawings(out)) s = omma_fail(&err, OMMA_E_NOMEM, "no memory for a list of files");
+    if (!s && name_drawings(out))
+        s = omma_fail(&err, OMMA_E_NOMEM, "no memory for a list of files");
     if (!s) return OMMA_EXIT_OK;
     omma_cli_files_free(out);
     return omma_cli_failed(verb, &err);
@@ -375,7 +386,8 @@ void omma_cli_progress_start(omma_cli_progress *p, const char *what, int total) 
 
 static void bar(const omma_cli_progress *p, int done, double left) {
     char text[80];
-    int n = snprintf(text, sizeof text, " %d/%d  %d:%02d left", done, p->total, (int)left / 60, (int)left % 60);
+    int n = snprintf(text, sizeof text, " %d/%d  %d:%02d left", done, p->total, (int)left / 60,
+                     (int)left % 60);
     int width = columns() - n - (int)strlen(p->what) - 6;
     if (width > 40) width = 40;
     fprintf(stderr, "\r%s [", p->what);
@@ -395,5 +407,6 @@ void omma_cli_progress_step(omma_cli_progress *p, int done) {
 }
 
 void omma_cli_progress_end(omma_cli_progress *p) {
-    if (p->total > 1 && p->shown > 0 && isatty(STDERR_FILENO)) fprintf(stderr, "\r%*s\r", columns() - 1, "");
+    if (p->total > 1 && p->shown > 0 && isatty(STDERR_FILENO))
+        fprintf(stderr, "\r%*s\r", columns() - 1, "");
 }

@@ -32,8 +32,9 @@ int omma_cli_flush(void);
  * message on stderr and OMMA_EXIT_FAILED. Every verb ends with it. */
 int omma_cli_finish(const char *verb, int status);
 
-/* End a JSON document on stdout, with a newline, and free its writer. Returns 0, or OMMA_EXIT_FAILED after a
- * message; what did not arrive on stdout is left to omma_cli_finish, which tells it once. */
+/* End a JSON document on stdout, with a newline, and free its writer. Returns 0, or
+ * OMMA_EXIT_FAILED after a message; what did not arrive on stdout is left to omma_cli_finish, which
+ * tells it once. */
 int omma_cli_json_end(const char *verb, omma_json_writer *w);
 
 /* Print a name from a file or a folder on stdout, padded to width columns. Control
@@ -72,8 +73,8 @@ typedef struct omma_cli_files {
 } omma_cli_files;
 
 /* Expand files, folders (their pictures by name, not deeper, without what omma drew) and
- * quoted globs into a list, sorted within each argument. A missing file stays in the list and is reported
- * when it is opened. Returns 0, or OMMA_EXIT_FAILED after a message (a folder without
+ * quoted globs into a list, sorted within each argument. A missing file stays in the list and is
+ * reported when it is opened. Returns 0, or OMMA_EXIT_FAILED after a message (a folder without
  * pictures, a glob that matches nothing). */
 int omma_cli_files_expand(omma_cli_files *out, const char *verb, const omma_cli_list *args);
 void omma_cli_files_free(omma_cli_files *f);

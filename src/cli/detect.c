@@ -43,7 +43,7 @@ typedef struct job {
     int json, coco, threads;
     omma_cli_files files;
     omma_detector *detector;
-    omma_coco truth;         /* with --gt */
+    omma_coco truth; /* with --gt */
     omma_json_writer w;
     int failed;
 } job;
@@ -65,7 +65,8 @@ static const char *class_name(const omma_detection *d, char *buf, size_t size) {
 /* Rounded, and never -0. */
 static double px(float v) { return rint((double)v) + 0.0; }
 
-static void print_text(const job *j, const char *path, const omma_image *img, const omma_detection *d, int n) {
+static void print_text(const job *j, const char *path, const omma_image *img,
+                       const omma_detection *d, int n) {
     char buf[32];
     int shown = 0;
     omma_cli_put_name(path, 0);
@@ -81,7 +82,8 @@ static void print_text(const job *j, const char *path, const omma_image *img, co
     if (!shown) printf("  nothing with a score of %g or more\n", j->threshold);
 }
 
-static void put_json(job *j, const char *path, const omma_image *img, const omma_detection *d, int n) {
+static void put_json(job *j, const char *path, const omma_image *img, const omma_detection *d,
+                     int n) {
     omma_json_writer *w = &j->w;
     char buf[32];
     omma_json_begin_object(w);
@@ -114,39 +116,49 @@ static omma_status image_id(const job *j, const char *path, int64_t *id, omma_er
             *id = j->truth.images[i].id;
             return OMMA_OK;
         }
-    if (j->gt) return omma_fail_at(err, OMMA_E_NOTFOUND, path, -1, "is not among the pictures of %s", j->gt);
+    if (j->gt)
+        return omma_fail_at(err, OMMA_E_NOTFOUND, path, -1, "is not among the pictures of %s",
+                            j->gt);
     const char *dot = strrchr(name, '.'), *end = dot ? dot : name + strlen(name), *p = end;
     while (p > name && isdigit((unsigned char)p[-1])) p--;
     errno = 0;
     *id = p < end ? strtoll(p, NULL, 10) : -1;
     if (p == end || errno)
-        return omma_fail_at(err, OMMA_E_USAGE, path, -1, "its name does not end in a number to use as COCO image id; give the annotations with --gt");
+        return omma_fail_at(err, OMMA_E_USAGE, path, -1,
+                            "its name does not end in a number to use as COCO image id; give the "
+                            "annotations with --gt");
     return OMMA_OK;
 }
 
-static omma_status put_coco(job *j, const char *path, const omma_detection *d, int n, omma_error *err) {
+static omma_status put_coco(job *j, const char *path, const omma_detection *d, int n,
+                            omma_error *err) {
     int64_t id = -1;
     OMMA_TRY(image_id(j, path, &id, err));
     for (int i = 0; i < n; i++) {
         int category = omma_coco_id(d[i].label);
         if (category < 0 || (double)d[i].score < j->threshold) continue;
         const float *b = d[i].box;
-        omma_coco_result_write(&j->w, id, category, (float[]){b[0], b[1], b[2] - b[0], b[3] - b[1]}, d[i].score);
+        omma_coco_result_write(&j->w, id, category, (float[]){b[0], b[1], b[2] - b[0], b[3] - b[1]},
+                               d[i].score);
     }
     return OMMA_OK;
 }
 
-static omma_status draw(const job *j, int file, omma_image *img, const omma_detection *d, int n, omma_error *err) {
+static omma_status draw(const job *j, int file, omma_image *img, const omma_detection *d, int n,
+                        omma_error *err) {
     char path[4096], buf[32], text[64];
     float scale = omma_draw_scale(img);
     omma_cli_output_path(path, sizeof path, j->output, &j->files, file, "detect");
     for (int i = n - 1; i >= 0; i--) /* the best on top */
         if ((double)d[i].score >= j->threshold)
-            omma_draw_box(img, d[i].box[0], d[i].box[1], d[i].box[2], d[i].box[3], 3 * scale, omma_color_of_class(d[i].label));
+            omma_draw_box(img, d[i].box[0], d[i].box[1], d[i].box[2], d[i].box[3], 3 * scale,
+                          omma_color_of_class(d[i].label));
     for (int i = n - 1; i >= 0; i--) {
         if ((double)d[i].score < j->threshold) continue;
-        snprintf(text, sizeof text, "%s %.0f%%", class_name(&d[i], buf, sizeof buf), (double)d[i].score * 100);
-        omma_draw_label(img, d[i].box[0], d[i].box[1], text, omma_color_of_class(d[i].label), (int)(18 * scale));
+        snprintf(text, sizeof text, "%s %.0f%%", class_name(&d[i], buf, sizeof buf),
+                 (double)d[i].score * 100);
+        omma_draw_label(img, d[i].box[0], d[i].box[1], text, omma_color_of_class(d[i].label),
+                        (int)(18 * scale));
     }
     return omma_image_write(img, path, err);
 }
@@ -210,16 +222,24 @@ int omma_cli_detect(int argc, char **argv) {
     job j = {.threshold = -1};
     omma_cli_list args;
     int want_help;
-    const omma_cli_option options[] = {
-        {'m', "model", 's', &j.model}, {'o', "output", 's', &j.output}, {'t', "threshold", 'f', &j.threshold},
-        {0, "json", 'b', &j.json}, {0, "coco", 'b', &j.coco}, {0, "gt", 's', &j.gt}, {0, "threads", 't', &j.threads}};
-    int status = omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
+    const omma_cli_option options[] = {{'m', "model", 's', &j.model},
+                                       {'o', "output", 's', &j.output},
+                                       {'t', "threshold", 'f', &j.threshold},
+                                       {0, "json", 'b', &j.json},
+                                       {0, "coco", 'b', &j.coco},
+                                       {0, "gt", 's', &j.gt},
+                                       {0, "threads", 't', &j.threads}};
+    int status =
+        omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     bool given = j.threshold != -1;
     if (want_help) fputs(help_text, stdout);
     else if (!status && !args.count) status = omma_cli_misused("detect", "no picture given");
-    else if (!status && j.json && j.coco) status = omma_cli_misused("detect", "--json or --coco, not both");
-    else if (!status && given && !(j.threshold >= 0 && j.threshold <= 1)) status = omma_cli_misused("detect", "--threshold wants a number from 0 to 1");
-    else if (!status && j.gt && !j.coco) status = omma_cli_misused("detect", "--gt goes with --coco");
+    else if (!status && j.json && j.coco)
+        status = omma_cli_misused("detect", "--json or --coco, not both");
+    else if (!status && given && !(j.threshold >= 0 && j.threshold <= 1))
+        status = omma_cli_misused("detect", "--threshold wants a number from 0 to 1");
+    else if (!status && j.gt && !j.coco)
+        status = omma_cli_misused("detect", "--gt goes with --coco");
     else if (!status) {
         if (!given) j.threshold = j.coco ? 0 : 0.5;
         status = omma_cli_files_expand(&j.files, "detect", &args);

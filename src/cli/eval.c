@@ -72,10 +72,8 @@ static void print_summary(const eval_options *o, const omma_eval *e) {
 }
 
 static void print_number(double v) {
-    if (v < 0)
-        printf("      -");
-    else
-        printf("  %5.3f", v);
+    if (v < 0) printf("      -");
+    else printf("  %5.3f", v);
 }
 
 static void print_class(const eval_options *o, const omma_coco *truth, const omma_eval_class *c) {
@@ -179,8 +177,7 @@ static int print_json(const eval_options *o, const eval_work *w) {
     if (o->per_class) {
         omma_json_key(&j, "classes");
         omma_json_begin_array(&j);
-        for (int64_t i = 0; i < w->eval.n_classes; i++)
-            put_class(&j, o, w, &w->eval.classes[i]);
+        for (int64_t i = 0; i < w->eval.n_classes; i++) put_class(&j, o, w, &w->eval.classes[i]);
         omma_json_end_array(&j);
     }
     omma_json_end_object(&j);
@@ -224,8 +221,8 @@ static int run(const eval_options *o) {
 static int settle(eval_options *o, const omma_cli_list *rest, bool iou_given) {
     if (!o->truth) return omma_cli_misused("eval", "no ground truth: --gt GT.json");
     if (rest->count != 1)
-        return omma_cli_misused("eval", "%s", rest->count ? "one results file at a time"
-                                                          : "no results file");
+        return omma_cli_misused("eval", "%s",
+                                rest->count ? "one results file at a time" : "no results file");
     if (iou_given && !(o->iou > 0 && o->iou <= 1))
         return omma_cli_misused("eval", "--iou is above 0 and at most 1");
     if (o->eleven && !o->voc) return omma_cli_misused("eval", "--eleven goes with --voc");
@@ -240,9 +237,9 @@ int omma_cli_eval(int argc, char **argv) {
     int help = 0;
     omma_cli_list rest = {0};
     const omma_cli_option options[] = {
-        {'g', "gt", 's', &o.truth},      {'c', "per-class", 'b', &o.per_class},
-        {0, "json", 'b', &o.json},       {'t', "iou", 'f', &o.iou},
-        {0, "voc", 'b', &o.voc},         {0, "eleven", 'b', &o.eleven},
+        {'g', "gt", 's', &o.truth}, {'c', "per-class", 'b', &o.per_class},
+        {0, "json", 'b', &o.json},  {'t', "iou", 'f', &o.iou},
+        {0, "voc", 'b', &o.voc},    {0, "eleven", 'b', &o.eleven},
     };
     int n = sizeof options / sizeof *options;
     int status = omma_cli_parse(argc, argv, options, n, &rest, &help);

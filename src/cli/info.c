@@ -32,36 +32,42 @@ typedef struct job {
     int json, graph, dot;
     omma_model *model;
     omma_inspection x;
-    bool known;       /* x holds figures */
-    omma_error why;   /* when not */
+    bool known;     /* x holds figures */
+    omma_error why; /* when not */
 } job;
 
 /* --- sizes from the command line ----------------------------------------------- */
 
-static omma_status parse_sizes(const job *j, const char *arg, omma_tensor *shapes, omma_error *err) {
+static omma_status parse_sizes(const job *j, const char *arg, omma_tensor *shapes,
+                               omma_error *err) {
     const char *eq = strrchr(arg, '='), *p = eq ? eq + 1 : arg;
     int at = omma_model_input_count(j->model) == 1 && !eq ? 0 : -1;
     for (int i = 0; eq && i < omma_model_input_count(j->model); i++) {
         const char *name = omma_model_input(j->model, i)->name;
         if (strlen(name) == (size_t)(eq - arg) && !strncmp(name, arg, (size_t)(eq - arg))) at = i;
     }
-    if (at < 0) return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them", arg, j->path);
+    if (at < 0)
+        return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them",
+                         arg, j->path);
     const omma_port *port = omma_model_input(j->model, at);
     int rank = 0;
     for (char *end;; p = end + 1) {
         long long v = strtoll(p, &end, 10);
         if (end == p || v < 0 || rank == OMMA_MAX_RANK || (*end && *end != 'x'))
-            return omma_fail(err, OMMA_E_USAGE, "'%s' is not a list of sizes like 1x3x640x640", arg);
+            return omma_fail(err, OMMA_E_USAGE, "'%s' is not a list of sizes like 1x3x640x640",
+                             arg);
         if (rank < port->rank && port->dims[rank] >= 0 && port->dims[rank] != v)
-            return omma_fail(err, OMMA_E_SHAPE,
-                             "the input '%s' is declared with size %lld at place %d, not %lld; only open "
-                             "sizes can be chosen",
-                             port->name, (long long)port->dims[rank], rank + 1, v);
+            return omma_fail(
+                err, OMMA_E_SHAPE,
+                "the input '%s' is declared with size %lld at place %d, not %lld; only open "
+                "sizes can be chosen",
+                port->name, (long long)port->dims[rank], rank + 1, v);
         shapes[at].dims[rank++] = v;
         if (!*end) break;
     }
     if (rank != shapes[at].rank)
-        return omma_fail(err, OMMA_E_SHAPE, "the input '%s' has %d dimensions, '%s' gives %d", omma_model_input(j->model, at)->name, shapes[at].rank, arg, rank);
+        return omma_fail(err, OMMA_E_SHAPE, "the input '%s' has %d dimensions, '%s' gives %d",
+                         omma_model_input(j->model, at)->name, shapes[at].rank, arg, rank);
     return OMMA_OK;
 }
 
@@ -75,7 +81,8 @@ static omma_status inspect(job *j, omma_error *err) {
     omma_tensor *shapes;
     bool open;
     omma_status s = omma_inspect_shapes(&shapes, j->model, 224, &open, &arena, err);
-    for (int i = 0; i < j->inputs.count && !s; i++) s = parse_sizes(j, j->inputs.items[i], shapes, err);
+    for (int i = 0; i < j->inputs.count && !s; i++)
+        s = parse_sizes(j, j->inputs.items[i], shapes, err);
     if (!s) s = omma_inspect(&j->x, j->model, shapes, err);
     j->known = !s;
     omma_arena_free(&arena);
@@ -145,17 +152,22 @@ static void print_text(const job *j) {
     printf("made by        ");
     omma_cli_put_name(*m->producer ? m->producer : "(the file does not say)", 0);
     printf(", ONNX operator set %d\n", m->opset);
-    printf("parameters     %" PRId64 " (%.1f MB)\n", m->parameters, (double)m->parameter_bytes / 1e6);
+    printf("parameters     %" PRId64 " (%.1f MB)\n", m->parameters,
+           (double)m->parameter_bytes / 1e6);
     if (x) {
         printf("arithmetic     %.3f GFLOP a run\n", x->flops / 1e9);
-        printf("memory         %.1f MB for values, %.1f MB of packed weights, file mapped (%.1f MB)\n", (double)x->plan_bytes / 1e6, (double)x->packed_bytes / 1e6, (double)m->file.size / 1e6);
+        printf(
+            "memory         %.1f MB for values, %.1f MB of packed weights, file mapped (%.1f MB)\n",
+            (double)x->plan_bytes / 1e6, (double)x->packed_bytes / 1e6, (double)m->file.size / 1e6);
     } else {
         printf("arithmetic     not known: %s\n", j->why.message);
     }
     printf("inputs\n");
-    for (int i = 0; i < omma_model_input_count(m); i++) put_port(omma_model_input(m, i), x ? &x->inputs[i] : NULL);
+    for (int i = 0; i < omma_model_input_count(m); i++)
+        put_port(omma_model_input(m, i), x ? &x->inputs[i] : NULL);
     printf("outputs\n");
-    for (int i = 0; i < omma_model_output_count(m); i++) put_port(omma_model_output(m, i), x ? &x->outputs[i] : NULL);
+    for (int i = 0; i < omma_model_output_count(m); i++)
+        put_port(omma_model_output(m, i), x ? &x->outputs[i] : NULL);
     int n;
     count *c = operators(m->graph, &n);
     printf("operators      %d nodes", m->graph->n_nodes);
@@ -205,7 +217,8 @@ static int print_json(const job *j) {
     omma_json_writer_file(&w, stdout, true);
     omma_json_begin_object(&w);
     omma_json_key(&w, "file"), omma_json_put_text(&w, j->path);
-    omma_json_key(&w, "purpose"), omma_json_put_text(&w, omma_guess_purpose(m, x ? x->outputs : NULL, last_op(m->graph)));
+    omma_json_key(&w, "purpose"),
+        omma_json_put_text(&w, omma_guess_purpose(m, x ? x->outputs : NULL, last_op(m->graph)));
     omma_json_key(&w, "producer"), omma_json_put_text(&w, m->producer);
     omma_json_key(&w, "opset"), omma_json_put_int(&w, m->opset);
     omma_json_key(&w, "parameters"), omma_json_put_int(&w, m->parameters);
@@ -216,10 +229,12 @@ static int print_json(const job *j) {
         omma_json_key(&w, "packed_bytes"), omma_json_put_int(&w, (int64_t)x->packed_bytes);
     }
     omma_json_key(&w, "inputs"), omma_json_begin_array(&w);
-    for (int i = 0; i < omma_model_input_count(m); i++) json_port(&w, omma_model_input(m, i), x ? &x->inputs[i] : NULL);
+    for (int i = 0; i < omma_model_input_count(m); i++)
+        json_port(&w, omma_model_input(m, i), x ? &x->inputs[i] : NULL);
     omma_json_end_array(&w);
     omma_json_key(&w, "outputs"), omma_json_begin_array(&w);
-    for (int i = 0; i < omma_model_output_count(m); i++) json_port(&w, omma_model_output(m, i), x ? &x->outputs[i] : NULL);
+    for (int i = 0; i < omma_model_output_count(m); i++)
+        json_port(&w, omma_model_output(m, i), x ? &x->outputs[i] : NULL);
     omma_json_end_array(&w);
     int n;
     count *c = operators(m->graph, &n);
@@ -251,12 +266,16 @@ int omma_cli_info(int argc, char **argv) {
     omma_error err;
     omma_cli_list args;
     int want_help;
-    const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs}, {0, "json", 'b', &j.json},
-                                       {0, "graph", 'b', &j.graph}, {0, "dot", 'b', &j.dot}};
+    const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs},
+                                       {0, "json", 'b', &j.json},
+                                       {0, "graph", 'b', &j.graph},
+                                       {0, "dot", 'b', &j.dot}};
     int status = omma_cli_parse(argc, argv, options, 4, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
-    else if (!status && args.count != 1) status = omma_cli_misused("info", args.count ? "one model at a time" : "no model given");
-    else if (!status && j.json + j.graph + j.dot > 1) status = omma_cli_misused("info", "one of --json, --graph and --dot");
+    else if (!status && args.count != 1)
+        status = omma_cli_misused("info", args.count ? "one model at a time" : "no model given");
+    else if (!status && j.json + j.graph + j.dot > 1)
+        status = omma_cli_misused("info", "one of --json, --graph and --dot");
     else if (!status) {
         j.path = args.items[0];
         if (work(&j, &err)) status = omma_cli_failed("info", &err);

@@ -24,12 +24,14 @@ static void help(FILE *f) {
     fputs("omma: run vision models of convolutions and attention, and look into them.\n\n"
           "usage: omma VERB [ARGUMENTS]\n"
           "       omma VERB --help         more about a verb\n"
-          "       omma --version\n\n", f);
+          "       omma --version\n\n",
+          f);
     for (int i = 0; i < VERBS; i++) fprintf(f, "  %-8s %s\n", verbs[i].name, verbs[i].what);
     fputs("\nTo begin:\n"
           "  omma pull ppocrv4            fetch a text reader (16 MB)\n"
           "  omma read page.png           print the text of a picture\n\n"
-          "Exit status: 0 done, 1 failed, 2 used wrongly.\n", f);
+          "Exit status: 0 done, 1 failed, 2 used wrongly.\n",
+          f);
 }
 
 static int run_verb(int argc, char **argv) {

@@ -169,13 +169,17 @@ int omma_cli_read(int argc, char **argv) {
     job j = {.least = 0.5};
     omma_cli_list args;
     int want_help;
-    const omma_cli_option options[] = {
-        {'m', "model", 's', &j.model}, {'o', "output", 's', &j.output}, {'c', "min-confidence", 'f', &j.least},
-        {0, "json", 'b', &j.json}, {0, "threads", 't', &j.threads}};
-    int status = omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
+    const omma_cli_option options[] = {{'m', "model", 's', &j.model},
+                                       {'o', "output", 's', &j.output},
+                                       {'c', "min-confidence", 'f', &j.least},
+                                       {0, "json", 'b', &j.json},
+                                       {0, "threads", 't', &j.threads}};
+    int status =
+        omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
     else if (!status && !args.count) status = omma_cli_misused("read", "no picture given");
-    else if (!status && !(j.least >= 0 && j.least <= 1)) status = omma_cli_misused("read", "--min-confidence wants a number from 0 to 1");
+    else if (!status && !(j.least >= 0 && j.least <= 1))
+        status = omma_cli_misused("read", "--min-confidence wants a number from 0 to 1");
     else if (!status) {
         status = omma_cli_files_expand(&j.files, "read", &args);
         if (!status) status = all(&j);

@@ -18,7 +18,8 @@ static const char help_text[] =
     "  -h, --help             this text\n\n"
     "Prints the shape and the range of each output. 'omma info MODEL' shows the names.\n\n"
     "example:\n"
-    "  omma run vit.onnx -i pixels=cat.npy -o out/ --watch /encoder/layer.0/attn/Softmax_output_0\n";
+    "  omma run vit.onnx -i pixels=cat.npy -o out/ --watch "
+    "/encoder/layer.0/attn/Softmax_output_0\n";
 
 typedef struct job {
     const char *path, *output;
@@ -48,9 +49,14 @@ static omma_status read_input(job *j, const char *arg, omma_error *err) {
         if (i >= 0) at = i, file = p + 1;
     }
     if (at < 0 && count == 1 && !strchr(arg, '=')) at = 0;
-    if (at < 0) return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them", arg, j->path);
-    if (!*file) return omma_fail(err, OMMA_E_USAGE, "'%s' names no file; -i wants NAME=FILE.npy", arg);
-    if (j->tensors[at].dtype) return omma_fail(err, OMMA_E_USAGE, "the input '%s' is given twice", omma_model_input(j->model, at)->name);
+    if (at < 0)
+        return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them",
+                         arg, j->path);
+    if (!*file)
+        return omma_fail(err, OMMA_E_USAGE, "'%s' names no file; -i wants NAME=FILE.npy", arg);
+    if (j->tensors[at].dtype)
+        return omma_fail(err, OMMA_E_USAGE, "the input '%s' is given twice",
+                         omma_model_input(j->model, at)->name);
     return omma_npy_read(&j->tensors[at], &j->arena, file, err);
 }
 
@@ -61,7 +67,9 @@ static omma_status all_inputs(job *j, omma_error *err) {
     for (int i = 0; i < j->inputs.count; i++) OMMA_TRY(read_input(j, j->inputs.items[i], err));
     for (int i = 0; i < count; i++)
         if (!j->tensors[i].dtype)
-            return omma_fail(err, OMMA_E_USAGE, "the input '%s' is missing: -i %s=FILE.npy", omma_model_input(j->model, i)->name, omma_model_input(j->model, i)->name);
+            return omma_fail(err, OMMA_E_USAGE, "the input '%s' is missing: -i %s=FILE.npy",
+                             omma_model_input(j->model, i)->name,
+                             omma_model_input(j->model, i)->name);
     return OMMA_OK;
 }
 
@@ -99,7 +107,8 @@ static omma_status give(const job *j, const char *name, const omma_tensor *t, om
 static omma_status watch(job *j, const char *name, omma_error *err) {
     omma_status s = omma_session_watch(j->session, name, err);
     if (s != OMMA_E_NOTFOUND) return s;
-    return omma_fail_at(err, s, j->path, -1, "has no value '%s'; 'omma info --graph' lists them", name);
+    return omma_fail_at(err, s, j->path, -1, "has no value '%s'; 'omma info --graph' lists them",
+                        name);
 }
 
 /* The name of value i of those to write: outputs, then watched ones. */
@@ -120,8 +129,8 @@ static omma_status check_names(const job *j, omma_error *err) {
     for (int i = 0; i < n; i++)
         for (int k = 0; k < i; k++)
             if (clash(written(j, i), written(j, k)))
-                return omma_fail(err, OMMA_E_USAGE, "'%s' and '%s' would be written to one file", written(j, k),
-                                 written(j, i));
+                return omma_fail(err, OMMA_E_USAGE, "'%s' and '%s' would be written to one file",
+                                 written(j, k), written(j, i));
     return OMMA_OK;
 }
 
@@ -135,9 +144,11 @@ static omma_status work(job *j, omma_error *err) {
     if (j->output) OMMA_TRY(omma_folder_make(j->output, err));
     OMMA_TRY(omma_session_run(j->session, j->tensors, omma_model_input_count(j->model), err));
     for (int i = 0; i < omma_model_output_count(j->model); i++)
-        OMMA_TRY(give(j, omma_model_output(j->model, i)->name, omma_session_output(j->session, i), err));
+        OMMA_TRY(
+            give(j, omma_model_output(j->model, i)->name, omma_session_output(j->session, i), err));
     for (int i = 0; i < j->watch.count; i++)
-        OMMA_TRY(give(j, j->watch.items[i], omma_session_watched(j->session, j->watch.items[i]), err));
+        OMMA_TRY(
+            give(j, j->watch.items[i], omma_session_watched(j->session, j->watch.items[i]), err));
     return OMMA_OK;
 }
 
@@ -146,11 +157,15 @@ int omma_cli_run(int argc, char **argv) {
     omma_error err;
     omma_cli_list args;
     int want_help;
-    const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs}, {'o', "output", 's', &j.output},
-                                       {'w', "watch", 'm', &j.watch}, {0, "threads", 't', &j.threads}};
+    const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs},
+                                       {'o', "output", 's', &j.output},
+                                       {'w', "watch", 'm', &j.watch},
+                                       {0, "threads", 't', &j.threads}};
     int status = omma_cli_parse(argc, argv, options, 4, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
-    else if (!status && args.count != 1) status = omma_cli_misused("run", args.count ? "one model at a time; tensors go with -i" : "no model given");
+    else if (!status && args.count != 1)
+        status = omma_cli_misused("run", args.count ? "one model at a time; tensors go with -i"
+                                                    : "no model given");
     else if (!status) {
         j.path = args.items[0];
         omma_arena_init(&j.arena, NULL);

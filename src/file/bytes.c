@@ -17,12 +17,9 @@ static omma_status open_regular(int *fd, size_t *size, const char *path, omma_er
     if (*fd < 0) return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot open: %s", strerror(errno));
     struct stat st;
     const char *why = NULL;
-    if (fstat(*fd, &st))
-        why = strerror(errno);
-    else if (S_ISDIR(st.st_mode))
-        why = "is a folder, not a file";
-    else if (!S_ISREG(st.st_mode))
-        why = "is not a regular file";
+    if (fstat(*fd, &st)) why = strerror(errno);
+    else if (S_ISDIR(st.st_mode)) why = "is a folder, not a file";
+    else if (!S_ISREG(st.st_mode)) why = "is not a regular file";
     if (why) {
         close(*fd);
         return omma_fail_at(err, OMMA_E_IO, path, -1, "%s", why);
@@ -56,8 +53,8 @@ omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_
     OMMA_TRY(open_regular(&fd, &size, path, err));
     if (size > max) {
         close(fd);
-        return omma_fail_at(err, OMMA_E_RANGE, path, -1, "is %zu bytes long, more than the %zu allowed",
-                            size, max);
+        return omma_fail_at(err, OMMA_E_RANGE, path, -1,
+                            "is %zu bytes long, more than the %zu allowed", size, max);
     }
     unsigned char *p = omma_mem_alloc(size + 1); /* text readers find a final 0 */
     if (!p) {
@@ -82,10 +79,8 @@ omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_
 }
 
 void omma_bytes_free(omma_bytes *b) {
-    if (b->mapped)
-        munmap((void *)(uintptr_t)b->data, b->size);
-    else
-        omma_mem_free((void *)(uintptr_t)b->data);
+    if (b->mapped) munmap((void *)(uintptr_t)b->data, b->size);
+    else omma_mem_free((void *)(uintptr_t)b->data);
     *b = (omma_bytes){0};
 }
 
@@ -151,6 +146,7 @@ omma_status omma_folder_make(const char *path, omma_error *err) {
         p[i] = c;
     }
     free(p);
-    if (bad) return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot make the folder: %s", strerror(bad));
+    if (bad)
+        return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot make the folder: %s", strerror(bad));
     return OMMA_OK;
 }

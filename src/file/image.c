@@ -130,16 +130,11 @@ omma_status omma_image_write(const omma_image *img, const char *path, omma_error
     unsigned char *file = NULL;
     size_t size = 0;
     omma_status status;
-    if (is_jpeg_name(path))
-        status = omma_image_encode_jpeg(&file, &size, img, JPEG_QUALITY, err);
-    else if (ends_with(path, ".png"))
-        status = omma_image_encode_png(&file, &size, img, err);
-    else
-        status = omma_fail(err, OMMA_E_USAGE, "a picture is written as .png, .jpg or .jpeg");
-    if (status)
-        omma_error_in_file(err, path);
-    else
-        status = omma_bytes_write(path, file, size, err);
+    if (is_jpeg_name(path)) status = omma_image_encode_jpeg(&file, &size, img, JPEG_QUALITY, err);
+    else if (ends_with(path, ".png")) status = omma_image_encode_png(&file, &size, img, err);
+    else status = omma_fail(err, OMMA_E_USAGE, "a picture is written as .png, .jpg or .jpeg");
+    if (status) omma_error_in_file(err, path);
+    else status = omma_bytes_write(path, file, size, err);
     free(file);
     return status;
 }

@@ -19,7 +19,7 @@
 
 #include "base/error.h"
 
-#define OMMA_IMAGE_MAX_SIDE 65500       /* [px]; what JPEG can hold */
+#define OMMA_IMAGE_MAX_SIDE 65500        /* [px]; what JPEG can hold */
 #define OMMA_IMAGE_MAX_FILE (512u << 20) /* [bytes] */
 #ifndef OMMA_IMAGE_MAX_PIXELS
 #define OMMA_IMAGE_MAX_PIXELS 178956970 /* [px]; where Pillow too refuses */

@@ -18,8 +18,7 @@ typedef struct tiff {
 static uint32_t get(const tiff *t, size_t at, size_t bytes) {
     if (at > t->size || t->size - at < bytes) return 0;
     uint32_t v = 0;
-    for (size_t i = 0; i < bytes; i++)
-        v = v << 8 | t->p[t->big ? at + i : at + bytes - 1 - i];
+    for (size_t i = 0; i < bytes; i++) v = v << 8 | t->p[t->big ? at + i : at + bytes - 1 - i];
     return v;
 }
 
@@ -62,8 +61,8 @@ omma_status omma_image_turn(omma_image *img, int orientation, omma_error *err) {
     const struct turn t = turns[orientation];
     bool swap = t.right_y != 0;
     omma_image out;
-    OMMA_TRY(omma_image_room(&out, swap ? img->height : img->width,
-                             swap ? img->width : img->height, 3, err));
+    OMMA_TRY(omma_image_room(&out, swap ? img->height : img->width, swap ? img->width : img->height,
+                             3, err));
     int64_t w = img->width, right = t.right_x + t.right_y * w, down = t.down_x + t.down_y * w;
     int64_t x = t.right_x + t.down_x < 0 ? w - 1 : 0;
     int64_t y = t.right_y + t.down_y < 0 ? img->height - 1 : 0;

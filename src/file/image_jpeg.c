@@ -59,8 +59,7 @@ _Noreturn static void fail(j_common_ptr c) {
     if (code == JWRN_JPEG_EOF || code == JERR_INPUT_EOF)
         j->status = omma_fail(j->err, OMMA_E_FORMAT,
                               "the JPEG is truncated: its %zu bytes end early", j->size);
-    else
-        j->status = omma_fail(j->err, status_of(code), "JPEG: %s", text);
+    else j->status = omma_fail(j->err, status_of(code), "JPEG: %s", text);
     longjmp(j->jump, 1);
 }
 

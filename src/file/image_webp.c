@@ -28,8 +28,7 @@ static int find_orientation(const unsigned char *data, size_t size) {
 static omma_status fail(VP8StatusCode code, omma_error *err) {
     switch (code) {
     case VP8_STATUS_OUT_OF_MEMORY: return omma_fail(err, OMMA_E_NOMEM, "no memory for the WebP");
-    case VP8_STATUS_NOT_ENOUGH_DATA:
-        return omma_fail(err, OMMA_E_FORMAT, "the WebP is truncated");
+    case VP8_STATUS_NOT_ENOUGH_DATA: return omma_fail(err, OMMA_E_FORMAT, "the WebP is truncated");
     case VP8_STATUS_UNSUPPORTED_FEATURE:
         return omma_fail(err, OMMA_E_UNSUPPORTED, "the WebP uses a feature libwebp does not read");
     default: return omma_fail(err, OMMA_E_FORMAT, "the WebP is corrupt");
@@ -45,8 +44,8 @@ static omma_status check_claim(const WebPBitstreamFeatures *in, size_t size, omm
         pixels / (256 * 8 * 2) <= size)
         return OMMA_OK;
     return omma_fail(err, OMMA_E_FORMAT,
-                     "the WebP is truncated: %zu bytes cannot hold %d x %d pixels", size,
-                     in->width, in->height);
+                     "the WebP is truncated: %zu bytes cannot hold %d x %d pixels", size, in->width,
+                     in->height);
 }
 
 static omma_status decode(omma_image *out, WebPDecoderConfig *config, const unsigned char *data,
@@ -77,9 +76,7 @@ omma_status omma_image_decode_webp(omma_image *out, int *orientation, const unsi
     if (config.input.has_animation)
         return omma_fail(err, OMMA_E_UNSUPPORTED, "an animated WebP: omma reads still pictures");
     omma_status status = decode(out, &config, data, size, err);
-    if (status)
-        omma_image_free(out);
-    else
-        *orientation = find_orientation(data, size);
+    if (status) omma_image_free(out);
+    else *orientation = find_orientation(data, size);
     return status;
 }

@@ -143,9 +143,9 @@ typedef struct omma_json_writer {
     size_t size;     /* [bytes] written to text, without the zero */
     size_t capacity; /* [bytes] */
     bool pretty;
-    bool has_key;    /* a key waits for its value */
-    bool done;       /* the outermost value is complete */
-    int depth;       /* open objects and arrays */
+    bool has_key; /* a key waits for its value */
+    bool done;    /* the outermost value is complete */
+    int depth;    /* open objects and arrays */
     struct {
         char close; /* '}' or ']' */
         bool any;   /* something was written inside */

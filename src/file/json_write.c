@@ -62,10 +62,8 @@ static void separate(writer *w, bool container) {
     if (!any) w->open[w->depth - 1].lines = w->pretty && (object || container);
     w->open[w->depth - 1].any = true;
     if (any) put(w, ",", 1);
-    if (w->open[w->depth - 1].lines)
-        put_line(w, w->depth);
-    else if (any && w->pretty)
-        put(w, " ", 1);
+    if (w->open[w->depth - 1].lines) put_line(w, w->depth);
+    else if (any && w->pretty) put(w, " ", 1);
 }
 
 /* Before any value: is one allowed here? */
@@ -125,14 +123,10 @@ static size_t utf8_length(const unsigned char *s) {
     unsigned char lo = 0x80, hi = 0xbf;
     size_t n;
     if (s[0] < 0x80) return 1;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf)
-        n = 2;
-    else if (s[0] >= 0xe0 && s[0] <= 0xef)
-        n = 3;
-    else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-        n = 4;
-    else
-        return 0;
+    if (s[0] >= 0xc2 && s[0] <= 0xdf) n = 2;
+    else if (s[0] >= 0xe0 && s[0] <= 0xef) n = 3;
+    else if (s[0] >= 0xf0 && s[0] <= 0xf4) n = 4;
+    else return 0;
     if (s[0] == 0xe0) lo = 0xa0;
     if (s[0] == 0xed) hi = 0x9f;
     if (s[0] == 0xf0) lo = 0x90;
@@ -148,10 +142,8 @@ static void put_escape(writer *w, unsigned char c) {
     const char *known = c ? strchr(from, c) : NULL;
     char s[8] = {'\\'};
     size_t n = 2;
-    if (known)
-        s[1] = to[known - from];
-    else
-        n = (size_t)snprintf(s, sizeof s, "\\u%04x", (unsigned)c);
+    if (known) s[1] = to[known - from];
+    else n = (size_t)snprintf(s, sizeof s, "\\u%04x", (unsigned)c);
     put(w, s, n);
 }
 
@@ -164,12 +156,9 @@ static void put_text(writer *w, const char *text) {
         put(w, (const char *)plain, (size_t)(s - plain));
         if (!*s) break;
         size_t n = utf8_length(s);
-        if (n > 1)
-            put(w, (const char *)s, n);
-        else if (n)
-            put_escape(w, *s);
-        else
-            put(w, "\xef\xbf\xbd", 3);
+        if (n > 1) put(w, (const char *)s, n);
+        else if (n) put_escape(w, *s);
+        else put(w, "\xef\xbf\xbd", 3);
         s += n ? n : 1;
     }
     put(w, "\"", 1);

@@ -119,8 +119,7 @@ static omma_status descr(text *t, header *h) {
         if (!strcmp(s + marked, types[i].code)) h->dtype = types[i].dtype;
     if (h->dtype) return OMMA_OK;
     return omma_fail(t->err, OMMA_E_UNSUPPORTED,
-                     "the array's type '%s' is not one omma has: booleans, integers and floats",
-                     s);
+                     "the array's type '%s' is not one omma has: booleans, integers and floats", s);
 }
 
 static omma_status order(text *t, header *h) {
@@ -216,12 +215,10 @@ static void copy_fortran(unsigned char *to, const unsigned char *from, const hea
 
 static void copy(unsigned char *to, const unsigned char *from, const header *h, size_t count,
                  size_t size) {
-    if (h->fortran && h->rank > 1)
-        copy_fortran(to, from, h, count, size);
+    if (h->fortran && h->rank > 1) copy_fortran(to, from, h, count, size);
     else if (h->big && size > 1)
         for (size_t i = 0; i < count; i++) put(to + i * size, from + i * size, size, true);
-    else if (count)
-        memcpy(to, from, count * size);
+    else if (count) memcpy(to, from, count * size);
     if (h->dtype == OMMA_BOOL)
         for (size_t i = 0; i < count; i++) to[i] = to[i] != 0;
 }
@@ -320,10 +317,8 @@ omma_status omma_npy_write(const omma_tensor *t, const char *path, omma_error *e
     unsigned char *data;
     size_t size;
     omma_status status = omma_npy_encode(&data, &size, &arena, t, err);
-    if (status)
-        omma_error_in_file(err, path);
-    else
-        status = omma_bytes_write(path, data, size, err);
+    if (status) omma_error_in_file(err, path);
+    else status = omma_bytes_write(path, data, size, err);
     omma_arena_free(&arena);
     return status;
 }

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weights are read in place, little-endian");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "weights are read in place, little-endian");
 
 static omma_status bad(const omma_pb *m, const unsigned char *at, const char *what) {
     return omma_fail_at(m->err, OMMA_E_FORMAT, m->path, at - m->base, "%s", what);
@@ -26,7 +27,8 @@ static omma_status varint(omma_pb *m, uint64_t *out) {
 }
 
 static omma_status fixed(omma_pb *m, const omma_pb_field *f, size_t n, uint64_t *out) {
-    if ((size_t)(m->end - m->p) < n) return bad(m, f->at, "the file ends inside a fixed-size number");
+    if ((size_t)(m->end - m->p) < n)
+        return bad(m, f->at, "the file ends inside a fixed-size number");
     uint64_t v = 0;
     memcpy(&v, m->p, n);
     m->p += n;
@@ -40,7 +42,8 @@ omma_status omma_pb_next(omma_pb *m, omma_pb_field *f, bool *more) {
     if (!*more) return OMMA_OK;
     uint64_t key;
     OMMA_TRY(varint(m, &key));
-    if (key >> 3 == 0 || key >> 3 > 0x1fffffff) return bad(m, f->at, "not a field of a protobuf message (field number out of range)");
+    if (key >> 3 == 0 || key >> 3 > 0x1fffffff)
+        return bad(m, f->at, "not a field of a protobuf message (field number out of range)");
     f->number = (uint32_t)(key >> 3);
     f->wire = (omma_pb_wire)(key & 7);
     switch (f->wire) {
@@ -52,8 +55,10 @@ omma_status omma_pb_next(omma_pb *m, omma_pb_field *f, bool *more) {
         OMMA_TRY(varint(m, &size));
         if (size > (uint64_t)(m->end - m->p))
             return omma_fail_at(m->err, OMMA_E_FORMAT, m->path, f->at - m->base,
-                                "field %u claims %llu bytes, but only %llu are left: the file is cut short or damaged",
-                                f->number, (unsigned long long)size, (unsigned long long)(m->end - m->p));
+                                "field %u claims %llu bytes, but only %llu are left: the file is "
+                                "cut short or damaged",
+                                f->number, (unsigned long long)size,
+                                (unsigned long long)(m->end - m->p));
         f->data = m->p;
         f->size = (size_t)size;
         m->p += size;
@@ -65,7 +70,8 @@ omma_status omma_pb_next(omma_pb *m, omma_pb_field *f, bool *more) {
 
 omma_status omma_pb_expect(const omma_pb *m, const omma_pb_field *f, omma_pb_wire wire) {
     if (f->wire == wire) return OMMA_OK;
-    return omma_pb_fail(m, f, OMMA_E_FORMAT, "field %u has wire type %d, not %d as it should", f->number, (int)f->wire, (int)wire);
+    return omma_pb_fail(m, f, OMMA_E_FORMAT, "field %u has wire type %d, not %d as it should",
+                        f->number, (int)f->wire, (int)wire);
 }
 
 omma_status omma_pb_enter(const omma_pb *m, const omma_pb_field *f, omma_pb *inner) {

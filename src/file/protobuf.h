@@ -31,7 +31,7 @@ typedef struct omma_pb_field {
     uint64_t value;            /* varint or fixed */
     const unsigned char *data; /* bytes */
     size_t size;
-    const unsigned char *at;   /* where the field begins */
+    const unsigned char *at; /* where the field begins */
 } omma_pb_field;
 
 /* The next field; *more false at the end of the message. Returns OMMA_OK or

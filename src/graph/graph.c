@@ -27,7 +27,8 @@ omma_graph *omma_graph_new(omma_arena *arena, const char *name) {
 
 omma_value *omma_graph_value(omma_graph *g, const char *name) {
     omma_value *v = omma_arena_alloc(g->arena, sizeof *v);
-    if (!v || !grow(g->arena, &g->values, g->n_values, &g->cap_values, sizeof *g->values)) return NULL;
+    if (!v || !grow(g->arena, &g->values, g->n_values, &g->cap_values, sizeof *g->values))
+        return NULL;
     *v = (omma_value){.name = name, .rank = -1, .index = g->n_values, .offset = -1};
     g->values[g->n_values++] = v;
     return v;
@@ -44,11 +45,12 @@ omma_value *omma_graph_constant(omma_graph *g, const char *name, omma_dtype dtyp
     return v;
 }
 
-omma_node *omma_graph_node(omma_graph *g, const omma_op *op, const char *name, int n_in, int n_out) {
+omma_node *omma_graph_node(omma_graph *g, const omma_op *op, const char *name, int n_in,
+                           int n_out) {
     omma_node *n = omma_arena_alloc(g->arena, sizeof *n);
     if (!n || !grow(g->arena, &g->nodes, g->n_nodes, &g->cap_nodes, sizeof *g->nodes)) return NULL;
-    *n = (omma_node){.name = name, .op = op, .n_in = n_in, .n_out = n_out,
-                     .index = g->n_nodes, .offset = -1};
+    *n = (omma_node){
+        .name = name, .op = op, .n_in = n_in, .n_out = n_out, .index = g->n_nodes, .offset = -1};
     n->in = omma_arena_array(g->arena, (size_t)n_in, sizeof *n->in);
     n->out = omma_arena_array(g->arena, (size_t)n_out, sizeof *n->out);
     if (!n->in || !n->out) return NULL;
@@ -82,7 +84,8 @@ omma_graph *omma_graph_clone(const omma_graph *from, omma_arena *arena) {
         omma_node *n = omma_graph_node(g, o->op, o->name, 0, 0);
         if (!n) return NULL;
         *n = *o;
-        if (!clone_list(g, &n->in, o->in, o->n_in) || !clone_list(g, &n->out, o->out, o->n_out)) return NULL;
+        if (!clone_list(g, &n->in, o->in, o->n_in) || !clone_list(g, &n->out, o->out, o->n_out))
+            return NULL;
         for (int k = 0; k < n->n_out; k++)
             if (n->out[k]) n->out[k]->producer = n;
     }

@@ -30,46 +30,46 @@ typedef struct omma_graph omma_graph;
 
 /* An operator: its row of the table in op/, which op/op.h explains column by column. */
 enum {
-    OMMA_OP_VIEW = 1,         /* out 0 is in 0's bytes under another shape: run does nothing */
-    OMMA_OP_ELEMENTWISE = 2,  /* out 0 may overwrite an input of the same size and type */
-    OMMA_OP_SHAPE_ONLY = 4,   /* reads its inputs' shapes, never their numbers */
-    OMMA_OP_RANDOM = 8,       /* differs from run to run: never folded */
-    OMMA_OP_DATA_SHAPE = 16   /* infer gives the largest shape its outputs can have; run sets the
-                                 true one in n->out[i]->dims */
+    OMMA_OP_VIEW = 1,        /* out 0 is in 0's bytes under another shape: run does nothing */
+    OMMA_OP_ELEMENTWISE = 2, /* out 0 may overwrite an input of the same size and type */
+    OMMA_OP_SHAPE_ONLY = 4,  /* reads its inputs' shapes, never their numbers */
+    OMMA_OP_RANDOM = 8,      /* differs from run to run: never folded */
+    OMMA_OP_DATA_SHAPE = 16  /* infer gives the largest shape its outputs can have; run sets the
+                                true one in n->out[i]->dims */
 };
 
 /* Why a column is empty today though it will be filled. */
 #define OMMA_NOT_YET "not yet"
 
 struct omma_op {
-    const char *name;         /* ONNX op_type */
-    int min_in, max_in;       /* max -1: any number */
+    const char *name;   /* ONNX op_type */
+    int min_in, max_in; /* max -1: any number */
     int min_out, max_out;
     unsigned flags;
     omma_status (*infer)(omma_build *b, omma_node *n);
-    omma_status (*prepare)(omma_build *b, omma_node *n);          /* may be NULL */
+    omma_status (*prepare)(omma_build *b, omma_node *n); /* may be NULL */
     omma_status (*run)(const omma_exec *x, const omma_node *n);
-    double (*flops)(const omma_node *n);                          /* NULL: one per output element */
+    double (*flops)(const omma_node *n); /* NULL: one per output element */
     omma_status (*grad)(omma_grad *g, const omma_node *n);
     omma_status (*field)(omma_field *f, const omma_node *n);
-    const char *no_grad, *no_field;                               /* why there is none */
+    const char *no_grad, *no_field; /* why there is none */
 };
 
 /* A tensor of the graph. */
 struct omma_value {
-    const char *name;                /* unique in its graph */
-    omma_dtype dtype;                /* OMMA_NONE: not known yet */
-    int rank;                        /* -1: not known yet */
-    int64_t dims[OMMA_MAX_RANK];     /* -1: open */
+    const char *name;                  /* unique in its graph */
+    omma_dtype dtype;                  /* OMMA_NONE: not known yet */
+    int rank;                          /* -1: not known yet */
+    int64_t dims[OMMA_MAX_RANK];       /* -1: open */
     const char *symbol[OMMA_MAX_RANK]; /* names of open dimensions, or NULL */
-    const void *data;                /* the constant, or NULL; any alignment */
-    omma_node *producer;             /* NULL for inputs and constants */
-    int index;                       /* in graph->values */
-    bool is_input, is_output;        /* of the graph */
-    bool kept;                       /* watched: must exist after a run */
-    bool lasting;                    /* a constant that outlives the plans of its session */
-    int64_t offset;                  /* of the constant or node in the file [bytes], -1: none */
-    void *mem;                       /* where a plan keeps it while running */
+    const void *data;                  /* the constant, or NULL; any alignment */
+    omma_node *producer;               /* NULL for inputs and constants */
+    int index;                         /* in graph->values */
+    bool is_input, is_output;          /* of the graph */
+    bool kept;                         /* watched: must exist after a run */
+    bool lasting;                      /* a constant that outlives the plans of its session */
+    int64_t offset;                    /* of the constant or node in the file [bytes], -1: none */
+    void *mem;                         /* where a plan keeps it while running */
 };
 
 /* The kinds of attributes; the values are ONNX's. */
@@ -87,10 +87,10 @@ typedef enum omma_attr_kind {
 typedef struct omma_attr {
     const char *name;
     omma_attr_kind kind;
-    int count;             /* of the lists */
+    int count; /* of the lists */
     float f;
     int64_t i;
-    const char *s;         /* 0-terminated */
+    const char *s; /* 0-terminated */
     const float *floats;
     const int64_t *ints;
     const char **strings;
@@ -100,22 +100,22 @@ typedef struct omma_attr {
 
 /* An operator at work. */
 struct omma_node {
-    const char *name;      /* never NULL; "" is replaced when loading */
+    const char *name; /* never NULL; "" is replaced when loading */
     const omma_op *op;
-    int opset;             /* the version of the operator set it was written for */
-    omma_value **in;       /* NULL entries: optional inputs left out */
+    int opset;       /* the version of the operator set it was written for */
+    omma_value **in; /* NULL entries: optional inputs left out */
     int n_in;
-    omma_value **out;      /* NULL entries: outputs nobody wants */
+    omma_value **out; /* NULL entries: outputs nobody wants */
     int n_out;
     const omma_attr *attrs;
     int n_attrs;
-    int index;             /* in graph->nodes */
-    int64_t offset;        /* of its record in the file [bytes], -1: made by a pass */
-    const void *param;     /* attributes made ready by the room's infer; the room's own type */
-    const void *packed;    /* constants made ready by the room's prepare, or NULL */
-    unsigned packed_in;    /* bit i: input i is not read while running, packed replaces it */
-    size_t scratch;        /* bytes of working memory its run wants, set by prepare */
-    void *work;            /* that memory, 64-byte aligned, set by the plan */
+    int index;          /* in graph->nodes */
+    int64_t offset;     /* of its record in the file [bytes], -1: made by a pass */
+    const void *param;  /* attributes made ready by the room's infer; the room's own type */
+    const void *packed; /* constants made ready by the room's prepare, or NULL */
+    unsigned packed_in; /* bit i: input i is not read while running, packed replaces it */
+    size_t scratch;     /* bytes of working memory its run wants, set by prepare */
+    void *work;         /* that memory, 64-byte aligned, set by the plan */
 };
 
 struct omma_graph {
@@ -125,7 +125,7 @@ struct omma_graph {
     int n_values, cap_values;
     omma_node **nodes;
     int n_nodes, cap_nodes;
-    omma_value **inputs;   /* what a caller supplies, in order */
+    omma_value **inputs; /* what a caller supplies, in order */
     int n_inputs;
     omma_value **outputs;
     int n_outputs;

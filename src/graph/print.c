@@ -6,7 +6,8 @@
 #include "graph/graph.h"
 
 static void put_name(FILE *f, const char *s) {
-    for (; *s; s++) fputc((unsigned char)*s < 0x20 || *s == '"' || *s == '\\' || *s == 0x7f ? '?' : *s, f);
+    for (; *s; s++)
+        fputc((unsigned char)*s < 0x20 || *s == '"' || *s == '\\' || *s == 0x7f ? '?' : *s, f);
 }
 
 static void put_shape(FILE *f, const omma_value *v) {
@@ -63,7 +64,8 @@ void omma_graph_print(const omma_graph *g, FILE *f) {
     for (int i = 0; i < g->n_values; i++) {
         const omma_value *v = g->values[i];
         if (!v->data) continue;
-        fputs("  ", f), put_name(f, v->name), fputc(':', f), put_shape(f, v), fputs(" constant\n", f);
+        fputs("  ", f), put_name(f, v->name), fputc(':', f), put_shape(f, v),
+            fputs(" constant\n", f);
     }
     for (int i = 0; i < g->n_nodes; i++) {
         const omma_node *n = g->nodes[i];
@@ -79,11 +81,13 @@ void omma_graph_print_dot(const omma_graph *g, FILE *f) {
     fputs("digraph omma {\n  node [shape=box, fontname=\"sans-serif\"];\n", f);
     for (int i = 0; i < g->n_inputs; i++) {
         fprintf(f, "  v%d [shape=ellipse, label=\"", g->inputs[i]->index);
-        put_name(f, g->inputs[i]->name), fputs("\\n", f), put_shape(f, g->inputs[i]), fputs("\"];\n", f);
+        put_name(f, g->inputs[i]->name), fputs("\\n", f), put_shape(f, g->inputs[i]),
+            fputs("\"];\n", f);
     }
     for (int i = 0; i < g->n_nodes; i++) {
         const omma_node *n = g->nodes[i];
-        fprintf(f, "  n%d [label=\"%s\\n", i, n->op->name), put_name(f, n->name), fputs("\"];\n", f);
+        fprintf(f, "  n%d [label=\"%s\\n", i, n->op->name), put_name(f, n->name),
+            fputs("\"];\n", f);
         for (int k = 0; k < n->n_in; k++) {
             const omma_value *v = n->in[k];
             if (!v || v->data) continue;

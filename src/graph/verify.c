@@ -20,7 +20,8 @@ static omma_status unique_names(const omma_graph *g, omma_error *err) {
     omma_status s = OMMA_OK;
     for (int i = 1; i < g->n_values && !s; i++)
         if (!strcmp(v[i - 1]->name, v[i]->name))
-            s = omma_fail_node(err, OMMA_E_FORMAT, v[i]->name, NULL, "this name is given to two tensors");
+            s = omma_fail_node(err, OMMA_E_FORMAT, v[i]->name, NULL,
+                               "this name is given to two tensors");
     omma_arena_free(&tmp);
     return s;
 }
@@ -42,14 +43,17 @@ static omma_status values_sound(const omma_graph *g, omma_error *err) {
 static omma_status arity(const omma_node *n, omma_error *err) {
     const omma_op *op = n->op;
     if (n->n_in < op->min_in || (op->max_in >= 0 && n->n_in > op->max_in))
-        return omma_fail_node(err, OMMA_E_FORMAT, n->name, op->name, "has %d inputs; %d to %d are allowed",
-                              n->n_in, op->min_in, op->max_in);
+        return omma_fail_node(err, OMMA_E_FORMAT, n->name, op->name,
+                              "has %d inputs; %d to %d are allowed", n->n_in, op->min_in,
+                              op->max_in);
     if (n->n_out < op->min_out || (op->max_out >= 0 && n->n_out > op->max_out))
-        return omma_fail_node(err, OMMA_E_FORMAT, n->name, op->name, "has %d outputs; %d to %d are allowed",
-                              n->n_out, op->min_out, op->max_out);
+        return omma_fail_node(err, OMMA_E_FORMAT, n->name, op->name,
+                              "has %d outputs; %d to %d are allowed", n->n_out, op->min_out,
+                              op->max_out);
     for (int i = 0; i < op->min_in; i++)
         if (!n->in[i])
-            return omma_fail_node(err, OMMA_E_FORMAT, n->name, op->name, "input %d is required but left out", i);
+            return omma_fail_node(err, OMMA_E_FORMAT, n->name, op->name,
+                                  "input %d is required but left out", i);
     return OMMA_OK;
 }
 
@@ -61,13 +65,16 @@ static bool listed(const omma_graph *g, const omma_value *v) {
 static omma_status ports_sound(const omma_graph *g, omma_error *err) {
     for (int i = 0; i < g->n_inputs; i++)
         if (!listed(g, g->inputs[i]) || !g->inputs[i]->is_input)
-            return omma_fail_node(err, OMMA_E_FORMAT, g->inputs[i]->name, NULL, "is a graph input but no value of the graph");
+            return omma_fail_node(err, OMMA_E_FORMAT, g->inputs[i]->name, NULL,
+                                  "is a graph input but no value of the graph");
     for (int i = 0; i < g->n_outputs; i++) {
         const omma_value *v = g->outputs[i];
         if (!listed(g, v) || !v->is_output)
-            return omma_fail_node(err, OMMA_E_FORMAT, v->name, NULL, "is a graph output but no value of the graph");
+            return omma_fail_node(err, OMMA_E_FORMAT, v->name, NULL,
+                                  "is a graph output but no value of the graph");
         if (!v->producer && !v->is_input && !v->data)
-            return omma_fail_node(err, OMMA_E_FORMAT, v->name, NULL, "is a graph output that nothing writes");
+            return omma_fail_node(err, OMMA_E_FORMAT, v->name, NULL,
+                                  "is a graph output that nothing writes");
     }
     return OMMA_OK;
 }
@@ -77,24 +84,28 @@ static omma_status in_order(const omma_graph *g, omma_error *err) {
     for (int i = 0; i < g->n_nodes; i++) {
         const omma_node *n = g->nodes[i];
         if (n->index != i)
-            return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name, "its index is out of step");
+            return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
+                                  "its index is out of step");
         OMMA_TRY(arity(n, err));
         for (int k = 0; k < n->n_in; k++) {
             const omma_value *v = n->in[k];
             if (v && !listed(g, v))
-                return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name, "reads '%s', no value of the graph", v->name);
+                return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
+                                      "reads '%s', no value of the graph", v->name);
             if (!v || v->is_input || v->data) continue;
             if (!v->producer)
                 return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
                                       "reads '%s', which nothing writes", v->name);
             if (v->producer->index >= i || g->nodes[v->producer->index] != v->producer)
-                return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
-                                      "reads '%s' before it is written (a cycle, or nodes out of order)", v->name);
+                return omma_fail_node(
+                    err, OMMA_E_FORMAT, n->name, n->op->name,
+                    "reads '%s' before it is written (a cycle, or nodes out of order)", v->name);
         }
         for (int k = 0; k < n->n_out; k++) {
             const omma_value *v = n->out[k];
             if (v && !listed(g, v))
-                return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name, "writes '%s', no value of the graph", v->name);
+                return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
+                                      "writes '%s', no value of the graph", v->name);
             if (v && v->producer != n)
                 return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
                                       "writes '%s', which another node writes too", v->name);

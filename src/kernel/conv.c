@@ -18,11 +18,11 @@
 #include "kernel/table.h"
 
 enum {
-    K_BLOCK = 640,            /* aim for one part of k: whole channels */
-    PANEL_BYTES = 200 << 10,  /* patches of one chunk: stay in the L2 cache */
-    BAND_BYTES = 24 << 10,    /* padded rows of one channel: half of L1 */
-    LINE = 16,                /* floats in the widest vector: rows of planes begin at such */
-    SMALL = 50000             /* multiplications not worth waking a thread for */
+    K_BLOCK = 640,           /* aim for one part of k: whole channels */
+    PANEL_BYTES = 200 << 10, /* patches of one chunk: stay in the L2 cache */
+    BAND_BYTES = 24 << 10,   /* padded rows of one channel: half of L1 */
+    LINE = 16,               /* floats in the widest vector: rows of planes begin at such */
+    SMALL = 50000            /* multiplications not worth waking a thread for */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -45,7 +45,9 @@ static bool empty(const omma_conv *p) {
 static int threads_for(const omma_conv *p, int threads) {
     const double work = (double)p->n * (double)p->m * (double)p->oh * (double)p->ow * (double)p->c *
                         (double)p->kh * (double)p->kw;
-    return work < SMALL || threads < 1 ? 1 : threads > OMMA_MAX_THREADS ? OMMA_MAX_THREADS : threads;
+    return work < SMALL || threads < 1  ? 1
+           : threads > OMMA_MAX_THREADS ? OMMA_MAX_THREADS
+                                        : threads;
 }
 
 typedef struct conv_job {
@@ -59,12 +61,12 @@ typedef struct conv_job {
     char *scratch;
     size_t worker_bytes; /* of scratch */
     /* patches */
-    int64_t channels;    /* in one part of k */
+    int64_t channels; /* in one part of k */
     int64_t panels, panel_chunks, m_chunks;
     /* plane */
-    int64_t *offsets;    /* = layout.offsets */
+    int64_t *offsets; /* = layout.offsets */
     omma_plane layout;
-    int64_t bands;       /* of output rows, in one channel */
+    int64_t bands; /* of output rows, in one channel */
 } conv_job;
 
 /* The bias of output channels from m on, or NULL. */
@@ -85,7 +87,8 @@ static void run_whole(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t m0 = i % per_group * WHOLE_ROWS, rows = min64(WHOLE_ROWS, job->group_m - m0);
         const int64_t m = g * job->group_m + m0;
         float *y = job->y + image_group * job->group_m + m0;
-        job->kern->gemv(rows, k, (const float *)(job->weights + m * k), k, job->x + image_group * k, y);
+        job->kern->gemv(rows, k, (const float *)(job->weights + m * k), k, job->x + image_group * k,
+                        y);
         job->kern->finish(rows, y, bias_at(job->e, m), 1, job->e, y);
     }
 }
@@ -98,10 +101,12 @@ static void run_plane(void *arg, int64_t begin, int64_t end, int worker) {
     float *work = (float *)(job->scratch + (size_t)worker * job->worker_bytes);
     for (int64_t i = begin; i < end; i++) {
         const int64_t image_m = i / job->bands, m = image_m % p->m, image = image_m / p->m;
-        const int64_t y0 = p->oh * (i % job->bands) / job->bands, y1 = p->oh * (i % job->bands + 1) / job->bands;
+        const int64_t y0 = p->oh * (i % job->bands) / job->bands,
+                      y1 = p->oh * (i % job->bands + 1) / job->bands;
         const float *x = job->x + (image * p->groups + m / job->group_m) * p->h * p->w;
-        job->kern->plane(p, &job->layout, x, (const float *)(job->weights + m * job->taps), bias_at(job->e, m),
-                         job->e, y0, y1, job->y + image_m * job->pixels + y0 * p->ow, work);
+        job->kern->plane(p, &job->layout, x, (const float *)(job->weights + m * job->taps),
+                         bias_at(job->e, m), job->e, y0, y1,
+                         job->y + image_m * job->pixels + y0 * p->ow, work);
     }
 }
 
@@ -111,7 +116,8 @@ static void find_offsets(const conv_job *job) {
     for (int64_t t = 0; t < job->taps; t++) {
         const int64_t row = t / p->kw * p->dilation_h, col = t % p->kw * p->dilation_w;
         const int64_t phase = row % p->stride_h * p->stride_w + col % p->stride_w;
-        job->offsets[t] = phase * job->layout.phase + row / p->stride_h * job->layout.pitch + col / p->stride_w;
+        job->offsets[t] =
+            phase * job->layout.phase + row / p->stride_h * job->layout.pitch + col / p->stride_w;
     }
 }
 
@@ -128,7 +134,8 @@ static void run_patches(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t mi = at % job->m_chunks;
         at /= job->m_chunks;
         const int64_t pi = at % job->panel_chunks, image_group = at / job->panel_chunks;
-        const int64_t m0 = job->group_m * mi / job->m_chunks, m1 = job->group_m * (mi + 1) / job->m_chunks;
+        const int64_t m0 = job->group_m * mi / job->m_chunks,
+                      m1 = job->group_m * (mi + 1) / job->m_chunks;
         const int64_t n0 = job->panels * pi / job->panel_chunks * nr;
         const int64_t n1 = min64(job->panels * (pi + 1) / job->panel_chunks * nr, job->pixels);
         const int64_t m = image_group % p->groups * job->group_m + m0;
@@ -141,8 +148,9 @@ static void run_patches(void *arg, int64_t begin, int64_t end, int worker) {
             const int64_t c1 = min64(c0 + job->channels, p->c), part = (c1 - c0) * job->taps;
             for (int64_t j = n0; j < n1; j += nr)
                 kern->patches(p, x, c0, c1, j, (int)min64(nr, n1 - j), panels + (j - n0) * part);
-            omma_gemm_block(kern, m1 - m0, n1 - n0, part, (const float *)(job->weights + m * k + c0 * job->taps), k,
-                            panels, part * nr, y, job->pixels, c0 > 0, job->e && c1 == p->c ? &e : NULL);
+            omma_gemm_block(kern, m1 - m0, n1 - n0, part,
+                            (const float *)(job->weights + m * k + c0 * job->taps), k, panels,
+                            part * nr, y, job->pixels, c0 > 0, job->e && c1 == p->c ? &e : NULL);
             c0 = c1;
         } while (c0 < p->c);
     }
@@ -157,8 +165,10 @@ static bool plan_plane(conv_job *job, size_t *bytes) {
     /* a phase of an output row or column: the outputs, and how far the last tap reaches */
     const int64_t below = (int64_t)(p->kh - 1) * p->dilation_h / p->stride_h;
     const int64_t wide = p->ow + (int64_t)(p->kw - 1) * p->dilation_w / p->stride_w;
-    const int64_t pitch = (wide + LINE - 1) / LINE * LINE, phases = (int64_t)p->stride_h * p->stride_w;
-    const int64_t fit = BAND_BYTES / 4 / max64(1, min64(pitch, BAND_BYTES)) / phases; /* rows of a phase */
+    const int64_t pitch = (wide + LINE - 1) / LINE * LINE,
+                  phases = (int64_t)p->stride_h * p->stride_w;
+    const int64_t fit =
+        BAND_BYTES / 4 / max64(1, min64(pitch, BAND_BYTES)) / phases; /* rows of a phase */
     const int64_t band = min64(p->oh, max64(1, fit - below));
     job->bands = ceil_div(p->oh, band);
     const int64_t rows = ceil_div(p->oh, job->bands) + below;
@@ -175,14 +185,16 @@ static bool plan_patches(conv_job *job, int threads, size_t *bytes) {
     const int64_t panel = max64(1, job->channels * job->taps * nr * 4);
     job->panels = ceil_div(job->pixels, nr);
     int64_t per_chunk = min64(job->panels, max64(1, PANEL_BYTES / panel));
-    if (!omma_dims_bytes((int64_t[]){per_chunk, nr, job->channels, job->taps}, 4, 4, bytes)) return false;
+    if (!omma_dims_bytes((int64_t[]){per_chunk, nr, job->channels, job->taps}, 4, 4, bytes))
+        return false;
     const int64_t outer = p->n * p->groups;
     job->m_chunks = 1;
     if (threads > 1) {
         /* Enough chunks to share: first fewer pixels in each, then fewer channels, though
          * the same patches are then packed once for each cut. */
         const int64_t want = ceil_div(4 * (int64_t)threads, outer);
-        if (ceil_div(job->panels, per_chunk) < want) per_chunk = max64(min64(2, per_chunk), job->panels / want);
+        if (ceil_div(job->panels, per_chunk) < want)
+            per_chunk = max64(min64(2, per_chunk), job->panels / want);
         const int64_t have = ceil_div(job->panels, per_chunk);
         if (have < want) job->m_chunks = max64(1, min64(ceil_div(want, have), job->group_m / 64));
     }
@@ -192,8 +204,8 @@ static bool plan_patches(conv_job *job, int threads, size_t *bytes) {
 
 /* Without padding, stride or reach an image is one long row. */
 static void flatten(omma_conv *p) {
-    if (p->kh != 1 || p->kw != 1 || p->stride_h != 1 || p->stride_w != 1 || p->pad_top || p->pad_left ||
-        p->oh != p->h || p->ow != p->w)
+    if (p->kh != 1 || p->kw != 1 || p->stride_h != 1 || p->stride_w != 1 || p->pad_top ||
+        p->pad_left || p->oh != p->h || p->ow != p->w)
         return;
     p->w *= p->h;
     p->ow = p->w;
@@ -215,10 +227,12 @@ static bool plan(conv_job *job, const omma_conv *p, int threads, way w, size_t *
     job->taps = (int64_t)p->kh * p->kw;
     if (job->taps > INT_MAX) return false;
     if (w == WHOLE) return true;
-    if (!(w == PLANE ? plan_plane(job, &job->worker_bytes) : plan_patches(job, threads, &job->worker_bytes)))
+    if (!(w == PLANE ? plan_plane(job, &job->worker_bytes)
+                     : plan_patches(job, threads, &job->worker_bytes)))
         return false;
     size_t offsets = 0, all;
-    if (w == PLANE && (!omma_mul((size_t)job->taps, sizeof(int64_t), &offsets) || !omma_align_up(offsets, 64, &offsets)))
+    if (w == PLANE && (!omma_mul((size_t)job->taps, sizeof(int64_t), &offsets) ||
+                       !omma_align_up(offsets, 64, &offsets)))
         return false;
     job->layout.offsets = job->offsets = (int64_t *)(void *)job->scratch;
     if (job->scratch) job->scratch += offsets;
@@ -242,12 +256,14 @@ void omma_conv_run(const omma_kernels *kern, int threads, const omma_conv *p, co
     threads = threads_for(p, threads);
     if (!plan(&job, p, threads, w, &bytes)) return; /* the caller was told by omma_conv_scratch */
     if (w == WHOLE) {
-        omma_parallel(threads, p->n * p->groups * ceil_div(job.group_m, WHOLE_ROWS), 1, run_whole, &job);
+        omma_parallel(threads, p->n * p->groups * ceil_div(job.group_m, WHOLE_ROWS), 1, run_whole,
+                      &job);
     } else if (w == PLANE) {
         find_offsets(&job);
         const int64_t items = p->n * p->m * job.bands;
         omma_parallel(threads, items, max64(1, items / (16 * (int64_t)threads)), run_plane, &job);
     } else {
-        omma_parallel(threads, p->n * p->groups * job.panel_chunks * job.m_chunks, 1, run_patches, &job);
+        omma_parallel(threads, p->n * p->groups * job.panel_chunks * job.m_chunks, 1, run_patches,
+                      &job);
     }
 }

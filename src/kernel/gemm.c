@@ -25,8 +25,9 @@ enum {
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
-void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
-                     const float *b, int64_t panel, float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
+void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, const float *a,
+                     int64_t lda, const float *b, int64_t panel, float *c, int64_t ldc, bool acc,
+                     const omma_epilogue *e) {
     const int64_t tiles = ceil_div(m, kern->mr);
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t r0 = m * i / tiles, r1 = m * (i + 1) / tiles;
@@ -38,8 +39,9 @@ void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, 
                 if (e->row_bias) part.row_bias += r0;
                 if (e->col_bias) part.col_bias += j;
             }
-            kern->gemm_tile((int)(r1 - r0), (int)min64(n - j, kern->nr), k, (const float *)rows, lda,
-                            b + j / kern->nr * panel, c + r0 * ldc + j, ldc, acc, e ? &part : NULL);
+            kern->gemm_tile((int)(r1 - r0), (int)min64(n - j, kern->nr), k, (const float *)rows,
+                            lda, b + j / kern->nr * panel, c + r0 * ldc + j, ldc, acc,
+                            e ? &part : NULL);
         }
     }
 }
@@ -70,8 +72,7 @@ static void pack_panels(void *arg, int64_t begin, int64_t end, int worker) {
             continue;
         }
         for (int64_t i = 0; i < job->k; i++, src += job->row, dst += nr) {
-            if (job->col == 1)
-                memcpy(dst, src, (size_t)n * 4);
+            if (job->col == 1) memcpy(dst, src, (size_t)n * 4);
             else
                 for (int j = 0; j < n; j++) dst[j] = src[j * job->col];
             for (int j = n; j < nr; j++) dst[j] = 0;
@@ -105,7 +106,8 @@ typedef struct gemm_job {
 static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
     const int nr = job->kern->nr;
     const int64_t m0 = job->m * mi / job->m_chunks, m1 = job->m * (mi + 1) / job->m_chunks;
-    const int64_t p0 = job->panels * ni / job->n_chunks, p1 = job->panels * (ni + 1) / job->n_chunks;
+    const int64_t p0 = job->panels * ni / job->n_chunks,
+                  p1 = job->panels * (ni + 1) / job->n_chunks;
     const int64_t n0 = p0 * nr, n1 = min64(p1 * nr, job->n);
     const int64_t parts = job->k ? ceil_div(job->k, K_BLOCK) : 1;
     omma_epilogue e = {0};
@@ -118,8 +120,8 @@ static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
         const int64_t k0 = job->k * i / parts, k1 = job->k * (i + 1) / parts;
         const omma_f32u *a = (const omma_f32u *)job->a + m0 * job->lda + k0;
         omma_gemm_block(job->kern, m1 - m0, n1 - n0, k1 - k0, (const float *)a, job->lda,
-                        job->b + (p0 * job->k + k0) * nr, job->k * nr, job->c + m0 * job->ldc + n0, job->ldc,
-                        i > 0, job->e && i == parts - 1 ? &e : NULL);
+                        job->b + (p0 * job->k + k0) * nr, job->k * nr, job->c + m0 * job->ldc + n0,
+                        job->ldc, i > 0, job->e && i == parts - 1 ? &e : NULL);
     }
 }
 
@@ -127,10 +129,8 @@ static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const gemm_job *job = arg;
     for (int64_t i = begin; i < end; i++) {
-        if (job->rows_inside)
-            multiply_chunk(job, i % job->m_chunks, i / job->m_chunks);
-        else
-            multiply_chunk(job, i / job->n_chunks, i % job->n_chunks);
+        if (job->rows_inside) multiply_chunk(job, i % job->m_chunks, i / job->m_chunks);
+        else multiply_chunk(job, i / job->n_chunks, i % job->n_chunks);
     }
 }
 
@@ -142,24 +142,32 @@ static void cut(gemm_job *job, int threads) {
     int64_t rows = min64(tiles, ROWS / job->kern->mr);
     int64_t panels = min64(job->panels, PANEL_BYTES / (k * job->kern->nr * 4));
     if (panels < 1) panels = 1;
-    while (threads > 1 && ceil_div(tiles, rows) * ceil_div(job->panels, panels) < 4 * (int64_t)threads) {
-        if (rows > 4 || (panels == 1 && rows > 1))
-            rows = (rows + 1) / 2;
-        else if (panels > 1)
-            panels = (panels + 1) / 2;
-        else
-            break;
+    while (threads > 1 &&
+           ceil_div(tiles, rows) * ceil_div(job->panels, panels) < 4 * (int64_t)threads) {
+        if (rows > 4 || (panels == 1 && rows > 1)) rows = (rows + 1) / 2;
+        else if (panels > 1) panels = (panels + 1) / 2;
+        else break;
     }
     job->m_chunks = ceil_div(tiles, rows);
     job->n_chunks = ceil_div(job->panels, panels);
     job->rows_inside = job->n + job->m * job->n_chunks < job->m + job->n * job->m_chunks;
 }
 
-void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k, const float *a,
-               int64_t lda, const float *b_packed, float *c, int64_t ldc, const omma_epilogue *e) {
+void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
+               const float *a, int64_t lda, const float *b_packed, float *c, int64_t ldc,
+               const omma_epilogue *e) {
     if (m <= 0 || n <= 0) return;
-    gemm_job job = {.kern = kern, .m = m, .n = n, .k = k, .a = a, .lda = lda, .b = b_packed, .c = c,
-                    .ldc = ldc, .e = e, .panels = ceil_div(n, kern->nr)};
+    gemm_job job = {.kern = kern,
+                    .m = m,
+                    .n = n,
+                    .k = k,
+                    .a = a,
+                    .lda = lda,
+                    .b = b_packed,
+                    .c = c,
+                    .ldc = ldc,
+                    .e = e,
+                    .panels = ceil_div(n, kern->nr)};
     if ((double)m * (double)n * (double)k < SMALL) threads = 1;
     cut(&job, threads);
     omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);

@@ -22,26 +22,43 @@
 typedef enum omma_act {
     OMMA_ACT_NONE,
     OMMA_ACT_RELU,
-    OMMA_ACT_CLIP,     /* to [lo, hi] */
-    OMMA_ACT_HSWISH,   /* x * clip(x/6 + 1/2, 0, 1); 0 at -inf */
-    OMMA_ACT_SILU      /* x * sigmoid(x); 0 at -inf */
+    OMMA_ACT_CLIP,   /* to [lo, hi] */
+    OMMA_ACT_HSWISH, /* x * clip(x/6 + 1/2, 0, 1); 0 at -inf */
+    OMMA_ACT_SILU    /* x * sigmoid(x); 0 at -inf */
 } omma_act;
 
 typedef struct omma_epilogue {
     const float *row_bias; /* added to row m (a convolution's channel), or NULL */
     const float *col_bias; /* added to column n (a linear layer's unit), or NULL */
     omma_act act;
-    float lo, hi;          /* of OMMA_ACT_CLIP */
+    float lo, hi; /* of OMMA_ACT_CLIP */
 } omma_epilogue;
 
 typedef enum omma_unary {
-    OMMA_UN_EXP, OMMA_UN_LOG, OMMA_UN_SQRT, OMMA_UN_TANH, OMMA_UN_SIGMOID, OMMA_UN_ERF,
-    OMMA_UN_RELU, OMMA_UN_NEG, OMMA_UN_ABS, OMMA_UN_RECIPROCAL, OMMA_UN_SILU, OMMA_UN_GELU,
-    OMMA_UN_HSWISH, OMMA_UN_COUNT
+    OMMA_UN_EXP,
+    OMMA_UN_LOG,
+    OMMA_UN_SQRT,
+    OMMA_UN_TANH,
+    OMMA_UN_SIGMOID,
+    OMMA_UN_ERF,
+    OMMA_UN_RELU,
+    OMMA_UN_NEG,
+    OMMA_UN_ABS,
+    OMMA_UN_RECIPROCAL,
+    OMMA_UN_SILU,
+    OMMA_UN_GELU,
+    OMMA_UN_HSWISH,
+    OMMA_UN_COUNT
 } omma_unary;
 
 typedef enum omma_binary {
-    OMMA_BIN_ADD, OMMA_BIN_SUB, OMMA_BIN_MUL, OMMA_BIN_DIV, OMMA_BIN_MAX, OMMA_BIN_MIN, OMMA_BIN_COUNT
+    OMMA_BIN_ADD,
+    OMMA_BIN_SUB,
+    OMMA_BIN_MUL,
+    OMMA_BIN_DIV,
+    OMMA_BIN_MAX,
+    OMMA_BIN_MIN,
+    OMMA_BIN_COUNT
 } omma_binary;
 
 struct omma_conv;
@@ -62,10 +79,10 @@ typedef struct omma_kernels {
 
     /* C[m,n] (=|+=) A[m,k] x B: m <= mr, n <= nr. a: row stride lda [elements], may be
      * unaligned to 4 bytes. b: one packed panel [k][nr], columns beyond n are zero. When acc,
-     * C's old numbers are added to the sum over k. Epilogue pointers are already moved to this tile;
-     * NULL when this is not the last part of k. */
-    void (*gemm_tile)(int m, int n, int64_t k, const float *a, int64_t lda, const float *b, float *c,
-                      int64_t ldc, bool acc, const omma_epilogue *e);
+     * C's old numbers are added to the sum over k. Epilogue pointers are already moved to this
+     * tile; NULL when this is not the last part of k. */
+    void (*gemm_tile)(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
+                      float *c, int64_t ldc, bool acc, const omma_epilogue *e);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
      * others to 3, gelu to 5, for all floats with denormals. NaN stays NaN; silu, gelu and
@@ -73,7 +90,8 @@ typedef struct omma_kernels {
     void (*unary[OMMA_UN_COUNT])(int64_t n, const float *x, float *y);
 
     /* y[i] = a[i*sa] op b[i*sb], sa and sb 0 or 1; y may be a or b where their stride is 1. */
-    void (*binary[OMMA_BIN_COUNT])(int64_t n, const float *a, int sa, const float *b, int sb, float *y);
+    void (*binary[OMMA_BIN_COUNT])(int64_t n, const float *a, int sa, const float *b, int sb,
+                                   float *y);
 
     /* y[i] = min(max(x[i], lo), hi); NaN stays NaN. */
     void (*clip)(int64_t n, const float *x, float lo, float hi, float *y);
@@ -85,7 +103,8 @@ typedef struct omma_kernels {
     float (*max)(int64_t n, const float *x);
 
     /* y[i] = x[i] * scale[i] + shift[i] for rows: scale and shift with stride 0 or 1. */
-    void (*affine)(int64_t n, const float *x, const float *scale, const float *shift, int stride, float *y);
+    void (*affine)(int64_t n, const float *x, const float *scale, const float *shift, int stride,
+                   float *y);
 
     /* y = softmax(x) over n numbers, maximum taken out first; -inf gives 0; a row of -inf
      * gives NaN, as ONNX's definition does. y may be x. */
@@ -94,12 +113,13 @@ typedef struct omma_kernels {
     /* One output row of a depthwise convolution with one channel:
      * y[o] = sum_t w[t] * x[rows[t] + o*stride], o in [0, n), rows[t] an offset [elements].
      * w may be unaligned to 4 bytes. */
-    void (*taps)(int64_t n, int n_taps, const float *w, const float *x, const int64_t *rows, int stride,
-                 float *y);
+    void (*taps)(int64_t n, int n_taps, const float *w, const float *x, const int64_t *rows,
+                 int stride, float *y);
 
     /* y[i] = act(x[i] + bias[i*stride]), stride 0 or 1, bias NULL for none; the biases of e
      * are not used, e may be NULL. y may be x. */
-    void (*finish)(int64_t n, const float *x, const float *bias, int stride, const omma_epilogue *e, float *y);
+    void (*finish)(int64_t n, const float *x, const float *bias, int stride, const omma_epilogue *e,
+                   float *y);
 
     /* y[i] = A[i,:] . x, A: [m,k], row stride lda, may be unaligned to 4 bytes. */
     void (*gemv)(int64_t m, int64_t k, const float *a, int64_t lda, const float *x, float *y);
@@ -112,14 +132,15 @@ typedef struct omma_kernels {
      * holds what output pixel first + j (counted row by row) sees through tap (ky,kx) in
      * channel ch, c0 <= ch < c1; padding and columns j >= n (n <= nr) are zero. x: the
      * group's first channel of one image. */
-    void (*patches)(const struct omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first, int n,
-                    float *panel);
+    void (*patches)(const struct omma_conv *p, const float *x, int64_t c0, int64_t c1,
+                    int64_t first, int n, float *panel);
 
     /* Rows [y0, y1) of one output channel that sees one input channel x: [h,w] through
      * w: [kh,kw], which may be unaligned to 4 bytes. y: the first of these rows. bias: one
      * number or NULL; e as in finish. work: the phases for y1 - y0 rows, and 16 floats. */
     void (*plane)(const struct omma_conv *p, const omma_plane *l, const float *x, const float *w,
-                  const float *bias, const omma_epilogue *e, int64_t y0, int64_t y1, float *y, float *work);
+                  const float *bias, const omma_epilogue *e, int64_t y0, int64_t y1, float *y,
+                  float *work);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */
@@ -145,8 +166,9 @@ void omma_gemm_pack(const omma_kernels *kern, float *dst, const void *b, int64_t
 
 /* C[m,n] = act(A[m,k] x B[k,n] + biases), B packed. a may be unaligned to 4 bytes. e may be
  * NULL. lda, ldc [elements]. */
-void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k, const float *a,
-               int64_t lda, const float *b_packed, float *c, int64_t ldc, const omma_epilogue *e);
+void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
+               const float *a, int64_t lda, const float *b_packed, float *c, int64_t ldc,
+               const omma_epilogue *e);
 
 /* --- convolution, NCHW ---------------------------------------------------------- */
 
@@ -155,7 +177,7 @@ void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int6
 typedef struct omma_conv {
     int64_t n, groups, c; /* c: input channels of one group */
     int64_t h, w;
-    int64_t m;            /* all output channels */
+    int64_t m; /* all output channels */
     int64_t oh, ow;
     int kh, kw, stride_h, stride_w, dilation_h, dilation_w;
     int64_t pad_top, pad_left;

@@ -26,12 +26,13 @@ void omma_fill_conv_avx512(omma_kernels *k);
 #endif
 
 /* The plain way to pack patches for panels of nr columns: any stride, any kernel. */
-void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first, int n,
-                        float *panel, int nr);
+void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first,
+                        int n, float *panel, int nr);
 
 /* C[m,n] (=|+=) A[m,k] x B for a block small enough for the caches: panel p of B at
  * b + p*panel [floats]. One thread. For the rest as gemm_tile, of any m and n. */
-void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
-                     const float *b, int64_t panel, float *c, int64_t ldc, bool acc, const omma_epilogue *e);
+void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, const float *a,
+                     int64_t lda, const float *b, int64_t panel, float *c, int64_t ldc, bool acc,
+                     const omma_epilogue *e);
 
 #endif

@@ -172,8 +172,8 @@ static omma_status on_category(void *user, const omma_json *value, const omma_js
     return get_text(&r, &c->name, "name", &rd->out->arena);
 }
 
-static omma_status on_annotation(void *user, const omma_json *value,
-                                 const omma_json_place *place, omma_error *err) {
+static omma_status on_annotation(void *user, const omma_json *value, const omma_json_place *place,
+                                 omma_error *err) {
     reader *rd = user;
     record r = {value, place, err};
     void *item;
@@ -354,8 +354,7 @@ omma_status omma_coco_parse(omma_coco *out, const void *data, size_t size, const
     return status;
 }
 
-omma_status omma_coco_read(omma_coco *out, const char *path, omma_budget *budget,
-                           omma_error *err) {
+omma_status omma_coco_read(omma_coco *out, const char *path, omma_budget *budget, omma_error *err) {
     omma_bytes b;
     memset(out, 0, sizeof *out);
     OMMA_TRY(omma_bytes_map(&b, path, err));
@@ -402,8 +401,8 @@ static omma_status on_result(void *user, const omma_json *value, const omma_json
     return OMMA_OK;
 }
 
-static omma_status read_results(results_reader *rd, const void *data, size_t size,
-                                const char *file, omma_error *err) {
+static omma_status read_results(results_reader *rd, const void *data, size_t size, const char *file,
+                                omma_error *err) {
     static const char *const keep[] = {"image_id", "category_id", "bbox", "score", NULL};
     omma_json_array array = {NULL, keep, on_result, rd, false};
     void *items;
@@ -428,8 +427,8 @@ omma_status omma_coco_results_parse(omma_coco_results *out, const omma_coco *tru
     return status;
 }
 
-omma_status omma_coco_results_read(omma_coco_results *out, const omma_coco *truth,
-                                   const char *path, omma_budget *budget, omma_error *err) {
+omma_status omma_coco_results_read(omma_coco_results *out, const omma_coco *truth, const char *path,
+                                   omma_budget *budget, omma_error *err) {
     omma_bytes b;
     memset(out, 0, sizeof *out);
     OMMA_TRY(omma_bytes_map(&b, path, err));

@@ -90,8 +90,8 @@ typedef struct omma_coco_results {
  *   out    filled; free it with omma_coco_results_free. Empty on error.
  *   truth  the data set the ids belong to; read during the call only.
  * Returns as omma_coco_read; an image the data set lacks is OMMA_E_FORMAT. */
-omma_status omma_coco_results_read(omma_coco_results *out, const omma_coco *truth,
-                                   const char *path, omma_budget *budget, omma_error *err);
+omma_status omma_coco_results_read(omma_coco_results *out, const omma_coco *truth, const char *path,
+                                   omma_budget *budget, omma_error *err);
 omma_status omma_coco_results_parse(omma_coco_results *out, const omma_coco *truth,
                                     const void *data, size_t size, const char *file,
                                     omma_budget *budget, omma_error *err);

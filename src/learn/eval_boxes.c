@@ -24,12 +24,18 @@
 enum { THRESHOLDS = 10, AREAS = 4, RECALLS = 101, MAX_DETS = 100 };
 
 const omma_eval_line omma_eval_lines[OMMA_EVAL_LINES] = {
-    {"AP", false, 0, "all", 100},        {"AP50", false, .5, "all", 100},
-    {"AP75", false, .75, "all", 100},    {"APsmall", false, 0, "small", 100},
-    {"APmedium", false, 0, "medium", 100}, {"APlarge", false, 0, "large", 100},
-    {"AR1", true, 0, "all", 1},          {"AR10", true, 0, "all", 10},
-    {"AR100", true, 0, "all", 100},      {"ARsmall", true, 0, "small", 100},
-    {"ARmedium", true, 0, "medium", 100}, {"ARlarge", true, 0, "large", 100},
+    {"AP", false, 0, "all", 100},
+    {"AP50", false, .5, "all", 100},
+    {"AP75", false, .75, "all", 100},
+    {"APsmall", false, 0, "small", 100},
+    {"APmedium", false, 0, "medium", 100},
+    {"APlarge", false, 0, "large", 100},
+    {"AR1", true, 0, "all", 1},
+    {"AR10", true, 0, "all", 10},
+    {"AR100", true, 0, "all", 100},
+    {"ARsmall", true, 0, "small", 100},
+    {"ARmedium", true, 0, "medium", 100},
+    {"ARlarge", true, 0, "large", 100},
 };
 
 static const struct {
@@ -170,9 +176,8 @@ static void match_image(eval *e, omma_eval_range truths, omma_eval_range found) 
     for (int64_t d = 0; d < n_found; d++) {
         const double *b = e->found->items[items[d].index].bbox;
         area[d] = b[2] * b[3];
-        v[d] = (verdict){.score = items[d].score,
-                         .rank = (int32_t)d,
-                         .order = (int32_t)(e->n_verdicts + d)};
+        v[d] = (verdict){
+            .score = items[d].score, .rank = (int32_t)d, .order = (int32_t)(e->n_verdicts + d)};
     }
     fill_iou(e, items, n_found, n);
     for (int a = 0; a < AREAS; a++) match(e, v, n_found, n, a, area);
@@ -317,8 +322,7 @@ static omma_status take_memory(eval *e, const omma_eval *out, omma_arena *work, 
     e->verdicts = omma_arena_array(work, found, sizeof *e->verdicts);
     e->precision = omma_arena_array(work, found, sizeof *e->precision);
     e->hits = omma_arena_array(work, found, sizeof *e->hits);
-    if (e->targets && e->sorted && e->iou && e->verdicts && e->precision && e->hits)
-        return OMMA_OK;
+    if (e->targets && e->sorted && e->iou && e->verdicts && e->precision && e->hits) return OMMA_OK;
     return omma_fail(err, OMMA_E_NOMEM, "no memory to evaluate %zu boxes of one class", found);
 }
 
@@ -326,8 +330,8 @@ static omma_status run(eval *e, omma_eval *out, double iou, omma_arena *work, om
     double sums[OMMA_EVAL_LINES] = {0};
     int64_t counts[OMMA_EVAL_LINES] = {0};
     omma_eval_range truths = {0, 0}, found = {0, 0};
-    OMMA_TRY(omma_eval_begin(out, &e->order, e->truth, e->found, iou == 0 ? .5 : iou, true, work,
-                             err));
+    OMMA_TRY(
+        omma_eval_begin(out, &e->order, e->truth, e->found, iou == 0 ? .5 : iou, true, work, err));
     OMMA_TRY(take_memory(e, out, work, err));
     for (int64_t k = 0; k < out->n_classes; k++) {
         int32_t category = (int32_t)k;

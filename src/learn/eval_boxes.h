@@ -17,11 +17,11 @@ enum { OMMA_EVAL_LINES = 12 };
 
 /* COCO's twelve numbers: what each averages over. */
 typedef struct omma_eval_line {
-    const char *name;  /* "AP", "AP50", ..., "ARlarge" */
-    bool recall;       /* average recall, not precision */
-    double iou;        /* one threshold, 0 for the mean over all */
-    const char *area;  /* "all", "small", "medium", "large": < 32^2, < 96^2, above [px^2] */
-    int max_dets;      /* the surest boxes of an image and class that count */
+    const char *name; /* "AP", "AP50", ..., "ARlarge" */
+    bool recall;      /* average recall, not precision */
+    double iou;       /* one threshold, 0 for the mean over all */
+    const char *area; /* "all", "small", "medium", "large": < 32^2, < 96^2, above [px^2] */
+    int max_dets;     /* the surest boxes of an image and class that count */
 } omma_eval_line;
 extern const omma_eval_line omma_eval_lines[OMMA_EVAL_LINES];
 

@@ -47,10 +47,8 @@ static void count(omma_eval *out, const omma_coco *truth, const omma_eval_order 
     for (int64_t k = 0; k < out->n_classes; k++) out->classes[k].category = (int32_t)k;
     for (int64_t i = 0; i < truth->n_boxes; i++) {
         omma_eval_class *c = &out->classes[truth->boxes[i].category];
-        if (truth->boxes[i].crowd)
-            c->crowds++;
-        else
-            c->truths++;
+        if (truth->boxes[i].crowd) c->crowds++;
+        else c->truths++;
     }
     for (int64_t i = 0; i < o->n_found; i++) out->classes[o->found[i].category].found++;
 }

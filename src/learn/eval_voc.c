@@ -35,10 +35,8 @@ static double iou(const double *a, const double *b) {
 static int64_t lower_bound(const omma_eval_item *items, omma_eval_range r, int32_t image) {
     while (r.from < r.to) {
         int64_t middle = r.from + (r.to - r.from) / 2;
-        if (items[middle].image < image)
-            r.from = middle + 1;
-        else
-            r.to = middle;
+        if (items[middle].image < image) r.from = middle + 1;
+        else r.to = middle;
     }
     return r.from;
 }

@@ -9,8 +9,8 @@
 
 static const int64_t common_sizes[] = {224, 320, 640, 256, 512};
 
-omma_status omma_inspect_shapes(omma_tensor **out, const omma_model *m, int64_t open_size, bool *open,
-                                omma_arena *arena, omma_error *err) {
+omma_status omma_inspect_shapes(omma_tensor **out, const omma_model *m, int64_t open_size,
+                                bool *open, omma_arena *arena, omma_error *err) {
     int n = omma_model_input_count(m);
     omma_tensor *t = *out = omma_arena_array(arena, (size_t)n, sizeof *t);
     if (!t) return omma_fail(err, OMMA_E_NOMEM, "no memory for shapes");
@@ -18,10 +18,14 @@ omma_status omma_inspect_shapes(omma_tensor **out, const omma_model *m, int64_t 
     for (int i = 0; i < n; i++) {
         const omma_port *p = omma_model_input(m, i);
         if (p->rank < 0)
-            return omma_fail_node(err, OMMA_E_UNSUPPORTED, p->name, NULL, "this input's number of dimensions is not declared");
+            return omma_fail_node(err, OMMA_E_UNSUPPORTED, p->name, NULL,
+                                  "this input's number of dimensions is not declared");
         t[i] = (omma_tensor){.dtype = p->dtype, .rank = p->rank};
         for (int d = 0; d < p->rank; d++) {
-            t[i].dims[d] = p->dims[d] >= 0 ? p->dims[d] : d == 0 ? 1 : d == 1 && p->rank == 4 ? 3 : open_size;
+            t[i].dims[d] = p->dims[d] >= 0          ? p->dims[d]
+                           : d == 0                 ? 1
+                           : d == 1 && p->rank == 4 ? 3
+                                                    : open_size;
             if (p->dims[d] < 0 && d > 0) *open = true;
         }
     }
@@ -30,17 +34,20 @@ omma_status omma_inspect_shapes(omma_tensor **out, const omma_model *m, int64_t 
 
 static bool small(const omma_tensor *t) {
     size_t bytes;
-    return omma_dims_bytes(t->dims, t->rank, omma_dtype_size(t->dtype), &bytes) && bytes <= OMMA_BY_VALUE_MAX;
+    return omma_dims_bytes(t->dims, t->rank, omma_dtype_size(t->dtype), &bytes) &&
+           bytes <= OMMA_BY_VALUE_MAX;
 }
 
 /* Contents for small inputs, in case they decide shapes: zeros. */
-static omma_status zeros(omma_inspection *x, const omma_model *m, const omma_tensor *shapes, omma_error *err) {
+static omma_status zeros(omma_inspection *x, const omma_model *m, const omma_tensor *shapes,
+                         omma_error *err) {
     int n = omma_model_input_count(m);
     x->inputs = omma_arena_array(&x->arena, (size_t)n, sizeof *x->inputs);
     if (!x->inputs) return omma_fail(err, OMMA_E_NOMEM, "no memory for shapes");
     for (int i = 0; i < n; i++) {
         x->inputs[i] = shapes[i];
-        x->inputs[i].data = small(&shapes[i]) ? omma_arena_alloc(&x->arena, OMMA_BY_VALUE_MAX) : NULL;
+        x->inputs[i].data =
+            small(&shapes[i]) ? omma_arena_alloc(&x->arena, OMMA_BY_VALUE_MAX) : NULL;
     }
     return OMMA_OK;
 }
@@ -65,8 +72,8 @@ static omma_status measure(omma_inspection *x, const omma_plan *p, omma_error *e
     return OMMA_OK;
 }
 
-static omma_status at_shapes(omma_inspection *x, const omma_model *m, const omma_graph *base, omma_arena *arena,
-                             const omma_tensor *shapes, omma_error *err) {
+static omma_status at_shapes(omma_inspection *x, const omma_model *m, const omma_graph *base,
+                             omma_arena *arena, const omma_tensor *shapes, omma_error *err) {
     OMMA_TRY(zeros(x, m, shapes, err));
     omma_budget budget = {.limit = m->budget.limit};
     omma_packs packs = {.arena = arena};
@@ -85,8 +92,8 @@ static omma_status at_shapes(omma_inspection *x, const omma_model *m, const omma
     return s;
 }
 
-static omma_status at_common_sizes(omma_inspection *x, const omma_model *m, const omma_graph *base, omma_arena *arena,
-                                   omma_error *err) {
+static omma_status at_common_sizes(omma_inspection *x, const omma_model *m, const omma_graph *base,
+                                   omma_arena *arena, omma_error *err) {
     omma_status first = OMMA_OK;
     for (size_t i = 0; i < sizeof common_sizes / sizeof *common_sizes; i++) {
         omma_tensor *shapes;
@@ -100,7 +107,8 @@ static omma_status at_common_sizes(omma_inspection *x, const omma_model *m, cons
     return first;
 }
 
-omma_status omma_inspect(omma_inspection *x, const omma_model *m, const omma_tensor *shapes, omma_error *err) {
+omma_status omma_inspect(omma_inspection *x, const omma_model *m, const omma_tensor *shapes,
+                         omma_error *err) {
     *x = (omma_inspection){0};
     omma_arena_init(&x->arena, NULL);
     omma_budget budget = {.limit = m->budget.limit};
@@ -109,7 +117,9 @@ omma_status omma_inspect(omma_inspection *x, const omma_model *m, const omma_ten
     omma_graph *base;
     omma_status s = omma_base_graph(&base, m->graph, NULL, 0, &arena, err);
     size_t before = atomic_load(&budget.used);
-    if (!s) s = shapes ? at_shapes(x, m, base, &arena, shapes, err) : at_common_sizes(x, m, base, &arena, err);
+    if (!s)
+        s = shapes ? at_shapes(x, m, base, &arena, shapes, err)
+                   : at_common_sizes(x, m, base, &arena, err);
     x->packed_bytes = atomic_load(&budget.used) - before;
     omma_arena_free(&arena);
     if (s) omma_error_in_file(err, m->path);

@@ -17,14 +17,15 @@ typedef struct omma_inspection {
 /* Shapes for the model's inputs: declared sizes, and where the file leaves one open the
  * batch is 1, the channels of a picture 3, anything else open. The arrays come from arena;
  * data is NULL. *open is set when a dimension other than these is open. */
-omma_status omma_inspect_shapes(omma_tensor **out, const omma_model *m, int64_t open_size, bool *open,
-                                omma_arena *arena, omma_error *err);
+omma_status omma_inspect_shapes(omma_tensor **out, const omma_model *m, int64_t open_size,
+                                bool *open, omma_arena *arena, omma_error *err);
 
 /* Specialise the model to these shapes and tell what it comes to. With shapes NULL, those of
  * omma_inspect_shapes for the first of a few common picture sizes that fits. Free with
  * omma_inspection_free, also after an error.
  * Returns what omma_session_run returns before it runs. */
-omma_status omma_inspect(omma_inspection *out, const omma_model *m, const omma_tensor *shapes, omma_error *err);
+omma_status omma_inspect(omma_inspection *out, const omma_model *m, const omma_tensor *shapes,
+                         omma_error *err);
 void omma_inspection_free(omma_inspection *x);
 
 #endif

@@ -15,8 +15,8 @@ struct omma_model {
     omma_port *inputs, *outputs;
     int64_t ir_version;
     int opset;
-    const char *producer;      /* "" when the file does not say */
-    int64_t parameters;        /* elements of all constants with more than one element */
+    const char *producer; /* "" when the file does not say */
+    int64_t parameters;   /* elements of all constants with more than one element */
     size_t parameter_bytes;
 };
 
@@ -27,6 +27,7 @@ omma_status omma_onnx_read(omma_model *m, omma_error *err);
 /* Read a file that holds one TensorProto (as the ONNX project's test data do). The data
  * is on arena and aligned. Returns OMMA_OK, OMMA_E_IO, OMMA_E_FORMAT, OMMA_E_UNSUPPORTED or
  * OMMA_E_NOMEM. */
-omma_status omma_onnx_tensor_file(omma_tensor *out, const char *path, omma_arena *arena, omma_error *err);
+omma_status omma_onnx_tensor_file(omma_tensor *out, const char *path, omma_arena *arena,
+                                  omma_error *err);
 
 #endif

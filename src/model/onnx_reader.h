@@ -12,8 +12,8 @@ typedef struct omma_onnx {
     omma_model *model;
     omma_graph *graph;
     omma_arena *arena;
-    omma_map values;     /* name -> omma_value */
-    omma_map unknown;    /* "op" -> omma_onnx_missing, operators omma lacks */
+    omma_map values;  /* name -> omma_value */
+    omma_map unknown; /* "op" -> omma_onnx_missing, operators omma lacks */
     struct omma_onnx_missing *missing, **missing_end;
     int n_missing;
 } omma_onnx;
@@ -32,13 +32,13 @@ omma_status omma_onnx_tensor(omma_onnx *o, const omma_pb *m, const omma_pb_field
 omma_status omma_onnx_node(omma_onnx *o, const omma_pb *m, const omma_pb_field *f);
 
 /* The value of that name, made if it is new. */
-omma_status omma_onnx_value(omma_onnx *o, const omma_pb *m, const omma_pb_field *f, const char *name,
-                            omma_value **out);
+omma_status omma_onnx_value(omma_onnx *o, const omma_pb *m, const omma_pb_field *f,
+                            const char *name, omma_value **out);
 
 /* Put a constant read by omma_onnx_tensor into the graph under name. Fails when the name
  * is already written by something. */
-omma_status omma_onnx_constant(omma_onnx *o, const omma_pb *m, const omma_pb_field *f, const char *name,
-                               const omma_value *tensor);
+omma_status omma_onnx_constant(omma_onnx *o, const omma_pb *m, const omma_pb_field *f,
+                               const char *name, const omma_value *tensor);
 
 /* Remember an operator omma does not have, used by that node. */
 omma_status omma_onnx_miss(omma_onnx *o, const char *op, const char *node);

@@ -7,8 +7,20 @@
 #include "model/onnx_reader.h"
 
 /* Number of TensorProto's fields. */
-enum { DIMS = 1, DATA_TYPE = 2, FLOATS = 4, INT32S = 5, STRINGS = 6, INT64S = 7, NAME = 8,
-       RAW = 9, DOUBLES = 10, UINT64S = 11, EXTERNAL = 13, LOCATION = 14 };
+enum {
+    DIMS = 1,
+    DATA_TYPE = 2,
+    FLOATS = 4,
+    INT32S = 5,
+    STRINGS = 6,
+    INT64S = 7,
+    NAME = 8,
+    RAW = 9,
+    DOUBLES = 10,
+    UINT64S = 11,
+    EXTERNAL = 13,
+    LOCATION = 14
+};
 
 /* One reading: where the numbers are and of what kind. */
 typedef struct tensor {
@@ -23,8 +35,10 @@ typedef struct tensor {
 
 static omma_status add_dim(const omma_pb *m, const omma_pb_field *f, tensor *t, uint64_t d) {
     if (t->v->rank >= OMMA_MAX_RANK)
-        return omma_pb_fail(m, f, OMMA_E_UNSUPPORTED, "a tensor of more than %d dimensions", OMMA_MAX_RANK);
-    if (d > INT64_MAX) return omma_pb_fail(m, f, OMMA_E_FORMAT, "a tensor with a negative dimension");
+        return omma_pb_fail(m, f, OMMA_E_UNSUPPORTED, "a tensor of more than %d dimensions",
+                            OMMA_MAX_RANK);
+    if (d > INT64_MAX)
+        return omma_pb_fail(m, f, OMMA_E_FORMAT, "a tensor with a negative dimension");
     t->v->dims[t->v->rank++] = (int64_t)d;
     return OMMA_OK;
 }
@@ -47,18 +61,24 @@ static size_t fixed_size(uint32_t list) { return list == FLOATS ? 4 : list == DO
 /* Count the numbers of one occurrence of a typed list. */
 static omma_status count_list(const omma_pb *m, const omma_pb_field *f, tensor *t) {
     if (t->list && t->list != f->number)
-        return omma_pb_fail(m, f, OMMA_E_FORMAT, "a tensor whose numbers are in two different fields");
+        return omma_pb_fail(m, f, OMMA_E_FORMAT,
+                            "a tensor whose numbers are in two different fields");
     t->list = f->number;
     t->runs++;
     t->only = *f;
     size_t size = fixed_size(f->number);
     if (f->wire != OMMA_PB_BYTES) {
-        omma_pb_wire want = size == 4 ? OMMA_PB_FIXED32 : size == 8 ? OMMA_PB_FIXED64 : OMMA_PB_VARINT;
+        omma_pb_wire want = size == 4   ? OMMA_PB_FIXED32
+                            : size == 8 ? OMMA_PB_FIXED64
+                                        : OMMA_PB_VARINT;
         t->count++;
         return omma_pb_expect(m, f, want);
     }
     if (size) {
-        if (f->size % size) return omma_pb_fail(m, f, OMMA_E_FORMAT, "a list of numbers of %zu bytes that is %zu bytes long", size, f->size);
+        if (f->size % size)
+            return omma_pb_fail(m, f, OMMA_E_FORMAT,
+                                "a list of numbers of %zu bytes that is %zu bytes long", size,
+                                f->size);
         t->count += (int64_t)(f->size / size);
         return OMMA_OK;
     }
@@ -117,39 +137,54 @@ static omma_status decode_list(omma_pb message, const tensor *t, unsigned char *
     }
 }
 
-static omma_status settle(omma_onnx *o, const omma_pb *m, const omma_pb_field *f, omma_pb message, tensor *t) {
+static omma_status settle(omma_onnx *o, const omma_pb *m, const omma_pb_field *f, omma_pb message,
+                          tensor *t) {
     omma_value *v = t->v;
     size_t size = omma_dtype_size(v->dtype), bytes;
     if (t->external)
-        return omma_pb_fail(m, f, OMMA_E_UNSUPPORTED, "tensor '%s' keeps its numbers in another file; omma reads models in one file", v->name);
+        return omma_pb_fail(
+            m, f, OMMA_E_UNSUPPORTED,
+            "tensor '%s' keeps its numbers in another file; omma reads models in one file",
+            v->name);
     if (!size)
-        return omma_pb_fail(m, f, OMMA_E_UNSUPPORTED, "tensor '%s' is of %s type %d", v->name, v->dtype == OMMA_STRING ? "string" : "unknown", (int)v->dtype);
+        return omma_pb_fail(m, f, OMMA_E_UNSUPPORTED, "tensor '%s' is of %s type %d", v->name,
+                            v->dtype == OMMA_STRING ? "string" : "unknown", (int)v->dtype);
     if (!omma_dims_bytes(v->dims, v->rank, size, &bytes))
         return omma_pb_fail(m, f, OMMA_E_FORMAT, "the size of tensor '%s' overflows", v->name);
     int64_t count = omma_value_count(v);
     if (t->has_raw && t->runs)
-        return omma_pb_fail(m, f, OMMA_E_FORMAT, "tensor '%s' has its numbers in two different fields", v->name);
+        return omma_pb_fail(m, f, OMMA_E_FORMAT,
+                            "tensor '%s' has its numbers in two different fields", v->name);
     if (t->has_raw) {
         if (t->raw.size != bytes)
-            return omma_pb_fail(m, &t->raw, OMMA_E_FORMAT, "tensor '%s' should be %zu bytes by its shape but is %zu bytes", v->name, bytes, t->raw.size);
+            return omma_pb_fail(m, &t->raw, OMMA_E_FORMAT,
+                                "tensor '%s' should be %zu bytes by its shape but is %zu bytes",
+                                v->name, bytes, t->raw.size);
         v->data = bytes ? t->raw.data : omma_arena_alloc(o->arena, 0);
         v->offset = t->raw.data - m->base;
     } else {
         if (t->count != count || (count && t->list != list_of(v->dtype)))
-            return omma_pb_fail(m, f, OMMA_E_FORMAT, "tensor '%s' should hold %lld numbers of type %s by its shape but holds %lld", v->name, (long long)count, omma_dtype_name(v->dtype), (long long)t->count);
+            return omma_pb_fail(
+                m, f, OMMA_E_FORMAT,
+                "tensor '%s' should hold %lld numbers of type %s by its shape but holds %lld",
+                v->name, (long long)count, omma_dtype_name(v->dtype), (long long)t->count);
         if (t->runs == 1 && fixed_size(t->list) && t->only.wire == OMMA_PB_BYTES) {
             v->data = t->only.data;
         } else {
             unsigned char *dst = omma_arena_alloc(o->arena, bytes);
-            if (!dst) return omma_pb_fail(m, f, OMMA_E_NOMEM, "no memory for tensor '%s' of %zu bytes", v->name, bytes);
+            if (!dst)
+                return omma_pb_fail(m, f, OMMA_E_NOMEM, "no memory for tensor '%s' of %zu bytes",
+                                    v->name, bytes);
             if (count) OMMA_TRY(decode_list(message, t, dst, size));
             v->data = dst;
         }
     }
-    return v->data ? OMMA_OK : omma_pb_fail(m, f, OMMA_E_NOMEM, "no memory for tensor '%s'", v->name);
+    return v->data ? OMMA_OK
+                   : omma_pb_fail(m, f, OMMA_E_NOMEM, "no memory for tensor '%s'", v->name);
 }
 
-omma_status omma_onnx_tensor(omma_onnx *o, const omma_pb *m, const omma_pb_field *field, omma_value *v) {
+omma_status omma_onnx_tensor(omma_onnx *o, const omma_pb *m, const omma_pb_field *field,
+                             omma_value *v) {
     omma_pb in;
     OMMA_TRY(omma_pb_enter(m, field, &in));
     const omma_pb message = in;
@@ -185,11 +220,13 @@ omma_status omma_onnx_tensor(omma_onnx *o, const omma_pb *m, const omma_pb_field
     return settle(o, m, field, message, &t);
 }
 
-omma_status omma_onnx_tensor_file(omma_tensor *out, const char *path, omma_arena *arena, omma_error *err) {
+omma_status omma_onnx_tensor_file(omma_tensor *out, const char *path, omma_arena *arena,
+                                  omma_error *err) {
     omma_bytes file;
     OMMA_TRY(omma_bytes_map(&file, path, err));
     omma_pb m = {file.data, file.data + file.size, file.data, path, err};
-    omma_pb_field whole = {.wire = OMMA_PB_BYTES, .data = file.data, .size = file.size, .at = file.data};
+    omma_pb_field whole = {
+        .wire = OMMA_PB_BYTES, .data = file.data, .size = file.size, .at = file.data};
     omma_onnx o = {.arena = arena};
     omma_value v;
     omma_status s = omma_onnx_tensor(&o, &m, &whole, &v);

@@ -51,8 +51,8 @@ static void chunk(void *arg, int64_t begin, int64_t end, int worker) {
 }
 
 /* Make the param from the parts' sizes along axis of a joined tensor of dims. */
-static omma_status cut(omma_build *b, omma_node *n, omma_dtype t, int rank, const int64_t *dims, int axis,
-                       int count, const int64_t *sizes) {
+static omma_status cut(omma_build *b, omma_node *n, omma_dtype t, int rank, const int64_t *dims,
+                       int axis, int count, const int64_t *sizes) {
     int64_t inner = (int64_t)omma_dtype_size(t), total = 1;
     parts *p = omma_param(b, n, sizeof *p);
     int64_t *at = omma_arena_array(b->arena, (size_t)count + 1, sizeof *at);
@@ -71,7 +71,8 @@ static omma_status cut(omma_build *b, omma_node *n, omma_dtype t, int rank, cons
     return OMMA_OK;
 }
 
-static omma_status axis_of(omma_build *b, const omma_node *n, const char *name, int64_t fallback, int *axis) {
+static omma_status axis_of(omma_build *b, const omma_node *n, const char *name, int64_t fallback,
+                           int *axis) {
     return omma_axis(b, n, omma_node_int(n, name, fallback), n->in[0]->rank, axis);
 }
 
@@ -89,11 +90,12 @@ static omma_status concat_infer(omma_build *b, omma_node *n) {
         const omma_value *v = n->in[i];
         if (!v) return omma_bad(b, n, "input %d is left out", i);
         if (v->dtype != x->dtype || v->rank != x->rank)
-            return omma_bad(b, n, "input %d ('%s') differs from the first in type or rank", i, v->name);
+            return omma_bad(b, n, "input %d ('%s') differs from the first in type or rank", i,
+                            v->name);
         for (int d = 0; d < x->rank; d++)
             if (d != axis && v->dims[d] != x->dims[d])
-                return omma_bad(b, n, "input %d ('%s') is %lld long along axis %d, the first %lld", i, v->name,
-                                (long long)v->dims[d], d, (long long)x->dims[d]);
+                return omma_bad(b, n, "input %d ('%s') is %lld long along axis %d, the first %lld",
+                                i, v->name, (long long)v->dims[d], d, (long long)x->dims[d]);
         sizes[i] = v->dims[axis];
         if (__builtin_add_overflow(dims[axis], sizes[i], &dims[axis]))
             return omma_bad(b, n, "the output's size overflows");
@@ -123,21 +125,24 @@ static omma_status split_sizes(omma_build *b, const omma_node *n, int64_t dim, i
             if (sizes[i] < 0 || __builtin_add_overflow(sum, sizes[i], &sum))
                 return omma_bad(b, n, "a part of %lld", (long long)sizes[i]);
         if (sum != dim)
-            return omma_bad(b, n, "the parts make %lld, the axis is %lld long", (long long)sum, (long long)dim);
+            return omma_bad(b, n, "the parts make %lld, the axis is %lld long", (long long)sum,
+                            (long long)dim);
         return OMMA_OK;
     }
     if (omma_node_int(n, "num_outputs", k) != k)
         return omma_bad(b, n, "num_outputs is %lld, but there are %d outputs",
                         (long long)omma_node_int(n, "num_outputs", k), k);
     if (dim % k && n->opset < 18)
-        return omma_bad(b, n, "an axis of %lld does not split into %d equal parts", (long long)dim, k);
+        return omma_bad(b, n, "an axis of %lld does not split into %d equal parts", (long long)dim,
+                        k);
     const int64_t each = dim / k + (dim % k != 0);
     int64_t left = dim;
     for (int i = 0; i < k; i++) {
         sizes[i] = i + 1 < k ? each : left;
         left -= each;
         if (sizes[i] < 0)
-            return omma_bad(b, n, "an axis of %lld is too short for %d parts of %lld", (long long)dim, k, (long long)each);
+            return omma_bad(b, n, "an axis of %lld is too short for %d parts of %lld",
+                            (long long)dim, k, (long long)each);
     }
     return OMMA_OK;
 }
@@ -165,12 +170,24 @@ static omma_status split_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-const omma_op omma_op_Concat = {
-    .name = "Concat", .min_in = 1, .max_in = -1, .min_out = 1, .max_out = 1,
-    .infer = concat_infer, .run = concat_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Concat = {.name = "Concat",
+                                .min_in = 1,
+                                .max_in = -1,
+                                .min_out = 1,
+                                .max_out = 1,
+                                .infer = concat_infer,
+                                .run = concat_run,
+                                .flops = omma_move_flops,
+                                .no_grad = OMMA_NOT_YET,
+                                .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_Split = {
-    .name = "Split", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = -1,
-    .infer = split_infer, .run = split_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Split = {.name = "Split",
+                               .min_in = 1,
+                               .max_in = 2,
+                               .min_out = 1,
+                               .max_out = -1,
+                               .infer = split_infer,
+                               .run = split_run,
+                               .flops = omma_move_flops,
+                               .no_grad = OMMA_NOT_YET,
+                               .no_field = OMMA_NOT_YET};

@@ -21,12 +21,13 @@ typedef struct transpose_param {
     omma_window win;
     int64_t n, groups, c, m; /* c, m: input and output channels of a group */
     bool fast;
-    size_t pack_at, w_at;    /* floats into the working memory: packed x, transposed w */
+    size_t pack_at, w_at; /* floats into the working memory: packed x, transposed w */
 } transpose_param;
 
 static omma_status check_channels(omma_build *b, const omma_node *n, transpose_param *p) {
     const omma_value *x = n->in[0], *w = n->in[1], *bias = omma_in(n, 2);
-    if (!omma_is_float(x->dtype)) return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
+    if (!omma_is_float(x->dtype))
+        return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
     if (w->dtype != x->dtype || (bias && bias->dtype != x->dtype))
         return omma_bad(b, n, "input, weights and bias must be of one type");
     if (x->rank < 3 || w->rank != x->rank)
@@ -34,21 +35,26 @@ static omma_status check_channels(omma_build *b, const omma_node *n, transpose_p
     p->groups = omma_node_int(n, "group", 1);
     p->n = x->dims[0], p->m = w->dims[1];
     if (p->groups < 1 || x->dims[1] % p->groups || w->dims[0] != x->dims[1])
-        return omma_bad(b, n, "%lld input channels, weights for %lld, group %lld do not fit together",
+        return omma_bad(b, n,
+                        "%lld input channels, weights for %lld, group %lld do not fit together",
                         (long long)x->dims[1], (long long)w->dims[0], (long long)p->groups);
     p->c = x->dims[1] / p->groups;
     int64_t all;
-    if (__builtin_mul_overflow(p->m, p->groups, &all)) return omma_bad(b, n, "too many output channels");
+    if (__builtin_mul_overflow(p->m, p->groups, &all))
+        return omma_bad(b, n, "too many output channels");
     if (bias && (bias->rank != 1 || bias->dims[0] != all))
-        return omma_bad(b, n, "the bias '%s' must hold one number for each of the %lld output channels",
+        return omma_bad(b, n,
+                        "the bias '%s' must hold one number for each of the %lld output channels",
                         bias->name, (long long)all);
     return OMMA_OK;
 }
 
 /* One axis' output size, and its pads when output_shape or auto_pad decides them. */
-static omma_status settle(omma_build *b, const omma_node *n, omma_window *w, int d, int64_t extra, int64_t wanted) {
+static omma_status settle(omma_build *b, const omma_node *n, omma_window *w, int d, int64_t extra,
+                          int64_t wanted) {
     int64_t reach = (w->kernel[d] - 1) * w->dilation[d] + 1;
-    if (reach > INT32_MAX) return omma_bad(b, n, "the dilated kernel is too long along spatial axis %d", d);
+    if (reach > INT32_MAX)
+        return omma_bad(b, n, "the dilated kernel is too long along spatial axis %d", d);
     int64_t full = w->in[d] ? w->stride[d] * (w->in[d] - 1) + reach + extra : 0;
     if (wanted < 0 && (w->auto_pad == OMMA_PAD_UPPER || w->auto_pad == OMMA_PAD_LOWER))
         wanted = w->in[d] * w->stride[d];
@@ -61,8 +67,9 @@ static omma_status settle(omma_build *b, const omma_node *n, omma_window *w, int
     }
     w->out[d] = full - w->pad[d] - w->pad_end[d];
     if (w->in[d] && w->out[d] < 0)
-        return omma_bad(b, n, "the pads %lld and %lld cut more than the %lld outputs along spatial axis %d",
-                        (long long)w->pad[d], (long long)w->pad_end[d], (long long)full, d);
+        return omma_bad(
+            b, n, "the pads %lld and %lld cut more than the %lld outputs along spatial axis %d",
+            (long long)w->pad[d], (long long)w->pad_end[d], (long long)full, d);
     if (w->out[d] < 0) w->out[d] = 0;
     return OMMA_OK;
 }
@@ -72,13 +79,16 @@ static omma_status settle_all(omma_build *b, const omma_node *n, omma_window *w)
     int n_extra, n_shape, k = w->k;
     OMMA_TRY(omma_ints_attr(b, n, "output_padding", extra, OMMA_MAX_SPATIAL, &n_extra));
     OMMA_TRY(omma_ints_attr(b, n, "output_shape", shape, OMMA_MAX_RANK, &n_shape));
-    if (n_extra >= 0 && n_extra != k) return omma_bad(b, n, "output_padding has %d numbers; %d are needed", n_extra, k);
+    if (n_extra >= 0 && n_extra != k)
+        return omma_bad(b, n, "output_padding has %d numbers; %d are needed", n_extra, k);
     if (n_shape >= 0 && n_shape != k && n_shape != k + 2)
         return omma_bad(b, n, "output_shape has %d numbers; %d are needed", n_shape, k);
     for (int d = 0; d < k; d++) {
         int64_t e = n_extra >= 0 ? extra[d] : 0, s = n_shape >= 0 ? shape[d + n_shape - k] : -1;
-        if (e < 0 || e > INT32_MAX) return omma_bad(b, n, "output_padding holds %lld", (long long)e);
-        if (n_shape >= 0 && (s < 0 || s > INT32_MAX)) return omma_bad(b, n, "output_shape holds %lld", (long long)s);
+        if (e < 0 || e > INT32_MAX)
+            return omma_bad(b, n, "output_padding holds %lld", (long long)e);
+        if (n_shape >= 0 && (s < 0 || s > INT32_MAX))
+            return omma_bad(b, n, "output_shape holds %lld", (long long)s);
         OMMA_TRY(settle(b, n, w, d, e, s));
     }
     return OMMA_OK;
@@ -98,7 +108,8 @@ static omma_status transpose_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(settle_all(b, n, &p->win));
     dims[0] = p->n, dims[1] = p->m * p->groups;
     memcpy(dims + 2, p->win.out, (size_t)p->win.k * sizeof *dims);
-    p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && p->n > 0 && p->c > 0 && p->m > 0 && p->win.in_count > 0;
+    p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && p->n > 0 && p->c > 0 && p->m > 0 &&
+              p->win.in_count > 0;
     return omma_out(b, n, 0, x->dtype, x->rank, dims);
 }
 
@@ -120,10 +131,11 @@ static omma_status transpose_prepare(omma_build *b, omma_node *n) {
     int64_t w_count = omma_value_count(n->in[1]);
     if (!p->fast) return OMMA_OK;
     bool constant = n->in[1]->data != NULL;
-    if (!omma_dims_bytes((int64_t[]){p->m, p->win.kernel_count, p->win.in_count}, 3, sizeof(float), &columns) ||
+    if (!omma_dims_bytes((int64_t[]){p->m, p->win.kernel_count, p->win.in_count}, 3, sizeof(float),
+                         &columns) ||
         !omma_align_up(columns, 64, &columns) ||
-        !omma_packed_bytes(b->kern, p->c, p->win.in_count, &panel) || !omma_add(columns, panel, &total) ||
-        !omma_align_up(total, 64, &total))
+        !omma_packed_bytes(b->kern, p->c, p->win.in_count, &panel) ||
+        !omma_add(columns, panel, &total) || !omma_align_up(total, 64, &total))
         return omma_bad(b, n, "its working memory overflows");
     p->pack_at = columns / sizeof(float);
     p->w_at = total / sizeof(float);
@@ -132,8 +144,10 @@ static omma_status transpose_prepare(omma_build *b, omma_node *n) {
     n->scratch = total;
     if (!constant) return OMMA_OK;
     bool fresh;
-    const char *form = omma_arena_printf(b->arena, "conv_transpose %lld %lld", (long long)p->groups, (long long)p->c);
-    float *packed = form ? omma_pack(b, n->in[1], form, (size_t)w_count * sizeof(float), &fresh) : NULL;
+    const char *form = omma_arena_printf(b->arena, "conv_transpose %lld %lld", (long long)p->groups,
+                                         (long long)p->c);
+    float *packed =
+        form ? omma_pack(b, n->in[1], form, (size_t)w_count * sizeof(float), &fresh) : NULL;
     if (!packed) return omma_nomem(b, n);
     if (fresh) transpose_weights(p, n->in[1]->data, packed);
     n->packed = packed;
@@ -177,9 +191,17 @@ static void gather_planes(void *arg, int64_t begin, int64_t end, int worker) {
 
 static gather_job as_2d(const omma_window *w) {
     int l = w->k - 1;
-    gather_job j = {.h = 1, .oh = 1, .kh = 1, .stride_h = 1, .dilation_h = 1,
-                    .w = w->in[l], .ow = w->out[l], .kw = w->kernel[l], .stride_w = w->stride[l],
-                    .dilation_w = w->dilation[l], .pad_w = w->pad[l]};
+    gather_job j = {.h = 1,
+                    .oh = 1,
+                    .kh = 1,
+                    .stride_h = 1,
+                    .dilation_h = 1,
+                    .w = w->in[l],
+                    .ow = w->out[l],
+                    .kw = w->kernel[l],
+                    .stride_w = w->stride[l],
+                    .dilation_w = w->dilation[l],
+                    .pad_w = w->pad[l]};
     if (w->k == 2) {
         j.h = w->in[0], j.oh = w->out[0], j.kh = w->kernel[0];
         j.stride_h = w->stride[0], j.dilation_h = w->dilation[0], j.pad_h = w->pad[0];
@@ -203,7 +225,8 @@ static void run_fast(const omma_exec *x, const omma_node *n, const float *bias) 
         int64_t g = i % p->groups;
         const float *src = (const float *)n->in[0]->mem + i * p->c * in;
         omma_gemm_pack(x->kern, panel, src, in, 1, p->c, in, x->threads);
-        omma_gemm(x->kern, x->threads, rows, in, p->c, w + g * rows * p->c, p->c, panel, columns, in, NULL);
+        omma_gemm(x->kern, x->threads, rows, in, p->c, w + g * rows * p->c, p->c, panel, columns,
+                  in, NULL);
         j.bias = bias ? bias + g * p->m : NULL;
         j.y = (float *)n->out[0]->mem + i * p->m * j.plane;
         omma_parallel(x->threads, p->m, 1, gather_planes, &j);
@@ -268,7 +291,12 @@ static omma_status transpose_run(const omma_exec *x, const omma_node *n) {
         return OMMA_OK;
     }
     const int64_t planes = p->n * p->m * p->groups;
-    plain_job j = {p, y->dtype, n->in[0]->mem, n->in[1]->mem, bias ? bias->mem : NULL, y->mem,
+    plain_job j = {p,
+                   y->dtype,
+                   n->in[0]->mem,
+                   n->in[1]->mem,
+                   bias ? bias->mem : NULL,
+                   y->mem,
                    omma_value_count(y) / planes};
     omma_parallel(x->threads, planes, 1, plain_planes, &j);
     return OMMA_OK;
@@ -279,7 +307,14 @@ static double transpose_flops(const omma_node *n) {
     return 2.0 * (double)omma_value_count(n->in[0]) * (double)p->m * (double)p->win.kernel_count;
 }
 
-const omma_op omma_op_ConvTranspose = {
-    .name = "ConvTranspose", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,
-    .infer = transpose_infer, .prepare = transpose_prepare, .run = transpose_run, .flops = transpose_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_ConvTranspose = {.name = "ConvTranspose",
+                                       .min_in = 2,
+                                       .max_in = 3,
+                                       .min_out = 1,
+                                       .max_out = 1,
+                                       .infer = transpose_infer,
+                                       .prepare = transpose_prepare,
+                                       .run = transpose_run,
+                                       .flops = transpose_flops,
+                                       .no_grad = OMMA_NOT_YET,
+                                       .no_field = OMMA_NOT_YET};

@@ -1,4 +1,5 @@
-/* convolution.c - Conv: y[n,m,o] = bias[m] + sum over c, t of w[m,c,t] * x[n, group(m)*C + c, o*stride - pad + t*dilation].
+/* convolution.c - Conv: y[n,m,o] = bias[m] + sum over c, t of w[m,c,t] * x[n, group(m)*C + c,
+ * o*stride - pad + t*dilation].
  *
  *   x: [N, G*C, spatial...]   w: [M, C, kernel...]   bias: [M], optional   y: [N, M, out...]
  *
@@ -18,18 +19,28 @@ typedef struct conv_param {
     int64_t n, groups, c, m; /* c: input channels of a group; m: all output channels */
     omma_epilogue act;
     bool fast;
-    int workers;             /* threads the working memory is for */
-    omma_conv conv;          /* for the kernels when fast */
+    int workers;    /* threads the working memory is for */
+    omma_conv conv; /* for the kernels when fast */
 } conv_param;
 
 /* The kernels' view; one spatial axis becomes the columns of a single row. */
 static omma_conv as_2d(const conv_param *p) {
     const omma_window *w = &p->win;
     int last = w->k - 1;
-    omma_conv c = {.n = p->n, .groups = p->groups, .c = p->c, .m = p->m, .h = 1, .oh = 1,
-                   .kh = 1, .stride_h = 1, .dilation_h = 1,
-                   .w = w->in[last], .ow = w->out[last], .kw = (int)w->kernel[last],
-                   .stride_w = (int)w->stride[last], .dilation_w = (int)w->dilation[last],
+    omma_conv c = {.n = p->n,
+                   .groups = p->groups,
+                   .c = p->c,
+                   .m = p->m,
+                   .h = 1,
+                   .oh = 1,
+                   .kh = 1,
+                   .stride_h = 1,
+                   .dilation_h = 1,
+                   .w = w->in[last],
+                   .ow = w->out[last],
+                   .kw = (int)w->kernel[last],
+                   .stride_w = (int)w->stride[last],
+                   .dilation_w = (int)w->dilation[last],
                    .pad_left = w->pad[last]};
     if (w->k == 2) {
         c.h = w->in[0], c.oh = w->out[0], c.kh = (int)w->kernel[0];
@@ -46,20 +57,24 @@ static omma_status check_channels(omma_build *b, const omma_node *n, const omma_
         return omma_bad(b, n, "group %lld does not divide %lld input and %lld output channels",
                         (long long)p->groups, (long long)x->dims[1], (long long)p->m);
     if (x->dims[1] / p->groups != p->c)
-        return omma_bad(b, n, "the input has %lld channels in %lld groups; the weights '%s' expect %lld a group",
-                        (long long)x->dims[1], (long long)p->groups, w->name, (long long)p->c);
+        return omma_bad(
+            b, n,
+            "the input has %lld channels in %lld groups; the weights '%s' expect %lld a group",
+            (long long)x->dims[1], (long long)p->groups, w->name, (long long)p->c);
     return OMMA_OK;
 }
 
 static omma_status check_types(omma_build *b, const omma_node *n) {
     const omma_value *x = n->in[0], *w = n->in[1], *bias = omma_in(n, 2);
-    if (!omma_is_float(x->dtype)) return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
+    if (!omma_is_float(x->dtype))
+        return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
     if (w->dtype != x->dtype || (bias && bias->dtype != x->dtype))
         return omma_bad(b, n, "input, weights and bias must be of one type");
     if (w->rank != x->rank)
         return omma_bad(b, n, "input of rank %d, weights of rank %d", x->rank, w->rank);
     if (bias && (bias->rank != 1 || bias->dims[0] != w->dims[0]))
-        return omma_bad(b, n, "the bias '%s' must hold one number for each of the %lld output channels",
+        return omma_bad(b, n,
+                        "the bias '%s' must hold one number for each of the %lld output channels",
                         bias->name, (long long)w->dims[0]);
     return OMMA_OK;
 }
@@ -70,7 +85,9 @@ static omma_status conv_infer(omma_build *b, omma_node *n) {
     int64_t kernel[OMMA_MAX_SPATIAL], dims[OMMA_MAX_RANK];
     bool found;
     if (!p) return omma_nomem(b, n);
-    if (x->rank < 3) return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name, x->rank);
+    if (x->rank < 3)
+        return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name,
+                        x->rank);
     OMMA_TRY(check_types(b, n));
     OMMA_TRY(check_channels(b, n, x, w, p));
     OMMA_TRY(omma_window_kernel(b, n, x->rank - 2, kernel, &found));
@@ -81,7 +98,8 @@ static omma_status conv_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_fused_read(b, n, x->dtype, &p->act));
     dims[0] = p->n, dims[1] = p->m;
     memcpy(dims + 2, p->win.out, (size_t)p->win.k * sizeof *dims);
-    p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && p->n > 0 && p->c > 0 && p->m > 0 && p->win.in_count > 0;
+    p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && p->n > 0 && p->c > 0 && p->m > 0 &&
+              p->win.in_count > 0;
     return omma_out(b, n, 0, x->dtype, x->rank, dims);
 }
 
@@ -151,7 +169,12 @@ static omma_status conv_run(const omma_exec *x, const omma_node *n) {
                       n->in[0]->mem, w, y->mem, &e, n->work);
         return OMMA_OK;
     }
-    conv_job j = {p, y->dtype, n->in[0]->mem, w, bias ? bias->mem : NULL, y->mem,
+    conv_job j = {p,
+                  y->dtype,
+                  n->in[0]->mem,
+                  w,
+                  bias ? bias->mem : NULL,
+                  y->mem,
                   omma_value_count(y) / (p->n * p->m)};
     omma_parallel(x->threads, p->n * p->m, 1, plain_planes, &j);
     return OMMA_OK;
@@ -163,7 +186,14 @@ static double conv_flops(const omma_node *n) {
     return 2.0 * (double)omma_value_count(n->out[0]) * (double)p->c * (double)p->win.kernel_count;
 }
 
-const omma_op omma_op_Conv = {
-    .name = "Conv", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,
-    .infer = conv_infer, .prepare = conv_prepare, .run = conv_run, .flops = conv_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Conv = {.name = "Conv",
+                              .min_in = 2,
+                              .max_in = 3,
+                              .min_out = 1,
+                              .max_out = 1,
+                              .infer = conv_infer,
+                              .prepare = conv_prepare,
+                              .run = conv_run,
+                              .flops = conv_flops,
+                              .no_grad = OMMA_NOT_YET,
+                              .no_field = OMMA_NOT_YET};

@@ -22,7 +22,8 @@ typedef struct constant_param {
 } constant_param;
 
 /* The number of forms given, and the value of the last. */
-static int constant_forms(const omma_node *n, omma_dtype *t, int *rank, int64_t *dims, const void **data) {
+static int constant_forms(const omma_node *n, omma_dtype *t, int *rank, int64_t *dims,
+                          const void **data) {
     int forms = 0;
     for (int i = 0; i < n->n_attrs; i++) {
         const omma_attr *a = &n->attrs[i];
@@ -61,7 +62,8 @@ static omma_status constant_infer(omma_build *b, omma_node *n) {
     constant_param *p = omma_param(b, n, sizeof *p);
     if (!p) return omma_nomem(b, n);
     p->data = data;
-    if (rank < 0 || !omma_dims_bytes(dims, rank, omma_dtype_size(t), &p->bytes) || (p->bytes && !data))
+    if (rank < 0 || !omma_dims_bytes(dims, rank, omma_dtype_size(t), &p->bytes) ||
+        (p->bytes && !data))
         return omma_bad(b, n, "the value has no numbers");
     return OMMA_OK;
 }
@@ -87,7 +89,8 @@ static omma_status fill_infer(omma_build *b, omma_node *n) {
     fill_param *p = omma_param(b, n, sizeof *p);
     if (!p) return omma_nomem(b, n);
     if (!a) return omma_out(b, n, 0, OMMA_F32, rank, dims);
-    if (a->kind != OMMA_ATTR_TENSOR || !a->tensor || omma_value_count(a->tensor) != 1 || !a->tensor->data)
+    if (a->kind != OMMA_ATTR_TENSOR || !a->tensor || omma_value_count(a->tensor) != 1 ||
+        !a->tensor->data)
         return omma_bad(b, n, "value must be a tensor of one number");
     memcpy(p->value, a->tensor->data, omma_dtype_size(a->tensor->dtype));
     return omma_out(b, n, 0, a->tensor->dtype, rank, dims);
@@ -119,15 +122,16 @@ static omma_status fill_run(const omma_exec *x, const omma_node *n) {
 /* --- Range --------------------------------------------------------------------- */
 
 typedef struct range_param {
-    double start, delta;   /* of the float types */
-    uint64_t from, by;     /* of the integers, modulo 2^64 */
+    double start, delta; /* of the float types */
+    uint64_t from, by;   /* of the integers, modulo 2^64 */
     bool whole;
 } range_param;
 
 /* ceil((limit - start) / delta) for integers, 0 when it is negative. */
 static uint64_t whole_count(int64_t start, int64_t limit, int64_t delta) {
     if (delta > 0 ? limit <= start : limit >= start) return 0;
-    const uint64_t span = delta > 0 ? (uint64_t)limit - (uint64_t)start : (uint64_t)start - (uint64_t)limit;
+    const uint64_t span =
+        delta > 0 ? (uint64_t)limit - (uint64_t)start : (uint64_t)start - (uint64_t)limit;
     const uint64_t step = delta > 0 ? (uint64_t)delta : 0 - (uint64_t)delta;
     return (span - 1) / step + 1;
 }
@@ -166,7 +170,8 @@ static omma_status range_run(const omma_exec *x, const omma_node *n) {
     const int64_t count = v ? v->dims[0] : 0;
     for (int64_t i = 0; i < count; i++) {
         if (v->dtype == OMMA_I64) ((int64_t *)v->mem)[i] = (int64_t)(p->from + (uint64_t)i * p->by);
-        else if (p->whole) omma_set_number(v->dtype, v->mem, i, (double)(int64_t)(p->from + (uint64_t)i * p->by));
+        else if (p->whole)
+            omma_set_number(v->dtype, v->mem, i, (double)(int64_t)(p->from + (uint64_t)i * p->by));
         else omma_set_number(v->dtype, v->mem, i, p->start + (double)i * p->delta);
     }
     return OMMA_OK;
@@ -209,7 +214,8 @@ static omma_status onehot_infer(omma_build *b, omma_node *n) {
     int axis;
     OMMA_TRY(omma_number_in(b, n, 1, &depth, &found));
     if (!(depth >= 1 && depth < 0x1p53)) return omma_bad(b, n, "a depth of %g", depth);
-    if (values->rank != 1 || values->dims[0] != 2) return omma_bad(b, n, "values must be [off, on]");
+    if (values->rank != 1 || values->dims[0] != 2)
+        return omma_bad(b, n, "values must be [off, on]");
     if (!omma_dtype_size(index->dtype))
         return omma_unsupported(b, n, "indices of type %s", omma_dtype_name(index->dtype));
     OMMA_TRY(omma_axis(b, n, omma_node_int(n, "axis", -1), index->rank + 1, &axis));
@@ -245,27 +251,58 @@ static omma_status onehot_run(const omma_exec *x, const omma_node *n) {
 
 #define NO_INPUT "there is no input"
 
-const omma_op omma_op_Constant = {
-    .name = "Constant", .min_in = 0, .max_in = 0, .min_out = 1, .max_out = 1,
-    .infer = constant_infer, .run = constant_run, .flops = omma_move_flops,
-    .no_grad = NO_INPUT, .no_field = NO_INPUT};
+const omma_op omma_op_Constant = {.name = "Constant",
+                                  .min_in = 0,
+                                  .max_in = 0,
+                                  .min_out = 1,
+                                  .max_out = 1,
+                                  .infer = constant_infer,
+                                  .run = constant_run,
+                                  .flops = omma_move_flops,
+                                  .no_grad = NO_INPUT,
+                                  .no_field = NO_INPUT};
 
-const omma_op omma_op_ConstantOfShape = {
-    .name = "ConstantOfShape", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .infer = fill_infer, .run = fill_run, .flops = omma_move_flops,
-    .no_grad = OMMA_MOVE_NO_DATA, .no_field = OMMA_MOVE_NO_DATA};
+const omma_op omma_op_ConstantOfShape = {.name = "ConstantOfShape",
+                                         .min_in = 1,
+                                         .max_in = 1,
+                                         .min_out = 1,
+                                         .max_out = 1,
+                                         .infer = fill_infer,
+                                         .run = fill_run,
+                                         .flops = omma_move_flops,
+                                         .no_grad = OMMA_MOVE_NO_DATA,
+                                         .no_field = OMMA_MOVE_NO_DATA};
 
-const omma_op omma_op_Range = {
-    .name = "Range", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
-    .infer = range_infer, .run = range_run, .flops = omma_move_flops,
-    .no_grad = OMMA_MOVE_NO_DATA, .no_field = OMMA_MOVE_NO_DATA};
+const omma_op omma_op_Range = {.name = "Range",
+                               .min_in = 3,
+                               .max_in = 3,
+                               .min_out = 1,
+                               .max_out = 1,
+                               .infer = range_infer,
+                               .run = range_run,
+                               .flops = omma_move_flops,
+                               .no_grad = OMMA_MOVE_NO_DATA,
+                               .no_field = OMMA_MOVE_NO_DATA};
 
-const omma_op omma_op_EyeLike = {
-    .name = "EyeLike", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .flags = OMMA_OP_SHAPE_ONLY,
-    .infer = eye_infer, .run = eye_run, .flops = omma_move_flops,
-    .no_grad = OMMA_MOVE_NO_DATA, .no_field = OMMA_MOVE_NO_DATA};
+const omma_op omma_op_EyeLike = {.name = "EyeLike",
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .flags = OMMA_OP_SHAPE_ONLY,
+                                 .infer = eye_infer,
+                                 .run = eye_run,
+                                 .flops = omma_move_flops,
+                                 .no_grad = OMMA_MOVE_NO_DATA,
+                                 .no_field = OMMA_MOVE_NO_DATA};
 
-const omma_op omma_op_OneHot = {
-    .name = "OneHot", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
-    .infer = onehot_infer, .run = onehot_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_OneHot = {.name = "OneHot",
+                                .min_in = 3,
+                                .max_in = 3,
+                                .min_out = 1,
+                                .max_out = 1,
+                                .infer = onehot_infer,
+                                .run = onehot_run,
+                                .flops = omma_move_flops,
+                                .no_grad = OMMA_NOT_YET,
+                                .no_field = OMMA_NOT_YET};

@@ -25,8 +25,8 @@ enum {
 /* An index of the nest. */
 typedef struct loop {
     int64_t len;
-    int64_t out;            /* stride in the result; 0 when summed over */
-    const int64_t *in;      /* stride in each operand */
+    int64_t out;       /* stride in the result; 0 when summed over */
+    const int64_t *in; /* stride in each operand */
     bool kept;
 } loop;
 
@@ -36,25 +36,25 @@ typedef struct group {
 } group;
 
 typedef struct einsum_param {
-    int n_loops, n_kept;    /* the result's indices come first */
-    loop *loops;            /* [n_loops] */
+    int n_loops, n_kept; /* the result's indices come first */
+    loop *loops;         /* [n_loops] */
     int64_t out_count, sum_count;
-    bool fast, swapped;     /* swapped: the rows come from operand 1 */
+    bool fast, swapped; /* swapped: the rows come from operand 1 */
     int n_batch;
-    loop *batch;            /* of the fast way */
+    loop *batch; /* of the fast way */
     group row, col, sum;
-    size_t a_at;            /* bytes: where a copy of a's matrix goes */
+    size_t a_at; /* bytes: where a copy of a's matrix goes */
 } einsum_param;
 
 /* The equation while it is taken apart. */
 typedef struct parse {
     omma_build *b;
     const omma_node *n;
-    const char *s;              /* what is left */
-    int64_t len[LABELS];        /* 0 length is possible, -1: not seen */
+    const char *s;       /* what is left */
+    int64_t len[LABELS]; /* 0 length is possible, -1: not seen */
     int times[LABELS];
-    int64_t *stride[LABELS];    /* [n_in] of each label */
-    int dots;                   /* indices "..." stands for, the most of any operand */
+    int64_t *stride[LABELS]; /* [n_in] of each label */
+    int dots;                /* indices "..." stands for, the most of any operand */
 } parse;
 
 static int label_of(char c) {
@@ -74,10 +74,16 @@ static omma_status term(parse *p, int dots, int *list, int *count, bool *has_dot
     for (skip_blanks(p); *p->s && *p->s != ',' && strncmp(p->s, "->", 2) != 0; skip_blanks(p)) {
         int label = label_of(*p->s), n = 1;
         bool ellipsis = !strncmp(p->s, "...", 3);
-        if (ellipsis && *has_dots) return omma_bad(p->b, p->n, "a term of the equation has '...' twice");
-        if (label < 0 && !ellipsis) return omma_bad(p->b, p->n, "the equation has '%c' where a letter, '...', ',' or '->' should be", *p->s);
+        if (ellipsis && *has_dots)
+            return omma_bad(p->b, p->n, "a term of the equation has '...' twice");
+        if (label < 0 && !ellipsis)
+            return omma_bad(p->b, p->n,
+                            "the equation has '%c' where a letter, '...', ',' or '->' should be",
+                            *p->s);
         if (ellipsis) label = DOTS + p->dots - dots, n = dots, *has_dots = true;
-        if (*count + n > OMMA_MAX_RANK) return omma_bad(p->b, p->n, "a term of the equation has more than %d indices", OMMA_MAX_RANK);
+        if (*count + n > OMMA_MAX_RANK)
+            return omma_bad(p->b, p->n, "a term of the equation has more than %d indices",
+                            OMMA_MAX_RANK);
         while (n--) list[(*count)++] = label++;
         p->s += ellipsis ? 3 : 1;
     }
@@ -93,8 +99,10 @@ static omma_status bind(parse *p, int i, const int *list) {
         int l = list[d];
         int64_t len = v->dims[d];
         if (p->len[l] >= 0 && p->len[l] != len && p->len[l] != 1 && len != 1)
-            return omma_bad(p->b, p->n, "one index of the equation is %lld long in one place and %lld in another",
-                            (long long)p->len[l], (long long)len);
+            return omma_bad(
+                p->b, p->n,
+                "one index of the equation is %lld long in one place and %lld in another",
+                (long long)p->len[l], (long long)len);
         if (p->len[l] < 0 || p->len[l] == 1) p->len[l] = len;
         if (len != 1) p->stride[l][i] += strides[d];
         p->times[l]++;
@@ -109,8 +117,8 @@ static omma_status count_dots(parse *p, int i, int *dots) {
     OMMA_TRY(term(p, 0, list, &count, &has));
     *dots = p->n->in[i]->rank - count;
     if (*dots < 0 || (*dots > 0 && !has))
-        return omma_bad(p->b, p->n, "the equation names %d indices of input %d, which has rank %d", count, i,
-                        p->n->in[i]->rank);
+        return omma_bad(p->b, p->n, "the equation names %d indices of input %d, which has rank %d",
+                        count, i, p->n->in[i]->rank);
     return OMMA_OK;
 }
 
@@ -130,7 +138,9 @@ static omma_status terms(parse *p, bool counting) {
         }
         if (*p->s == ',' && i + 1 < p->n->n_in) p->s++;
         else if (*p->s == ',' || i + 1 < p->n->n_in)
-            return omma_bad(p->b, p->n, "the equation's number of terms is not the number of inputs, %d", p->n->n_in);
+            return omma_bad(p->b, p->n,
+                            "the equation's number of terms is not the number of inputs, %d",
+                            p->n->n_in);
     }
     return OMMA_OK;
 }
@@ -145,14 +155,16 @@ static omma_status result(parse *p, int *list, int *count) {
         for (int i = 0; i < *count; i++)
             for (int j = 0; j <= i; j++)
                 if (p->len[list[i]] < 0 || (j < i && list[i] == list[j]))
-                    return omma_bad(p->b, p->n, "the equation's result names an index %s", j < i ? "twice" : "no input has");
+                    return omma_bad(p->b, p->n, "the equation's result names an index %s",
+                                    j < i ? "twice" : "no input has");
         return OMMA_OK;
     }
     *count = 0;
     for (int l = 0; l < LABELS; l++) {
         int at = l < p->dots ? DOTS + l : l - p->dots; /* "..." first */
         if (at < DOTS ? p->times[at] != 1 : l >= p->dots) continue;
-        if (*count == OMMA_MAX_RANK) return omma_unsupported(p->b, p->n, "a result of more than %d indices", OMMA_MAX_RANK);
+        if (*count == OMMA_MAX_RANK)
+            return omma_unsupported(p->b, p->n, "a result of more than %d indices", OMMA_MAX_RANK);
         list[(*count)++] = at;
     }
     return OMMA_OK;
@@ -163,7 +175,8 @@ static omma_status build_nest(parse *p, einsum_param *e, const int *out, int n_o
     e->loops = omma_arena_array(p->b->arena, LABELS, sizeof *e->loops);
     if (!e->loops) return omma_nomem(p->b, p->n);
     for (int i = 0; i < n_out; i++) dims[i] = p->len[out[i]];
-    if (!omma_dims_count(dims, n_out, &e->out_count)) return omma_bad(p->b, p->n, "the result's size overflows");
+    if (!omma_dims_count(dims, n_out, &e->out_count))
+        return omma_bad(p->b, p->n, "the result's size overflows");
     omma_strides(dims, n_out, strides);
     for (int i = 0; i < n_out; i++) {
         e->loops[e->n_loops++] = (loop){p->len[out[i]], strides[i], p->stride[out[i]], true};
@@ -210,7 +223,8 @@ static bool as_product(einsum_param *e, int first) {
 }
 
 static omma_status plan_fast(omma_build *b, omma_node *n, einsum_param *e) {
-    if (n->n_in != 2 || n->in[0]->dtype != OMMA_F32 || !e->out_count || !e->sum_count) return OMMA_OK;
+    if (n->n_in != 2 || n->in[0]->dtype != OMMA_F32 || !e->out_count || !e->sum_count)
+        return OMMA_OK;
     e->batch = omma_arena_array(b->arena, (size_t)e->n_loops + 1, sizeof *e->batch);
     if (!e->batch) return omma_nomem(b, n);
     e->fast = as_product(e, 0);
@@ -234,9 +248,11 @@ static omma_status einsum_infer(omma_build *b, omma_node *n) {
         p->stride[l] = omma_arena_array(b->arena, (size_t)n->n_in, sizeof(int64_t));
         if (!p->stride[l]) return omma_nomem(b, n);
     }
-    if (!summable(n->in[0]->dtype)) return omma_unsupported(b, n, "type %s", omma_dtype_name(n->in[0]->dtype));
+    if (!summable(n->in[0]->dtype))
+        return omma_unsupported(b, n, "type %s", omma_dtype_name(n->in[0]->dtype));
     for (int i = 0; i < n->n_in; i++)
-        if (!n->in[i] || n->in[i]->dtype != n->in[0]->dtype) return omma_bad(b, n, "its inputs must be of one type");
+        if (!n->in[i] || n->in[i]->dtype != n->in[0]->dtype)
+            return omma_bad(b, n, "its inputs must be of one type");
     const char *start = p->s;
     OMMA_TRY(terms(p, true));
     p->s = start;
@@ -267,7 +283,8 @@ static const float *rows_of_a(const einsum_param *e, const float *a, float *copy
     if (e->sum.a == 1 || e->sum.len == 1) return a;
     *pitch = e->sum.len;
     for (int64_t i = 0; i < e->row.len; i++)
-        for (int64_t k = 0; k < e->sum.len; k++) copy[i * e->sum.len + k] = a[i * e->row.a + k * e->sum.a];
+        for (int64_t k = 0; k < e->sum.len; k++)
+            copy[i * e->sum.len + k] = a[i * e->row.a + k * e->sum.a];
     return copy;
 }
 
@@ -288,9 +305,10 @@ static void run_products(const omma_exec *x, const omma_node *n, const einsum_pa
             at_y += at * e->batch[d].out;
         }
         const float *rows = rows_of_a(e, a + at_a, copy, &pitch);
-        omma_gemm_pack(x->kern, panel, b + at_b, e->sum.b, e->col.b, e->sum.len, e->col.len, x->threads);
-        omma_gemm(x->kern, x->threads, e->row.len, e->col.len, e->sum.len, rows, pitch, panel, y + at_y, pitch_y,
-                  NULL);
+        omma_gemm_pack(x->kern, panel, b + at_b, e->sum.b, e->col.b, e->sum.len, e->col.len,
+                       x->threads);
+        omma_gemm(x->kern, x->threads, e->row.len, e->col.len, e->sum.len, rows, pitch, panel,
+                  y + at_y, pitch_y, NULL);
     }
 }
 
@@ -335,13 +353,13 @@ static void one(const nest_job *j, int64_t out, int64_t *at) {
     uint64_t whole_sum = 0;
     bool real = omma_is_float(j->t);
     if (j->e->sum_count) do {
-        double v = 1;
-        uint64_t w = 1;
-        for (int i = 0; i < j->n->n_in; i++)
-            if (real) v *= omma_number(j->t, j->n->in[i]->mem, at[i]);
-            else w *= whole(j->t, j->n->in[i]->mem, at[i]);
-        sum += v, whole_sum += w;
-    } while (step(j, index, at));
+            double v = 1;
+            uint64_t w = 1;
+            for (int i = 0; i < j->n->n_in; i++)
+                if (real) v *= omma_number(j->t, j->n->in[i]->mem, at[i]);
+                else w *= whole(j->t, j->n->in[i]->mem, at[i]);
+            sum += v, whole_sum += w;
+        } while (step(j, index, at));
     if (real) omma_set_number(j->t, j->n->out[0]->mem, out, sum);
     else set_whole(j->t, j->n->out[0]->mem, out, whole_sum);
 }
@@ -381,7 +399,14 @@ static double einsum_flops(const omma_node *n) {
     return (double)n->n_in * (double)e->out_count * (double)e->sum_count;
 }
 
-const omma_op omma_op_Einsum = {
-    .name = "Einsum", .min_in = 1, .max_in = 64, .min_out = 1, .max_out = 1,
-    .infer = einsum_infer, .prepare = einsum_prepare, .run = einsum_run, .flops = einsum_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Einsum = {.name = "Einsum",
+                                .min_in = 1,
+                                .max_in = 64,
+                                .min_out = 1,
+                                .max_out = 1,
+                                .infer = einsum_infer,
+                                .prepare = einsum_prepare,
+                                .run = einsum_run,
+                                .flops = einsum_flops,
+                                .no_grad = OMMA_NOT_YET,
+                                .no_field = OMMA_NOT_YET};

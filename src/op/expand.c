@@ -19,7 +19,8 @@ static omma_status expand_infer(omma_build *b, omma_node *n) {
     int rank;
     OMMA_TRY(omma_ints_in(b, n, 1, want.dims, OMMA_MAX_RANK, &want.rank));
     for (int d = 0; d < want.rank; d++)
-        if (want.dims[d] < 0) return omma_bad(b, n, "the shape holds %lld", (long long)want.dims[d]);
+        if (want.dims[d] < 0)
+            return omma_bad(b, n, "the shape holds %lld", (long long)want.dims[d]);
     OMMA_TRY(omma_broadcast(b, n, both, 2, &rank, dims));
     OMMA_TRY(omma_out(b, n, 0, x->dtype, rank, dims));
     if (!n->out[0]) return OMMA_OK; /* unwanted: its size was not checked */
@@ -43,7 +44,8 @@ static omma_status tile_infer(omma_build *b, omma_node *n) {
     int64_t repeats[OMMA_MAX_RANK], dims[OMMA_MAX_RANK], in[OMMA_MAX_RANK], out[OMMA_MAX_RANK];
     int count;
     OMMA_TRY(omma_ints_in(b, n, 1, repeats, OMMA_MAX_RANK, &count));
-    if (count != x->rank) return omma_bad(b, n, "%d repeats for a tensor of rank %d", count, x->rank);
+    if (count != x->rank)
+        return omma_bad(b, n, "%d repeats for a tensor of rank %d", count, x->rank);
     for (int d = 0; d < count; d++)
         if (repeats[d] < 0 || __builtin_mul_overflow(x->dims[d], repeats[d], &dims[d]))
             return omma_bad(b, n, "%lld repeats along axis %d", (long long)repeats[d], d);
@@ -67,12 +69,24 @@ static omma_status tile_infer(omma_build *b, omma_node *n) {
     return OMMA_OK;
 }
 
-const omma_op omma_op_Expand = {
-    .name = "Expand", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = expand_infer, .run = move_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Expand = {.name = "Expand",
+                                .min_in = 2,
+                                .max_in = 2,
+                                .min_out = 1,
+                                .max_out = 1,
+                                .infer = expand_infer,
+                                .run = move_run,
+                                .flops = omma_move_flops,
+                                .no_grad = OMMA_NOT_YET,
+                                .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_Tile = {
-    .name = "Tile", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = tile_infer, .run = move_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Tile = {.name = "Tile",
+                              .min_in = 2,
+                              .max_in = 2,
+                              .min_out = 1,
+                              .max_out = 1,
+                              .infer = tile_infer,
+                              .run = move_run,
+                              .flops = omma_move_flops,
+                              .no_grad = OMMA_NOT_YET,
+                              .no_field = OMMA_NOT_YET};

@@ -15,7 +15,8 @@
 #define OMMA_FUSED_HI "omma.hi"
 
 /* Set act, lo and hi of e, and its biases to NULL. t is the type of the result. */
-static inline omma_status omma_fused_read(omma_build *b, const omma_node *n, omma_dtype t, omma_epilogue *e) {
+static inline omma_status omma_fused_read(omma_build *b, const omma_node *n, omma_dtype t,
+                                          omma_epilogue *e) {
     int64_t act = omma_node_int(n, OMMA_FUSED_ACT, OMMA_ACT_NONE);
     if (act < OMMA_ACT_NONE || act > OMMA_ACT_SILU)
         return omma_bad(b, n, "attribute 'omma.act' is %lld, no activation", (long long)act);
@@ -28,7 +29,8 @@ static inline omma_status omma_fused_read(omma_build *b, const omma_node *n, omm
 }
 
 /* Bytes of B[k,n] packed for omma_gemm, rounded up to 64; false on overflow. */
-static inline bool omma_packed_bytes(const omma_kernels *kern, int64_t k, int64_t n, size_t *bytes) {
+static inline bool omma_packed_bytes(const omma_kernels *kern, int64_t k, int64_t n,
+                                     size_t *bytes) {
     int64_t columns;
     if (__builtin_add_overflow(n, kern->nr, &columns)) return false;
     if (!omma_dims_bytes((int64_t[]){k, columns}, 2, sizeof(float), bytes)) return false;

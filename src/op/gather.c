@@ -11,10 +11,10 @@ enum { GRAIN = 1 << 15 }; /* bytes of one chunk */
 
 /* What the three share; each uses some of it. Sizes in elements but block, in bytes. */
 typedef struct gather_param {
-    int64_t outer;  /* Gather: rows above the axis. GatherND: batches */
-    int64_t count;  /* Gather: indices. GatherND: index tuples per batch */
-    int64_t dim;    /* of data along the axis; GatherND: blocks per batch */
-    size_t block;   /* bytes copied at once */
+    int64_t outer; /* Gather: rows above the axis. GatherND: batches */
+    int64_t count; /* Gather: indices. GatherND: index tuples per batch */
+    int64_t dim;   /* of data along the axis; GatherND: blocks per batch */
+    size_t block;  /* bytes copied at once */
     int rank, axis, depth;
     int64_t dims[OMMA_MAX_RANK], strides[OMMA_MAX_RANK];
 } gather_param;
@@ -39,7 +39,8 @@ static omma_status check_all(const omma_exec *x, const omma_node *n, int64_t cou
     return OMMA_OK;
 }
 
-static void share(const omma_exec *x, const omma_node *n, int64_t items, size_t bytes, omma_chunk fn) {
+static void share(const omma_exec *x, const omma_node *n, int64_t items, size_t bytes,
+                  omma_chunk fn) {
     job j = {n->param, n->in[1], n->in[0]->mem, n->out[0]->mem};
     omma_parallel(x->threads, items, bytes < GRAIN ? GRAIN / (int64_t)bytes : 1, fn, &j);
 }
@@ -62,7 +63,8 @@ static omma_status gather_infer(omma_build *b, omma_node *n) {
     p->dim = x->dims[axis];
     p->count = omma_value_count(index);
     if (!omma_dims_count(x->dims, axis, &p->outer) ||
-        !omma_dims_bytes(x->dims + axis + 1, x->rank - axis - 1, omma_dtype_size(x->dtype), &p->block))
+        !omma_dims_bytes(x->dims + axis + 1, x->rank - axis - 1, omma_dtype_size(x->dtype),
+                         &p->block))
         return omma_bad(b, n, "the size overflows");
     return OMMA_OK;
 }
@@ -73,15 +75,16 @@ static void gather_chunk(void *arg, int64_t begin, int64_t end, int worker) {
     const gather_param *p = j->p;
     for (int64_t i = begin; i < end; i++) {
         const int64_t k = omma_index(j->index, i % p->count, p->dim);
-        omma_move_bytes(j->dst + (size_t)i * p->block, j->src + (size_t)(i / p->count * p->dim + k) * p->block,
-                        p->block);
+        omma_move_bytes(j->dst + (size_t)i * p->block,
+                        j->src + (size_t)(i / p->count * p->dim + k) * p->block, p->block);
     }
 }
 
 static omma_status gather_run(const omma_exec *x, const omma_node *n) {
     const gather_param *p = n->param;
     OMMA_TRY(check_all(x, n, p->count, p->dim));
-    if (n->out[0] && omma_value_count(n->out[0])) share(x, n, p->outer * p->count, p->block, gather_chunk);
+    if (n->out[0] && omma_value_count(n->out[0]))
+        share(x, n, p->outer * p->count, p->block, gather_chunk);
     return OMMA_OK;
 }
 
@@ -153,13 +156,15 @@ static omma_status nd_infer(omma_build *b, omma_node *n) {
     int64_t dims[2 * OMMA_MAX_RANK];
     int rank = 0;
     OMMA_TRY(omma_index_type(b, n, 1));
-    if (x->rank < 1 || index->rank < 1) return omma_bad(b, n, "data and indices need one dimension or more");
+    if (x->rank < 1 || index->rank < 1)
+        return omma_bad(b, n, "data and indices need one dimension or more");
     if (batch < 0 || batch >= x->rank || batch >= index->rank)
         return omma_bad(b, n, "batch_dims is %lld for data of rank %d and indices of rank %d",
                         (long long)batch, x->rank, index->rank);
     const int64_t depth = index->dims[index->rank - 1];
     if (depth < 1 || depth > x->rank - batch)
-        return omma_bad(b, n, "index tuples of %lld numbers for data of rank %d", (long long)depth, x->rank);
+        return omma_bad(b, n, "index tuples of %lld numbers for data of rank %d", (long long)depth,
+                        x->rank);
     for (int d = 0; d < batch; d++)
         if (x->dims[d] != index->dims[d]) return omma_bad(b, n, "batch dimension %d differs", d);
     for (int d = 0; d < index->rank - 1; d++) dims[rank++] = index->dims[d];
@@ -171,7 +176,8 @@ static omma_status nd_infer(omma_build *b, omma_node *n) {
     p->depth = (int)depth;
     memcpy(p->dims, x->dims + batch, (size_t)depth * sizeof *p->dims);
     omma_strides(p->dims, p->depth, p->strides);
-    if (!omma_dims_count(x->dims, (int)batch, &p->outer) || !omma_dims_count(p->dims, p->depth, &p->dim) ||
+    if (!omma_dims_count(x->dims, (int)batch, &p->outer) ||
+        !omma_dims_count(p->dims, p->depth, &p->dim) ||
         !omma_dims_count(index->dims + batch, index->rank - 1 - (int)batch, &p->count) ||
         !omma_dims_bytes(x->dims + tail, x->rank - tail, omma_dtype_size(x->dtype), &p->block))
         return omma_bad(b, n, "the size overflows");
@@ -196,23 +202,42 @@ static omma_status nd_run(const omma_exec *x, const omma_node *n) {
     for (int64_t i = 0; i < count; i++)
         if (omma_index(n->in[1], i, p->dims[i % p->depth]) < 0)
             return out_of_range(x, n, i, p->dims[i % p->depth]);
-    if (n->out[0] && omma_value_count(n->out[0])) share(x, n, p->outer * p->count, p->block, nd_chunk);
+    if (n->out[0] && omma_value_count(n->out[0]))
+        share(x, n, p->outer * p->count, p->block, nd_chunk);
     return OMMA_OK;
 }
 
 /* --- rows ---------------------------------------------------------------------- */
 
-const omma_op omma_op_Gather = {
-    .name = "Gather", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = gather_infer, .run = gather_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Gather = {.name = "Gather",
+                                .min_in = 2,
+                                .max_in = 2,
+                                .min_out = 1,
+                                .max_out = 1,
+                                .infer = gather_infer,
+                                .run = gather_run,
+                                .flops = omma_move_flops,
+                                .no_grad = OMMA_NOT_YET,
+                                .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_GatherElements = {
-    .name = "GatherElements", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = elements_infer, .run = elements_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_GatherElements = {.name = "GatherElements",
+                                        .min_in = 2,
+                                        .max_in = 2,
+                                        .min_out = 1,
+                                        .max_out = 1,
+                                        .infer = elements_infer,
+                                        .run = elements_run,
+                                        .flops = omma_move_flops,
+                                        .no_grad = OMMA_NOT_YET,
+                                        .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_GatherND = {
-    .name = "GatherND", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = nd_infer, .run = nd_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_GatherND = {.name = "GatherND",
+                                  .min_in = 2,
+                                  .max_in = 2,
+                                  .min_out = 1,
+                                  .max_out = 1,
+                                  .infer = nd_infer,
+                                  .run = nd_run,
+                                  .flops = omma_move_flops,
+                                  .no_grad = OMMA_NOT_YET,
+                                  .no_field = OMMA_NOT_YET};

@@ -24,8 +24,8 @@ typedef struct sample_param {
     sampling how;
     padding padding;
     bool align;
-    int k;                      /* spatial axes, 2 or 3 */
-    int64_t in[MAX_AXES];       /* [D,] H, W */
+    int k;                       /* spatial axes, 2 or 3 */
+    int64_t in[MAX_AXES];        /* [D,] H, W */
     int64_t n, c, plane, points; /* points: of one image */
 } sample_param;
 
@@ -65,12 +65,16 @@ static omma_status sample_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(read_attributes(b, n, p));
     p->k = x->rank - 2;
     if (p->k < 2 || p->k > 3 || (p->k == 3 && p->how == CUBIC))
-        return omma_unsupported(b, n, "an input of rank %d with this mode; 4, and 5 but for cubic, are there", x->rank);
+        return omma_unsupported(
+            b, n, "an input of rank %d with this mode; 4, and 5 but for cubic, are there", x->rank);
     if (!omma_dtype_size(x->dtype) || !omma_is_float(grid->dtype))
-        return omma_unsupported(b, n, "types %s and %s", omma_dtype_name(x->dtype), omma_dtype_name(grid->dtype));
+        return omma_unsupported(b, n, "types %s and %s", omma_dtype_name(x->dtype),
+                                omma_dtype_name(grid->dtype));
     if (grid->rank != x->rank || grid->dims[x->rank - 1] != p->k || grid->dims[0] != x->dims[0])
-        return omma_bad(b, n, "the grid '%s' must be of rank %d, with %lld images and %d numbers for each place",
-                        grid->name, x->rank, (long long)x->dims[0], p->k);
+        return omma_bad(
+            b, n,
+            "the grid '%s' must be of rank %d, with %lld images and %d numbers for each place",
+            grid->name, x->rank, (long long)x->dims[0], p->k);
     p->n = dims[0] = x->dims[0], p->c = dims[1] = x->dims[1];
     p->plane = p->points = 1;
     for (int d = 0; d < p->k; d++) {
@@ -264,7 +268,13 @@ static double sample_flops(const omma_node *n) {
     return 2 * each * (double)p->n * (double)p->c * (double)p->points;
 }
 
-const omma_op omma_op_GridSample = {
-    .name = "GridSample", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = sample_infer, .run = sample_run, .flops = sample_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_GridSample = {.name = "GridSample",
+                                    .min_in = 2,
+                                    .max_in = 2,
+                                    .min_out = 1,
+                                    .max_out = 1,
+                                    .infer = sample_infer,
+                                    .run = sample_run,
+                                    .flops = sample_flops,
+                                    .no_grad = OMMA_NOT_YET,
+                                    .no_field = OMMA_NOT_YET};

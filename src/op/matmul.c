@@ -19,19 +19,19 @@
 /* What both operators come to: `batch` products. */
 typedef struct product {
     int64_t m, n, k;
-    int64_t batch;                       /* products, after a's rows were merged */
-    int rank;                            /* of the batch shape */
-    int64_t dims[OMMA_MAX_RANK];         /* the batch shape */
-    int64_t a_step[OMMA_MAX_RANK];       /* strides over the batch [elements], 0 where broadcast */
+    int64_t batch;                 /* products, after a's rows were merged */
+    int rank;                      /* of the batch shape */
+    int64_t dims[OMMA_MAX_RANK];   /* the batch shape */
+    int64_t a_step[OMMA_MAX_RANK]; /* strides over the batch [elements], 0 where broadcast */
     int64_t b_step[OMMA_MAX_RANK];
-    int64_t b_batches;                   /* different b */
-    bool trans_a, trans_b;               /* Gemm */
-    float alpha, beta;                   /* Gemm */
-    int64_t c_row, c_col;                /* Gemm: strides of c, 0 where broadcast */
+    int64_t b_batches;     /* different b */
+    bool trans_a, trans_b; /* Gemm */
+    float alpha, beta;     /* Gemm */
+    int64_t c_row, c_col;  /* Gemm: strides of c, 0 where broadcast */
     omma_epilogue act;
-    bool apart;                          /* one whole product for a chunk */
-    int workers;                         /* threads the working memory is for */
-    size_t panel, a_at;                  /* bytes of one packed b; where the transposed a is */
+    bool apart;         /* one whole product for a chunk */
+    int workers;        /* threads the working memory is for */
+    size_t panel, a_at; /* bytes of one packed b; where the transposed a is */
 } product;
 
 static bool multiplies(omma_dtype t) {
@@ -42,7 +42,8 @@ static omma_status check_types(omma_build *b, const omma_node *n) {
     const omma_value *c = omma_in(n, 2);
     omma_dtype t = n->in[0]->dtype;
     if (!multiplies(t)) return omma_unsupported(b, n, "type %s", omma_dtype_name(t));
-    if (n->in[1]->dtype != t || (c && c->dtype != t)) return omma_bad(b, n, "its inputs must be of one type");
+    if (n->in[1]->dtype != t || (c && c->dtype != t))
+        return omma_bad(b, n, "its inputs must be of one type");
     return OMMA_OK;
 }
 
@@ -91,14 +92,15 @@ static bool rows_merge(const product *p) {
 
 static omma_status matmul_shape(omma_build *b, const omma_node *n, product *p) {
     const omma_value *l = n->in[0], *r = n->in[1];
-    if (l->rank < 1 || r->rank < 1) return omma_bad(b, n, "a scalar cannot be multiplied as a matrix");
+    if (l->rank < 1 || r->rank < 1)
+        return omma_bad(b, n, "a scalar cannot be multiplied as a matrix");
     p->m = l->rank > 1 ? l->dims[l->rank - 2] : 1;
     p->k = l->dims[l->rank - 1];
     p->n = r->rank > 1 ? r->dims[r->rank - 1] : 1;
     int64_t k = r->rank > 1 ? r->dims[r->rank - 2] : r->dims[0];
     if (k != p->k)
-        return omma_bad(b, n, "the inner sizes differ: %lld in '%s', %lld in '%s'", (long long)p->k, l->name,
-                        (long long)k, r->name);
+        return omma_bad(b, n, "the inner sizes differ: %lld in '%s', %lld in '%s'", (long long)p->k,
+                        l->name, (long long)k, r->name);
     OMMA_TRY(broadcast_batch(b, n, p));
     int64_t dims[OMMA_MAX_RANK + 2];
     int rank = p->rank;
@@ -136,19 +138,21 @@ static omma_status gemm_infer(omma_build *b, omma_node *n) {
     product *p = omma_param(b, n, sizeof *p);
     if (!p) return omma_nomem(b, n);
     OMMA_TRY(check_types(b, n));
-    if (l->rank != 2 || r->rank != 2) return omma_bad(b, n, "matrices are needed, not ranks %d and %d", l->rank, r->rank);
+    if (l->rank != 2 || r->rank != 2)
+        return omma_bad(b, n, "matrices are needed, not ranks %d and %d", l->rank, r->rank);
     p->trans_a = omma_node_int(n, "transA", 0) != 0;
     p->trans_b = omma_node_int(n, "transB", 0) != 0;
     p->alpha = omma_node_float(n, "alpha", 1), p->beta = omma_node_float(n, "beta", 1);
     p->m = l->dims[p->trans_a], p->k = l->dims[!p->trans_a], p->n = r->dims[!p->trans_b];
     p->batch = p->b_batches = 1;
     if (r->dims[p->trans_b] != p->k)
-        return omma_bad(b, n, "the inner sizes differ: %lld in '%s', %lld in '%s'", (long long)p->k, l->name,
-                        (long long)r->dims[p->trans_b], r->name);
+        return omma_bad(b, n, "the inner sizes differ: %lld in '%s', %lld in '%s'", (long long)p->k,
+                        l->name, (long long)r->dims[p->trans_b], r->name);
     if (c) {
         int64_t row = c->rank == 2 ? c->dims[0] : 1, col = c->rank ? c->dims[c->rank - 1] : 1;
         if (c->rank > 2 || (row != 1 && row != p->m) || (col != 1 && col != p->n))
-            return omma_bad(b, n, "'%s' does not broadcast to [%lld, %lld]", c->name, (long long)p->m, (long long)p->n);
+            return omma_bad(b, n, "'%s' does not broadcast to [%lld, %lld]", c->name,
+                            (long long)p->m, (long long)p->n);
         p->c_row = row == 1 ? 0 : col, p->c_col = col == 1 ? 0 : 1;
     }
     OMMA_TRY(omma_fused_read(b, n, l->dtype, &p->act));
@@ -160,17 +164,20 @@ static omma_status gemm_infer(omma_build *b, omma_node *n) {
 /* Fewer multiplications than this are not worth sharing out one product. */
 enum { SMALL_PRODUCT = 1 << 21 };
 
-static void pack_b(const omma_kernels *kern, const product *p, float *dst, const void *b, int threads) {
+static void pack_b(const omma_kernels *kern, const product *p, float *dst, const void *b,
+                   int threads) {
     int64_t row = p->trans_b ? 1 : p->n, col = p->trans_b ? p->k : 1;
     omma_gemm_pack(kern, dst, b, row, col, p->k, p->n, threads);
 }
 
 static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) {
-    const char *form = omma_arena_printf(b->arena, "matmul%s %lld %lld", p->trans_b ? " transposed" : "",
-                                         (long long)p->k, (long long)p->n);
+    const char *form =
+        omma_arena_printf(b->arena, "matmul%s %lld %lld", p->trans_b ? " transposed" : "",
+                          (long long)p->k, (long long)p->n);
     size_t bytes;
     bool fresh;
-    if (!omma_mul(p->panel, (size_t)p->b_batches, &bytes)) return omma_bad(b, n, "its packed weights overflow");
+    if (!omma_mul(p->panel, (size_t)p->b_batches, &bytes))
+        return omma_bad(b, n, "its packed weights overflow");
     char *packed = form ? omma_pack(b, n->in[1], form, bytes, &fresh) : NULL;
     if (!packed) return omma_nomem(b, n);
     for (int64_t i = 0; fresh && i < p->b_batches; i++)
@@ -185,17 +192,20 @@ static omma_status product_prepare(omma_build *b, omma_node *n) {
     product *p = (product *)n->param;
     size_t a_bytes = 0;
     if (n->in[0]->dtype != OMMA_F32 || !p->batch || !p->m || !p->n || !p->k) return OMMA_OK;
-    if (!omma_packed_bytes(b->kern, p->k, p->n, &p->panel)) return omma_bad(b, n, "its working memory overflows");
+    if (!omma_packed_bytes(b->kern, p->k, p->n, &p->panel))
+        return omma_bad(b, n, "its working memory overflows");
     p->workers = omma_workers(b);
     p->apart = p->batch >= 4 * (int64_t)p->workers ||
                (p->batch > 1 && (double)p->m * (double)p->n * (double)p->k < SMALL_PRODUCT);
     size_t own = p->apart ? (size_t)p->workers : 1, bytes = 0;
     if (n->in[1]->data) OMMA_TRY(pack_constant(b, n, p));
-    else if (!omma_mul(p->panel, own, &bytes)) return omma_bad(b, n, "its working memory overflows");
+    else if (!omma_mul(p->panel, own, &bytes))
+        return omma_bad(b, n, "its working memory overflows");
     p->a_at = bytes;
     if (p->trans_a && !omma_dims_bytes((int64_t[]){p->m, p->k}, 2, sizeof(float), &a_bytes))
         return omma_bad(b, n, "its working memory overflows");
-    if (!omma_add(bytes, a_bytes, &n->scratch)) return omma_bad(b, n, "its working memory overflows");
+    if (!omma_add(bytes, a_bytes, &n->scratch))
+        return omma_bad(b, n, "its working memory overflows");
     return OMMA_OK;
 }
 
@@ -222,7 +232,8 @@ static void one_product(const product_job *j, int64_t i, int threads, int worker
         pack_b(j->x->kern, p, own, j->b + b, threads);
         panel = own;
     }
-    omma_gemm(j->x->kern, threads, p->m, p->n, p->k, j->a + a, p->k, panel, j->y + i * p->m * p->n, p->n, &j->e);
+    omma_gemm(j->x->kern, threads, p->m, p->n, p->k, j->a + a, p->k, panel, j->y + i * p->m * p->n,
+              p->n, &j->e);
 }
 
 /* Items are whole products. */
@@ -279,10 +290,12 @@ static void set_whole(omma_dtype t, void *p, int64_t i, uint64_t v) {
 }
 
 /* Result at `out` from the dot product of a's and b's runs. */
-static void plain_whole(const plain_job *j, int64_t out, int64_t a, int64_t sa, int64_t b, int64_t sb, int64_t c) {
+static void plain_whole(const plain_job *j, int64_t out, int64_t a, int64_t sa, int64_t b,
+                        int64_t sb, int64_t c) {
     const product *p = j->p;
     uint64_t sum = 0;
-    for (int64_t i = 0; i < p->k; i++) sum += get_whole(j->t, j->a, a + i * sa) * get_whole(j->t, j->b, b + i * sb);
+    for (int64_t i = 0; i < p->k; i++)
+        sum += get_whole(j->t, j->a, a + i * sa) * get_whole(j->t, j->b, b + i * sb);
     set_whole(j->t, j->y, out, sum);
     if (p->alpha == 1 && (!j->c || p->beta == 1)) {
         if (j->c) set_whole(j->t, j->y, out, sum + get_whole(j->t, j->c, c));
@@ -293,10 +306,12 @@ static void plain_whole(const plain_job *j, int64_t out, int64_t a, int64_t sa, 
     omma_set_number(j->t, j->y, out, v);
 }
 
-static void plain_float(const plain_job *j, int64_t out, int64_t a, int64_t sa, int64_t b, int64_t sb, int64_t c) {
+static void plain_float(const plain_job *j, int64_t out, int64_t a, int64_t sa, int64_t b,
+                        int64_t sb, int64_t c) {
     const product *p = j->p;
     double sum = 0;
-    for (int64_t i = 0; i < p->k; i++) sum += omma_number(j->t, j->a, a + i * sa) * omma_number(j->t, j->b, b + i * sb);
+    for (int64_t i = 0; i < p->k; i++)
+        sum += omma_number(j->t, j->a, a + i * sa) * omma_number(j->t, j->b, b + i * sb);
     if (p->alpha != 1) sum *= (double)p->alpha;
     if (j->c) sum += (double)p->beta * omma_number(j->t, j->c, c);
     if (p->act.act) sum = (double)omma_act_apply(&p->act, (float)sum);
@@ -332,8 +347,14 @@ static const float *transposed_a(const product *p, const float *a, float *dst) {
 
 static void run_f32(const omma_exec *x, const omma_node *n, const float *c) {
     const product *p = n->param;
-    product_job j = {x, p, n->in[0]->mem, n->in[1]->mem, n->packed_in & 1u << 1 ? n->packed : NULL,
-                     n->work, n->out[0]->mem, p->act};
+    product_job j = {x,
+                     p,
+                     n->in[0]->mem,
+                     n->in[1]->mem,
+                     n->packed_in & 1u << 1 ? n->packed : NULL,
+                     n->work,
+                     n->out[0]->mem,
+                     p->act};
     bool in_place = p->alpha == 1 && (!c || (p->beta == 1 && (!p->c_row || !p->c_col)));
     if (p->trans_a) j.a = transposed_a(p, j.a, (float *)(void *)(j.work + p->a_at));
     if (in_place && c && p->c_col) j.e.col_bias = c;
@@ -363,12 +384,26 @@ static double product_flops(const omma_node *n) {
     return 2.0 * (double)p->batch * (double)p->m * (double)p->n * (double)p->k;
 }
 
-const omma_op omma_op_MatMul = {
-    .name = "MatMul", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = matmul_infer, .prepare = product_prepare, .run = product_run, .flops = product_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_MatMul = {.name = "MatMul",
+                                .min_in = 2,
+                                .max_in = 2,
+                                .min_out = 1,
+                                .max_out = 1,
+                                .infer = matmul_infer,
+                                .prepare = product_prepare,
+                                .run = product_run,
+                                .flops = product_flops,
+                                .no_grad = OMMA_NOT_YET,
+                                .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_Gemm = {
-    .name = "Gemm", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,
-    .infer = gemm_infer, .prepare = product_prepare, .run = product_run, .flops = product_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Gemm = {.name = "Gemm",
+                              .min_in = 2,
+                              .max_in = 3,
+                              .min_out = 1,
+                              .max_out = 1,
+                              .infer = gemm_infer,
+                              .prepare = product_prepare,
+                              .run = product_run,
+                              .flops = product_flops,
+                              .no_grad = OMMA_NOT_YET,
+                              .no_field = OMMA_NOT_YET};

@@ -11,9 +11,9 @@
 #include "base/pool.h"
 
 enum {
-    PIECE = 1 << 16,  /* bytes of one work item, and of one chunk for a thread */
-    TILE = 64,        /* side of a tile along a [elements] */
-    STRIP = 256       /* side of a tile along the last dim [elements] */
+    PIECE = 1 << 16, /* bytes of one work item, and of one chunk for a thread */
+    TILE = 64,       /* side of a tile along a [elements] */
+    STRIP = 256      /* side of a tile along the last dim [elements] */
 };
 
 static void drop(omma_move *m, int d) {
@@ -71,7 +71,8 @@ void omma_move_ready(omma_move *m) {
         m->outer = last - 1;
         m->per_row = (m->dims[last] - 1) / STRIP + 1;
         m->pieces = ((m->dims[last - 1] - 1) / TILE + 1) * m->per_row;
-        item = (m->dims[last] < STRIP ? m->dims[last] : STRIP) * TILE * (int64_t)m->size;
+        item = (m->dims[last] < STRIP ? m->dims[last] : STRIP) * TILE
+        *(int64_t)m->size;
     } else {
         const int64_t piece = PIECE / (int64_t)m->size;
         m->outer = last;
@@ -116,16 +117,16 @@ static void copy_row(size_t size, int64_t n, const char *src, int64_t s, char *d
 /* dst[i*row + k] = src[i + k*col] for i < rows, k < n: blocks of 8 along k, so that each
  * line of the source is used up while it is near. A narrow destination (an image's three
  * channels) is written down its columns instead. */
-#define TRANSPOSED(S)                                                                    \
-    if (n < 8)                                                                           \
-        for (int64_t k = 0; k < n; k++)                                                  \
-            for (int64_t i = 0; i < rows; i++)                                           \
-                memcpy(dst + (i * row + k) * (S), src + (i + k * col) * (S), S);         \
-    else                                                                                 \
-        for (int64_t k0 = 0; k0 < n; k0 += 8)                                            \
-            for (int64_t i = 0, k1 = k0 + 8 < n ? k0 + 8 : n; i < rows; i++)             \
-                for (int64_t k = k0; k < k1; k++)                                        \
-                    memcpy(dst + (i * row + k) * (S), src + (i + k * col) * (S), S)
+#define TRANSPOSED(S)                                                            \
+    if (n < 8)                                                                   \
+        for (int64_t k = 0; k < n; k++)                                          \
+            for (int64_t i = 0; i < rows; i++)                                   \
+                memcpy(dst + (i * row + k) * (S), src + (i + k * col) * (S), S); \
+    else                                                                         \
+        for (int64_t k0 = 0; k0 < n; k0 += 8)                                    \
+            for (int64_t i = 0, k1 = k0 + 8 < n ? k0 + 8 : n; i < rows; i++)     \
+                for (int64_t k = k0; k < k1; k++)                                \
+        memcpy(dst + (i * row + k) * (S), src + (i + k * col) * (S), S)
 
 static void copy_tile(size_t size, int64_t rows, int64_t n, const char *src, int64_t col, char *dst,
                       int64_t row) {
@@ -151,10 +152,12 @@ static void item(const omma_move *m, int64_t p, const char *src, char *dst) {
     const int64_t size = (int64_t)m->size, s = m->src[last], d = m->dst[last];
     if (!m->tiled) {
         const int64_t piece = PIECE / size, at = p * piece;
-        copy_row(m->size, least(piece, m->dims[last] - at), src + at * s * size, s, dst + at * d * size, d);
+        copy_row(m->size, least(piece, m->dims[last] - at), src + at * s * size, s,
+                 dst + at * d * size, d);
         return;
     }
-    const int64_t row = m->dst[last - 1], i = p / m->per_row * TILE, k = p % m->per_row * STRIP;
+    const int64_t row = m->dst[last - 1], i = p / m->per_row * TILE
+    , k = p % m->per_row * STRIP;
     copy_tile(m->size, least(TILE, m->dims[last - 1] - i), least(STRIP, m->dims[last] - k),
               src + (i + k * s) * size, s, dst + (i * row + k) * size, row);
 }

@@ -21,11 +21,11 @@ typedef struct omma_move {
     size_t size;
     int rank;
     int64_t dims[OMMA_MOVE_RANK], src[OMMA_MOVE_RANK], dst[OMMA_MOVE_RANK];
-    int64_t src_at, dst_at;   /* of the first element */
+    int64_t src_at, dst_at; /* of the first element */
 
     bool empty, tiled;
-    int outer;                /* leading dims walked one by one */
-    int64_t pieces, per_row;  /* work items per outer position; of them in a row of tiles */
+    int outer;               /* leading dims walked one by one */
+    int64_t pieces, per_row; /* work items per outer position; of them in a row of tiles */
     int64_t items, grain;
 } omma_move;
 

@@ -10,7 +10,8 @@ omma_status omma_out(omma_build *b, const omma_node *n, int i, omma_dtype t, int
                      const int64_t *dims) {
     if (i >= n->n_out || !n->out[i]) return OMMA_OK;
     if (rank < 0 || rank > OMMA_MAX_RANK)
-        return omma_unsupported(b, n, "an output of rank %d; omma goes up to %d", rank, OMMA_MAX_RANK);
+        return omma_unsupported(b, n, "an output of rank %d; omma goes up to %d", rank,
+                                OMMA_MAX_RANK);
     size_t bytes;
     if (!omma_dtype_size(t))
         return omma_unsupported(b, n, "an output of type %s", omma_dtype_name(t));
@@ -27,18 +28,26 @@ omma_status omma_out_like(omma_build *b, const omma_node *n, int i, const omma_v
     return omma_out(b, n, i, v->dtype, v->rank, v->dims);
 }
 
-omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max, int *count) {
+omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
+                         int *count) {
     const omma_value *v = omma_in(n, i);
     *count = -1;
     if (!v) return OMMA_OK;
     if (v->dtype != OMMA_I64 && v->dtype != OMMA_I32)
         return omma_bad(b, n, "input %d ('%s') must hold integers, not %s", i, v->name,
                         omma_dtype_name(v->dtype));
-    if (v->rank > 1) return omma_bad(b, n, "input %d ('%s') must be a list, not of rank %d", i, v->name, v->rank);
+    if (v->rank > 1)
+        return omma_bad(b, n, "input %d ('%s') must be a list, not of rank %d", i, v->name,
+                        v->rank);
     int64_t k = omma_value_count(v);
-    if (k > max) return omma_bad(b, n, "input %d ('%s') holds %lld numbers, at most %d make sense", i, v->name, (long long)k, max);
+    if (k > max)
+        return omma_bad(b, n, "input %d ('%s') holds %lld numbers, at most %d make sense", i,
+                        v->name, (long long)k, max);
     if (!v->data && k)
-        return omma_unsupported(b, n, "input %d ('%s') decides a shape but is computed from the data; omma needs it to follow from the input shapes", i, v->name);
+        return omma_unsupported(b, n,
+                                "input %d ('%s') decides a shape but is computed from the data; "
+                                "omma needs it to follow from the input shapes",
+                                i, v->name);
     for (int64_t j = 0; j < k; j++) {
         const char *p = (const char *)v->data + (size_t)j * omma_dtype_size(v->dtype);
         if (v->dtype == OMMA_I64) memcpy(&out[j], p, 8);
@@ -52,8 +61,8 @@ omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out,
     return OMMA_OK;
 }
 
-omma_status omma_ints_attr(omma_build *b, const omma_node *n, const char *attr, int64_t *out, int max,
-                           int *count) {
+omma_status omma_ints_attr(omma_build *b, const omma_node *n, const char *attr, int64_t *out,
+                           int max, int *count) {
     const omma_attr *a = omma_node_attr(n, attr);
     *count = -1;
     if (!a) return OMMA_OK;
@@ -62,8 +71,11 @@ omma_status omma_ints_attr(omma_build *b, const omma_node *n, const char *attr, 
         *count = 1;
         return OMMA_OK;
     }
-    if (a->kind != OMMA_ATTR_INTS) return omma_bad(b, n, "attribute '%s' must be a list of integers", attr);
-    if (a->count > max) return omma_bad(b, n, "attribute '%s' holds %d numbers, at most %d make sense", attr, a->count, max);
+    if (a->kind != OMMA_ATTR_INTS)
+        return omma_bad(b, n, "attribute '%s' must be a list of integers", attr);
+    if (a->count > max)
+        return omma_bad(b, n, "attribute '%s' holds %d numbers, at most %d make sense", attr,
+                        a->count, max);
     for (int i = 0; i < a->count; i++) out[i] = a->ints[i];
     *count = a->count;
     return OMMA_OK;
@@ -80,7 +92,8 @@ omma_status omma_number_in(omma_build *b, const omma_node *n, int i, double *out
     *found = false;
     if (!v) return OMMA_OK;
     if (!v->data) return omma_unsupported(b, n, "input %d ('%s') must be constant", i, v->name);
-    if (omma_value_count(v) != 1) return omma_bad(b, n, "input %d ('%s') must be one number", i, v->name);
+    if (omma_value_count(v) != 1)
+        return omma_bad(b, n, "input %d ('%s') must be one number", i, v->name);
     char copy[8];
     memcpy(copy, v->data, omma_dtype_size(v->dtype));
     *out = omma_get_number(v->dtype, copy, 0);
@@ -95,8 +108,8 @@ omma_status omma_axis(omma_build *b, const omma_node *n, int64_t axis, int rank,
     return OMMA_OK;
 }
 
-omma_status omma_broadcast(omma_build *b, const omma_node *n, omma_value *const *v, int k, int *rank,
-                           int64_t *dims) {
+omma_status omma_broadcast(omma_build *b, const omma_node *n, omma_value *const *v, int k,
+                           int *rank, int64_t *dims) {
     *rank = 0;
     for (int i = 0; i < k; i++)
         if (v[i]->rank > *rank) *rank = v[i]->rank;
@@ -107,7 +120,8 @@ omma_status omma_broadcast(omma_build *b, const omma_node *n, omma_value *const 
             int64_t have = dims[d + shift], want = v[i]->dims[d];
             if (have == want || want == 1) continue;
             if (have != 1)
-                return omma_bad(b, n, "input '%s' does not broadcast: %lld against %lld along axis %d",
+                return omma_bad(b, n,
+                                "input '%s' does not broadcast: %lld against %lld along axis %d",
                                 v[i]->name, (long long)want, (long long)have, d + shift);
             dims[d + shift] = want;
         }
@@ -183,8 +197,8 @@ float omma_f16_to_f32(uint16_t h) {
 uint16_t omma_f32_to_f16(float f) {
     uint32_t u = f32_bits(f), sign = (u >> 16) & 0x8000, a = u & 0x7fffffff;
     if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00);
-    if (a >= 0x477ff000) return (uint16_t)(sign | 0x7c00);           /* rounds to 65536 or is inf */
-    if (a < 0x38800000) {                                            /* subnormal: count in 2^-24 */
+    if (a >= 0x477ff000) return (uint16_t)(sign | 0x7c00); /* rounds to 65536 or is inf */
+    if (a < 0x38800000) {                                  /* subnormal: count in 2^-24 */
         float r = bits_f32(a) * 0x1p24f;
         return (uint16_t)(sign | (uint32_t)lrintf(r));
     }

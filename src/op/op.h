@@ -30,8 +30,8 @@
 
 /* What infer and prepare may use. */
 struct omma_build {
-    omma_arena *arena;        /* lives as long as the plan */
-    omma_error *err;          /* may be NULL */
+    omma_arena *arena; /* lives as long as the plan */
+    omma_error *err;   /* may be NULL */
     const omma_kernels *kern;
     int threads;              /* the most a run will use; 0 counts as 1 */
     struct omma_packs *packs; /* weights in the form kernels read, shared by plans; NULL: none */
@@ -39,9 +39,9 @@ struct omma_build {
 
 /* What run may use. */
 struct omma_exec {
-    int threads;              /* for omma_parallel */
+    int threads; /* for omma_parallel */
     const omma_kernels *kern;
-    omma_error *err;          /* may be NULL */
+    omma_error *err; /* may be NULL */
 };
 
 /* The row of an operator of the standard domain, or NULL. */
@@ -53,17 +53,21 @@ const omma_op *const *omma_op_all(int *count);
 /* --- for infer ----------------------------------------------------------------- */
 
 /* Fail at this node: "node 'NAME' (OP): message". */
-#define omma_bad(b, n, ...) omma_fail_node((b)->err, OMMA_E_SHAPE, (n)->name, (n)->op->name, __VA_ARGS__)
+#define omma_bad(b, n, ...) \
+    omma_fail_node((b)->err, OMMA_E_SHAPE, (n)->name, (n)->op->name, __VA_ARGS__)
 #define omma_unsupported(b, n, ...) \
     omma_fail_node((b)->err, OMMA_E_UNSUPPORTED, (n)->name, (n)->op->name, __VA_ARGS__)
 #define omma_nomem(b, n) \
     omma_fail_node((b)->err, OMMA_E_NOMEM, (n)->name, (n)->op->name, "out of memory")
 
 /* Fail at this node while running, e.g. an index out of range. */
-#define omma_run_bad(x, n, ...) omma_fail_node((x)->err, OMMA_E_RANGE, (n)->name, (n)->op->name, __VA_ARGS__)
+#define omma_run_bad(x, n, ...) \
+    omma_fail_node((x)->err, OMMA_E_RANGE, (n)->name, (n)->op->name, __VA_ARGS__)
 
 /* Input i, or NULL when it is left out. */
-static inline omma_value *omma_in(const omma_node *n, int i) { return i < n->n_in ? n->in[i] : NULL; }
+static inline omma_value *omma_in(const omma_node *n, int i) {
+    return i < n->n_in ? n->in[i] : NULL;
+}
 
 /* Set output i's type and shape (nothing to do for an unwanted output). Fails when the
  * size overflows or rank > OMMA_MAX_RANK. */
@@ -76,15 +80,16 @@ omma_status omma_out_like(omma_build *b, const omma_node *n, int i, const omma_v
 /* The integers of constant input i (int32 or int64, rank 0 or 1): up to max of them into
  * out, *count set; *count = -1 when the input is left out. Fails when it is not constant,
  * not of integers, or longer than max. */
-omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max, int *count);
+omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
+                         int *count);
 
 /* The same from input i if it is there, else from the attribute of that name. */
 omma_status omma_ints_arg(omma_build *b, const omma_node *n, int i, const char *attr, int64_t *out,
                           int max, int *count);
 
 /* The integers of an attribute; *count = -1 when it is left out. */
-omma_status omma_ints_attr(omma_build *b, const omma_node *n, const char *attr, int64_t *out, int max,
-                           int *count);
+omma_status omma_ints_attr(omma_build *b, const omma_node *n, const char *attr, int64_t *out,
+                           int max, int *count);
 
 /* Constant input i as one number of any real type; *found false when left out. */
 omma_status omma_number_in(omma_build *b, const omma_node *n, int i, double *out, bool *found);
@@ -93,8 +98,8 @@ omma_status omma_number_in(omma_build *b, const omma_node *n, int i, double *out
 omma_status omma_axis(omma_build *b, const omma_node *n, int64_t axis, int rank, int *out);
 
 /* ONNX multidirectional broadcasting of k shapes. Fails when they do not fit. */
-omma_status omma_broadcast(omma_build *b, const omma_node *n, omma_value *const *v, int k, int *rank,
-                           int64_t *dims);
+omma_status omma_broadcast(omma_build *b, const omma_node *n, omma_value *const *v, int k,
+                           int *rank, int64_t *dims);
 
 /* Zeroed memory for n->param. Use: my_param *p = omma_param(b, n, sizeof *p). */
 void *omma_param(omma_build *b, omma_node *n, size_t size);

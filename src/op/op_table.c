@@ -5,26 +5,143 @@
 
 #include "op/op.h"
 
-#define OMMA_OP_LIST(X)                                                                           \
-    X(Abs) X(Add) X(And) X(ArgMax) X(ArgMin) X(Asin) X(Atan) X(Attention) X(AveragePool)          \
-    X(BatchNormalization) X(Cast) X(Ceil) X(CenterCropPad) X(Clip) X(Col2Im) X(Compress)          \
-    X(Concat) X(Constant) X(ConstantOfShape) X(Conv) X(ConvInteger) X(ConvTranspose) X(Cos)       \
-    X(CumSum) X(DeformConv) X(DepthToSpace) X(DequantizeLinear) X(Div) X(Dropout)                 \
-    X(DynamicQuantizeLinear) X(Einsum) X(Elu) X(Equal) X(Erf) X(Exp) X(Expand) X(EyeLike)         \
-    X(Flatten) X(Floor) X(GRU) X(Gather) X(GatherElements) X(GatherND) X(Gelu) X(Gemm)            \
-    X(GlobalAveragePool) X(GlobalMaxPool) X(Greater) X(GreaterOrEqual) X(GridSample)              \
-    X(GroupNormalization) X(HardSigmoid) X(HardSwish) X(Identity) X(InstanceNormalization)        \
-    X(IsInf) X(IsNaN) X(LRN) X(LSTM) X(LayerNormalization) X(LeakyRelu) X(Less) X(LessOrEqual)    \
-    X(Log) X(LogSoftmax) X(LpNormalization) X(MatMul) X(MatMulInteger) X(Max) X(MaxPool) X(Mean)  \
-    X(Min) X(Mish) X(Mod) X(Mul) X(Neg) X(NonMaxSuppression) X(NonZero) X(Not) X(OneHot) X(Or)    \
-    X(PRelu) X(Pad) X(Pow) X(QLinearConv) X(QLinearMatMul) X(QuantizeLinear) X(RMSNormalization)  \
-    X(Range) X(Reciprocal) X(ReduceL1) X(ReduceL2) X(ReduceLogSum) X(ReduceLogSumExp)             \
-    X(ReduceMax) X(ReduceMean) X(ReduceMin) X(ReduceProd) X(ReduceSum) X(ReduceSumSquare)         \
-    X(Relu) X(Reshape) X(Resize) X(RoiAlign) X(Round) X(Scatter) X(ScatterElements) X(ScatterND)  \
-    X(Selu) X(Shape) X(Sigmoid) X(Sign) X(Sin) X(Size) X(Slice) X(Softmax) X(Softplus)            \
-    X(Softsign) X(SpaceToDepth) X(Split) X(Sqrt) X(Squeeze) X(Sub) X(Sum) X(Swish) X(Tan)         \
-    X(Tanh) X(ThresholdedRelu) X(Tile) X(TopK) X(Transpose) X(Trilu) X(Unsqueeze) X(Upsample)     \
-    X(Where) X(Xor)
+#define OMMA_OP_LIST(X)      \
+    X(Abs)                   \
+    X(Add)                   \
+    X(And)                   \
+    X(ArgMax)                \
+    X(ArgMin)                \
+    X(Asin)                  \
+    X(Atan)                  \
+    X(Attention)             \
+    X(AveragePool)           \
+    X(BatchNormalization)    \
+    X(Cast)                  \
+    X(Ceil)                  \
+    X(CenterCropPad)         \
+    X(Clip)                  \
+    X(Col2Im)                \
+    X(Compress)              \
+    X(Concat)                \
+    X(Constant)              \
+    X(ConstantOfShape)       \
+    X(Conv)                  \
+    X(ConvInteger)           \
+    X(ConvTranspose)         \
+    X(Cos)                   \
+    X(CumSum)                \
+    X(DeformConv)            \
+    X(DepthToSpace)          \
+    X(DequantizeLinear)      \
+    X(Div)                   \
+    X(Dropout)               \
+    X(DynamicQuantizeLinear) \
+    X(Einsum)                \
+    X(Elu)                   \
+    X(Equal)                 \
+    X(Erf)                   \
+    X(Exp)                   \
+    X(Expand)                \
+    X(EyeLike)               \
+    X(Flatten)               \
+    X(Floor)                 \
+    X(GRU)                   \
+    X(Gather)                \
+    X(GatherElements)        \
+    X(GatherND)              \
+    X(Gelu)                  \
+    X(Gemm)                  \
+    X(GlobalAveragePool)     \
+    X(GlobalMaxPool)         \
+    X(Greater)               \
+    X(GreaterOrEqual)        \
+    X(GridSample)            \
+    X(GroupNormalization)    \
+    X(HardSigmoid)           \
+    X(HardSwish)             \
+    X(Identity)              \
+    X(InstanceNormalization) \
+    X(IsInf)                 \
+    X(IsNaN)                 \
+    X(LRN)                   \
+    X(LSTM)                  \
+    X(LayerNormalization)    \
+    X(LeakyRelu)             \
+    X(Less)                  \
+    X(LessOrEqual)           \
+    X(Log)                   \
+    X(LogSoftmax)            \
+    X(LpNormalization)       \
+    X(MatMul)                \
+    X(MatMulInteger)         \
+    X(Max)                   \
+    X(MaxPool)               \
+    X(Mean)                  \
+    X(Min)                   \
+    X(Mish)                  \
+    X(Mod)                   \
+    X(Mul)                   \
+    X(Neg)                   \
+    X(NonMaxSuppression)     \
+    X(NonZero)               \
+    X(Not)                   \
+    X(OneHot)                \
+    X(Or)                    \
+    X(PRelu)                 \
+    X(Pad)                   \
+    X(Pow)                   \
+    X(QLinearConv)           \
+    X(QLinearMatMul)         \
+    X(QuantizeLinear)        \
+    X(RMSNormalization)      \
+    X(Range)                 \
+    X(Reciprocal)            \
+    X(ReduceL1)              \
+    X(ReduceL2)              \
+    X(ReduceLogSum)          \
+    X(ReduceLogSumExp)       \
+    X(ReduceMax)             \
+    X(ReduceMean)            \
+    X(ReduceMin)             \
+    X(ReduceProd)            \
+    X(ReduceSum)             \
+    X(ReduceSumSquare)       \
+    X(Relu)                  \
+    X(Reshape)               \
+    X(Resize)                \
+    X(RoiAlign)              \
+    X(Round)                 \
+    X(Scatter)               \
+    X(ScatterElements)       \
+    X(ScatterND)             \
+    X(Selu)                  \
+    X(Shape)                 \
+    X(Sigmoid)               \
+    X(Sign)                  \
+    X(Sin)                   \
+    X(Size)                  \
+    X(Slice)                 \
+    X(Softmax)               \
+    X(Softplus)              \
+    X(Softsign)              \
+    X(SpaceToDepth)          \
+    X(Split)                 \
+    X(Sqrt)                  \
+    X(Squeeze)               \
+    X(Sub)                   \
+    X(Sum)                   \
+    X(Swish)                 \
+    X(Tan)                   \
+    X(Tanh)                  \
+    X(ThresholdedRelu)       \
+    X(Tile)                  \
+    X(TopK)                  \
+    X(Transpose)             \
+    X(Trilu)                 \
+    X(Unsqueeze)             \
+    X(Upsample)              \
+    X(Where)                 \
+    X(Xor)
 
 #define X(op) extern const omma_op omma_op_##op;
 OMMA_OP_LIST(X)

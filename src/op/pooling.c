@@ -26,9 +26,9 @@ typedef struct pool_param {
     omma_window win;
     int64_t planes, out_count;
     bool average, include_pad, column_major, fast;
-    int workers;               /* threads the working memory is for */
-    span *columns;             /* of the last axis, by output, when fast */
-    int64_t whole, whole_end;  /* its outputs whose windows lie in the input */
+    int workers;              /* threads the working memory is for */
+    span *columns;            /* of the last axis, by output, when fast */
+    int64_t whole, whole_end; /* its outputs whose windows lie in the input */
 } pool_param;
 
 static span span_at(const pool_param *p, int d, int64_t o) {
@@ -56,8 +56,11 @@ static omma_status pool_infer(omma_build *b, omma_node *n, bool average) {
     int64_t kernel[OMMA_MAX_SPATIAL], dims[OMMA_MAX_RANK];
     bool found;
     if (!p) return omma_nomem(b, n);
-    if (!pools(x->dtype, average)) return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
-    if (x->rank < 3) return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name, x->rank);
+    if (!pools(x->dtype, average))
+        return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
+    if (x->rank < 3)
+        return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name,
+                        x->rank);
     OMMA_TRY(omma_window_kernel(b, n, x->rank - 2, kernel, &found));
     if (!found) return omma_bad(b, n, "kernel_shape is missing");
     OMMA_TRY(omma_window_read(b, n, x, kernel, &p->win));
@@ -67,9 +70,11 @@ static omma_status pool_infer(omma_build *b, omma_node *n, bool average) {
     p->column_major = omma_node_int(n, "storage_order", 0) != 0;
     dims[0] = x->dims[0], dims[1] = x->dims[1];
     memcpy(dims + 2, p->win.out, (size_t)p->win.k * sizeof *dims);
-    if (!omma_dims_count(dims, 2, &p->planes) || !omma_dims_count(p->win.out, p->win.k, &p->out_count))
+    if (!omma_dims_count(dims, 2, &p->planes) ||
+        !omma_dims_count(p->win.out, p->win.k, &p->out_count))
         return omma_bad(b, n, "the output's size overflows");
-    p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && !(n->n_out > 1 && n->out[1]) && p->win.in_count > 0 && p->planes > 0;
+    p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && !(n->n_out > 1 && n->out[1]) &&
+              p->win.in_count > 0 && p->planes > 0;
     OMMA_TRY(omma_out(b, n, 0, x->dtype, x->rank, dims));
     return average ? OMMA_OK : omma_out(b, n, 1, OMMA_I64, x->rank, dims);
 }
@@ -82,8 +87,8 @@ static omma_status pool_prepare(omma_build *b, omma_node *n) {
     size_t row;
     if (!p->fast) return OMMA_OK;
     p->workers = omma_workers(b);
-    if (!omma_mul((size_t)p->win.in[p->win.k - 1], sizeof(float), &row) || !omma_align_up(row, 64, &row) ||
-        !omma_mul(row, 2 * (size_t)p->workers, &n->scratch))
+    if (!omma_mul((size_t)p->win.in[p->win.k - 1], sizeof(float), &row) ||
+        !omma_align_up(row, 64, &row) || !omma_mul(row, 2 * (size_t)p->workers, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");
     const int d = p->win.k - 1;
     p->columns = omma_arena_array(b->arena, (size_t)p->win.out[d], sizeof *p->columns);
@@ -110,7 +115,8 @@ typedef struct pool_job {
 static float larger(float a, float v) { return v > a || v != v ? v : a; }
 
 /* Outputs [from, to) one by one; v is the span of rows that were joined. */
-static void cut_windows(const pool_param *p, const float *row, const span *v, int64_t from, int64_t to, float *y) {
+static void cut_windows(const pool_param *p, const float *row, const span *v, int64_t from,
+                        int64_t to, float *y) {
     const int64_t dil = p->win.dilation[p->win.k - 1];
     for (int64_t o = from; o < to; o++) {
         const span s = p->columns[o];
@@ -125,14 +131,16 @@ static void cut_windows(const pool_param *p, const float *row, const span *v, in
 }
 
 /* The outputs whose windows lie in the input. */
-static void whole_windows(const pool_job *j, const float *row, const span *v, float *wide, float *y) {
+static void whole_windows(const pool_job *j, const float *row, const span *v, float *wide,
+                          float *y) {
     const pool_param *p = j->p;
     const int d = p->win.k - 1;
     const int64_t stride = p->win.stride[d], first = p->columns[p->whole].first;
     const int64_t n = (p->whole_end - 1 - p->whole) * stride + 1;
     const float *joined = row + first;
     for (int64_t i = 1; i < p->win.kernel[d]; i++) {
-        j->x->kern->binary[p->average ? OMMA_BIN_ADD : OMMA_BIN_MAX](n, joined, 1, row + first + i * p->win.dilation[d], 1, wide);
+        j->x->kern->binary[p->average ? OMMA_BIN_ADD : OMMA_BIN_MAX](
+            n, joined, 1, row + first + i * p->win.dilation[d], 1, wide);
         joined = wide;
     }
     const float count = (float)(v->count * p->columns[p->whole].count);
@@ -152,7 +160,8 @@ static void pool_row(const pool_job *j, const float *plane, int64_t o, float *wo
     if (p->win.k == 2) v = span_at(p, 0, o);
     const float *joined = plane + v.first * w;
     for (int64_t i = 1; i < v.taps; i++) {
-        j->x->kern->binary[op](w, joined, 1, plane + (v.first + i * p->win.dilation[0]) * w, 1, work);
+        j->x->kern->binary[op](w, joined, 1, plane + (v.first + i * p->win.dilation[0]) * w, 1,
+                               work);
         joined = work;
     }
     bool any = v.taps && p->whole_end;
@@ -170,7 +179,8 @@ static void pool_planes(void *arg, int64_t begin, int64_t end, int worker) {
     const int64_t oh = p->win.k == 2 ? p->win.out[0] : 1, ow = p->win.out[p->win.k - 1];
     for (int64_t i = begin; i < end; i++)
         for (int64_t o = 0; o < oh; o++)
-            pool_row(j, j->src + i * p->win.in_count, o, j->rows + (size_t)worker * 2 * j->row_pitch,
+            pool_row(j, j->src + i * p->win.in_count, o,
+                     j->rows + (size_t)worker * 2 * j->row_pitch,
                      j->dst + i * p->out_count + o * ow);
 }
 
@@ -215,7 +225,8 @@ static box box_at(const pool_param *p, const int64_t *at) {
 static int64_t offset_of(const pool_param *p, const box *x, int64_t tap) {
     int64_t t[OMMA_MAX_SPATIAL], offset = 0;
     omma_unravel(tap, x->len, p->win.k, t);
-    for (int d = 0; d < p->win.k; d++) offset = offset * p->win.in[d] + x->axis[d].first + t[d] * p->win.dilation[d];
+    for (int d = 0; d < p->win.k; d++)
+        offset = offset * p->win.in[d] + x->axis[d].first + t[d] * p->win.dilation[d];
     return offset;
 }
 
@@ -262,7 +273,8 @@ static omma_status pool_run(const omma_exec *x, const omma_node *n) {
         size_t row = (size_t)p->win.in[p->win.k - 1] * sizeof(float);
         if (!omma_align_up(row, 64, &row)) return OMMA_E_INTERNAL;
         pool_job j = {x, p, n->in[0]->mem, y, n->work, row / sizeof(float)};
-        omma_parallel(x->threads < p->workers ? x->threads : p->workers, p->planes, 1, pool_planes, &j);
+        omma_parallel(x->threads < p->workers ? x->threads : p->workers, p->planes, 1, pool_planes,
+                      &j);
         return OMMA_OK;
     }
     plain_job j = {p, n->in[0]->dtype, n->in[0]->mem, y, indices};
@@ -275,23 +287,40 @@ static double pool_flops(const omma_node *n) {
     return (double)p->planes * (double)p->out_count * (double)p->win.kernel_count;
 }
 
-const omma_op omma_op_MaxPool = {
-    .name = "MaxPool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 2,
-    .infer = max_infer, .prepare = pool_prepare, .run = pool_run, .flops = pool_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_MaxPool = {.name = "MaxPool",
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .min_out = 1,
+                                 .max_out = 2,
+                                 .infer = max_infer,
+                                 .prepare = pool_prepare,
+                                 .run = pool_run,
+                                 .flops = pool_flops,
+                                 .no_grad = OMMA_NOT_YET,
+                                 .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_AveragePool = {
-    .name = "AveragePool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .infer = average_infer, .prepare = pool_prepare, .run = pool_run, .flops = pool_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_AveragePool = {.name = "AveragePool",
+                                     .min_in = 1,
+                                     .max_in = 1,
+                                     .min_out = 1,
+                                     .max_out = 1,
+                                     .infer = average_infer,
+                                     .prepare = pool_prepare,
+                                     .run = pool_run,
+                                     .flops = pool_flops,
+                                     .no_grad = OMMA_NOT_YET,
+                                     .no_field = OMMA_NOT_YET};
 
 /* --- the whole map ---------------------------------------------------------------------- */
 
 static omma_status global_infer(omma_build *b, omma_node *n) {
     const omma_value *x = n->in[0];
     int64_t dims[OMMA_MAX_RANK];
-    if (!omma_is_float(x->dtype)) return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
-    if (x->rank < 2) return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name, x->rank);
+    if (!omma_is_float(x->dtype))
+        return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
+    if (x->rank < 2)
+        return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name,
+                        x->rank);
     for (int d = 0; d < x->rank; d++) dims[d] = d < 2 ? x->dims[d] : 1;
     return omma_out(b, n, 0, x->dtype, x->rank, dims);
 }
@@ -326,8 +355,7 @@ static void global_planes(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t i = begin; i < end; i++)
         if (j->t == OMMA_F32 && j->plane)
             ((float *)j->dst)[i] = global_f32(j, (const float *)j->src + i * j->plane);
-        else
-            omma_set_number(j->t, j->dst, i, global_plain(j, i));
+        else omma_set_number(j->t, j->dst, i, global_plain(j, i));
 }
 
 static omma_status global_run(const omma_exec *x, const omma_node *n, bool average) {
@@ -340,16 +368,32 @@ static omma_status global_run(const omma_exec *x, const omma_node *n, bool avera
     return OMMA_OK;
 }
 
-static omma_status global_average_run(const omma_exec *x, const omma_node *n) { return global_run(x, n, true); }
-static omma_status global_max_run(const omma_exec *x, const omma_node *n) { return global_run(x, n, false); }
+static omma_status global_average_run(const omma_exec *x, const omma_node *n) {
+    return global_run(x, n, true);
+}
+static omma_status global_max_run(const omma_exec *x, const omma_node *n) {
+    return global_run(x, n, false);
+}
 static double global_flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
 
-const omma_op omma_op_GlobalAveragePool = {
-    .name = "GlobalAveragePool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .infer = global_infer, .run = global_average_run, .flops = global_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_GlobalAveragePool = {.name = "GlobalAveragePool",
+                                           .min_in = 1,
+                                           .max_in = 1,
+                                           .min_out = 1,
+                                           .max_out = 1,
+                                           .infer = global_infer,
+                                           .run = global_average_run,
+                                           .flops = global_flops,
+                                           .no_grad = OMMA_NOT_YET,
+                                           .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_GlobalMaxPool = {
-    .name = "GlobalMaxPool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .infer = global_infer, .run = global_max_run, .flops = global_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_GlobalMaxPool = {.name = "GlobalMaxPool",
+                                       .min_in = 1,
+                                       .max_in = 1,
+                                       .min_out = 1,
+                                       .max_out = 1,
+                                       .infer = global_infer,
+                                       .run = global_max_run,
+                                       .flops = global_flops,
+                                       .no_grad = OMMA_NOT_YET,
+                                       .no_field = OMMA_NOT_YET};

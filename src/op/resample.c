@@ -21,20 +21,25 @@
 
 typedef enum mode { NEAREST, LINEAR, CUBIC } mode;
 typedef enum coordinate {
-    HALF_PIXEL, HALF_PIXEL_SYMMETRIC, PYTORCH_HALF_PIXEL, ALIGN_CORNERS, ASYMMETRIC, TF_CROP
+    HALF_PIXEL,
+    HALF_PIXEL_SYMMETRIC,
+    PYTORCH_HALF_PIXEL,
+    ALIGN_CORNERS,
+    ASYMMETRIC,
+    TF_CROP
 } coordinate;
 typedef enum nearest { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL } nearest;
 
 typedef struct axis {
     int64_t in, out;
-    double scale, length;  /* length: of the output before rounding */
+    double scale, length; /* length: of the output before rounding */
     double roi_start, roi_end;
-    bool active;           /* not the identity */
-    int64_t taps;          /* for each output */
-    int64_t *at;           /* [out*taps] inputs */
-    double *w;             /* [out*taps] */
-    float *w32;            /* the same */
-    bool *outside;         /* [out], or NULL: takes the extrapolation value */
+    bool active;   /* not the identity */
+    int64_t taps;  /* for each output */
+    int64_t *at;   /* [out*taps] inputs */
+    double *w;     /* [out*taps] */
+    float *w32;    /* the same */
+    bool *outside; /* [out], or NULL: takes the extrapolation value */
 } axis;
 
 typedef struct resize_param {
@@ -46,15 +51,15 @@ typedef struct resize_param {
     int rank;
     axis axes[OMMA_MAX_RANK];
     bool fast;
-    int64_t planes;        /* of the fast way */
-    int workers;           /* threads the working memory is for */
-    size_t pitch;          /* bytes of it for each */
+    int64_t planes; /* of the fast way */
+    int workers;    /* threads the working memory is for */
+    size_t pitch;   /* bytes of it for each */
 } resize_param;
 
 /* --- attributes ------------------------------------------------------------------------ */
 
-static omma_status choose(omma_build *b, const omma_node *n, const char *attr, const char *const *names,
-                          int count, int fallback, int *out) {
+static omma_status choose(omma_build *b, const omma_node *n, const char *attr,
+                          const char *const *names, int count, int fallback, int *out) {
     const char *s = omma_node_string(n, attr, names[fallback]);
     for (int i = 0; i < count; i++)
         if (!strcmp(s, names[i])) {
@@ -66,15 +71,18 @@ static omma_status choose(omma_build *b, const omma_node *n, const char *attr, c
 
 static omma_status read_modes(omma_build *b, const omma_node *n, resize_param *p, bool old) {
     static const char *const modes[] = {"nearest", "linear", "cubic", "bilinear"};
-    static const char *const coordinates[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",
-                                              "align_corners", "asymmetric", "tf_crop_and_resize",
-                                              "tf_half_pixel_for_nn"};
-    static const char *const nearests[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
+    static const char *const coordinates[] = {
+        "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",  "align_corners",
+        "asymmetric", "tf_crop_and_resize",   "tf_half_pixel_for_nn"};
+    static const char *const nearests[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
+                                           "ceil"};
     int m = NEAREST, c = ASYMMETRIC, r = FLOOR;
     OMMA_TRY(choose(b, n, "mode", modes, 4, NEAREST, &m));
-    if (!old) OMMA_TRY(choose(b, n, "coordinate_transformation_mode", coordinates, 7, HALF_PIXEL, &c));
+    if (!old)
+        OMMA_TRY(choose(b, n, "coordinate_transformation_mode", coordinates, 7, HALF_PIXEL, &c));
     if (!old) OMMA_TRY(choose(b, n, "nearest_mode", nearests, 4, PREFER_FLOOR, &r));
-    if (c == TF_CROP + 1) return omma_unsupported(b, n, "coordinate_transformation_mode tf_half_pixel_for_nn");
+    if (c == TF_CROP + 1)
+        return omma_unsupported(b, n, "coordinate_transformation_mode tf_half_pixel_for_nn");
     p->mode = m == 3 ? LINEAR : (mode)m;
     p->coordinate = (coordinate)c;
     p->nearest = (nearest)r;
@@ -87,31 +95,38 @@ static omma_status read_modes(omma_build *b, const omma_node *n, resize_param *p
 }
 
 /* The numbers of constant float input i; *count = 0 when it is left out or empty. */
-static omma_status floats_in(omma_build *b, const omma_node *n, int i, double *out, int max, int *count) {
+static omma_status floats_in(omma_build *b, const omma_node *n, int i, double *out, int max,
+                             int *count) {
     const omma_value *v = omma_in(n, i);
     *count = 0;
     if (!v || !omma_value_count(v)) return OMMA_OK;
     if (!omma_is_float(v->dtype) || v->rank != 1 || v->dims[0] > max)
-        return omma_bad(b, n, "input '%s' must be a list of at most %d floating numbers", v->name, max);
-    if (!v->data) return omma_unsupported(b, n, "input '%s' decides a shape but is computed from the data", v->name);
+        return omma_bad(b, n, "input '%s' must be a list of at most %d floating numbers", v->name,
+                        max);
+    if (!v->data)
+        return omma_unsupported(b, n, "input '%s' decides a shape but is computed from the data",
+                                v->name);
     size_t size = omma_dtype_size(v->dtype);
     for (int64_t k = 0; k < v->dims[0]; k++) {
         uint64_t bits = 0;
         memcpy(&bits, (const char *)v->data + (size_t)k * size, size);
         out[k] = omma_get_number(v->dtype, &bits, 0);
-        if (!isfinite(out[k])) return omma_bad(b, n, "input '%s' holds a number that is not finite", v->name);
+        if (!isfinite(out[k]))
+            return omma_bad(b, n, "input '%s' holds a number that is not finite", v->name);
     }
     *count = (int)v->dims[0];
     return OMMA_OK;
 }
 
 /* Upsample 7 has its scales in an attribute. */
-static omma_status scales_attr(omma_build *b, const omma_node *n, double *out, int max, int *count) {
+static omma_status scales_attr(omma_build *b, const omma_node *n, double *out, int max,
+                               int *count) {
     const omma_attr *a = omma_node_attr(n, "scales");
     *count = 0;
     if (!a) return OMMA_OK;
     if (a->kind != OMMA_ATTR_FLOATS || a->count > max)
-        return omma_bad(b, n, "attribute 'scales' must be a list of at most %d floating numbers", max);
+        return omma_bad(b, n, "attribute 'scales' must be a list of at most %d floating numbers",
+                        max);
     for (int i = 0; i < a->count; i++) out[i] = (double)a->floats[i];
     *count = a->count;
     return OMMA_OK;
@@ -119,11 +134,15 @@ static omma_status scales_attr(omma_build *b, const omma_node *n, double *out, i
 
 /* --- lengths ------------------------------------------------------------------------------ */
 
-static omma_status from_scale(omma_build *b, const omma_node *n, const resize_param *p, axis *a, double scale) {
+static omma_status from_scale(omma_build *b, const omma_node *n, const resize_param *p, axis *a,
+                              double scale) {
     if (!(scale > 0) || !isfinite(scale)) return omma_bad(b, n, "a scale of %g", scale);
-    float f = (float)scale, part = p->coordinate == TF_CROP ? (float)(a->roi_end - a->roi_start) : 1;
+    float f = (float)scale,
+          part = p->coordinate == TF_CROP ? (float)(a->roi_end - a->roi_start) : 1;
     float out = floorf((float)a->in * part * f);
-    if (!(out >= 0 && out < 0x1p31f)) return omma_bad(b, n, "a scale of %g makes %g of %lld", scale, (double)out, (long long)a->in);
+    if (!(out >= 0 && out < 0x1p31f))
+        return omma_bad(b, n, "a scale of %g makes %g of %lld", scale, (double)out,
+                        (long long)a->in);
     a->scale = scale;
     a->out = (int64_t)out;
     a->length = p->coordinate == TF_CROP ? (double)a->out : scale * (double)a->in;
@@ -139,7 +158,8 @@ static omma_status from_size(omma_build *b, const omma_node *n, axis *a, int64_t
 }
 
 /* One scale for all listed axes, the smallest or largest the sizes allow. */
-static omma_status keep_aspect(omma_build *b, const omma_node *n, resize_param *p, const int *list, int count, bool larger) {
+static omma_status keep_aspect(omma_build *b, const omma_node *n, resize_param *p, const int *list,
+                               int count, bool larger) {
     double scale = p->axes[list[0]].scale;
     for (int i = 1; i < count; i++) {
         double s = p->axes[list[i]].scale;
@@ -148,7 +168,9 @@ static omma_status keep_aspect(omma_build *b, const omma_node *n, resize_param *
     for (int i = 0; i < count; i++) {
         axis *a = &p->axes[list[i]];
         double out = floor(scale * (double)a->in + 0.5);
-        if (!(out < 0x1p31)) return omma_bad(b, n, "the common scale %g makes %g of %lld", scale, out, (long long)a->in);
+        if (!(out < 0x1p31))
+            return omma_bad(b, n, "the common scale %g makes %g of %lld", scale, out,
+                            (long long)a->in);
         a->scale = scale;
         a->out = (int64_t)out;
         a->length = scale * (double)a->in;
@@ -173,18 +195,21 @@ static omma_status list_axes(omma_build *b, const omma_node *n, int rank, int *l
     return OMMA_OK;
 }
 
-static omma_status read_roi(omma_build *b, const omma_node *n, resize_param *p, const int *list, int count) {
+static omma_status read_roi(omma_build *b, const omma_node *n, resize_param *p, const int *list,
+                            int count) {
     double roi[2 * OMMA_MAX_RANK];
     int n_roi;
     if (p->coordinate != TF_CROP) return OMMA_OK;
     OMMA_TRY(floats_in(b, n, 1, roi, 2 * OMMA_MAX_RANK, &n_roi));
-    if (n_roi != 2 * count) return omma_bad(b, n, "roi holds %d numbers; %d are needed", n_roi, 2 * count);
+    if (n_roi != 2 * count)
+        return omma_bad(b, n, "roi holds %d numbers; %d are needed", n_roi, 2 * count);
     for (int i = 0; i < count; i++)
         p->axes[list[i]].roi_start = roi[i], p->axes[list[i]].roi_end = roi[i + count];
     return OMMA_OK;
 }
 
-static omma_status read_lengths(omma_build *b, const omma_node *n, resize_param *p, bool old, const int *list, int count) {
+static omma_status read_lengths(omma_build *b, const omma_node *n, resize_param *p, bool old,
+                                const int *list, int count) {
     static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
     double scales[OMMA_MAX_RANK];
     int64_t sizes[OMMA_MAX_RANK];
@@ -195,9 +220,11 @@ static omma_status read_lengths(omma_build *b, const omma_node *n, resize_param 
         OMMA_TRY(omma_ints_in(b, n, 3, sizes, OMMA_MAX_RANK, &n_sizes));
         OMMA_TRY(choose(b, n, "keep_aspect_ratio_policy", policies, 3, 0, &policy));
     }
-    if ((n_scales > 0) == (n_sizes > 0)) return omma_bad(b, n, "either scales or sizes must be given");
+    if ((n_scales > 0) == (n_sizes > 0))
+        return omma_bad(b, n, "either scales or sizes must be given");
     if ((n_scales > 0 ? n_scales : n_sizes) != count)
-        return omma_bad(b, n, "%d scales or sizes for %d axes", n_scales > 0 ? n_scales : n_sizes, count);
+        return omma_bad(b, n, "%d scales or sizes for %d axes", n_scales > 0 ? n_scales : n_sizes,
+                        count);
     for (int i = 0; i < count; i++)
         if (n_scales > 0) OMMA_TRY(from_scale(b, n, p, &p->axes[list[i]], scales[i]));
         else OMMA_TRY(from_size(b, n, &p->axes[list[i]], sizes[i]));
@@ -211,26 +238,36 @@ static omma_status resize_common(omma_build *b, omma_node *n, bool old) {
     int list[OMMA_MAX_RANK], count;
     int64_t dims[OMMA_MAX_RANK];
     if (!p) return omma_nomem(b, n);
-    if (!omma_dtype_size(x->dtype)) return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
+    if (!omma_dtype_size(x->dtype))
+        return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
     OMMA_TRY(read_modes(b, n, p, old));
     OMMA_TRY(list_axes(b, n, x->rank, list, &count));
     p->rank = x->rank;
     for (int d = 0; d < p->rank; d++) {
-        if (x->dims[d] > INT32_MAX) return omma_unsupported(b, n, "axis %d is longer than %d", d, INT32_MAX);
-        p->axes[d] = (axis){.in = x->dims[d], .out = x->dims[d], .scale = 1, .length = (double)x->dims[d], .roi_end = 1};
+        if (x->dims[d] > INT32_MAX)
+            return omma_unsupported(b, n, "axis %d is longer than %d", d, INT32_MAX);
+        p->axes[d] = (axis){.in = x->dims[d],
+                            .out = x->dims[d],
+                            .scale = 1,
+                            .length = (double)x->dims[d],
+                            .roi_end = 1};
     }
     if (count) {
         OMMA_TRY(read_roi(b, n, p, list, count));
         OMMA_TRY(read_lengths(b, n, p, old, list, count));
     }
     for (int d = 0; d < p->rank; d++) {
-        if (!p->axes[d].in && p->axes[d].out) return omma_bad(b, n, "axis %d is empty and cannot become %lld", d, (long long)p->axes[d].out);
+        if (!p->axes[d].in && p->axes[d].out)
+            return omma_bad(b, n, "axis %d is empty and cannot become %lld", d,
+                            (long long)p->axes[d].out);
         dims[d] = p->axes[d].out;
     }
     return omma_out(b, n, 0, x->dtype, x->rank, dims);
 }
 
-static omma_status resize_infer(omma_build *b, omma_node *n) { return resize_common(b, n, n->opset < 11); }
+static omma_status resize_infer(omma_build *b, omma_node *n) {
+    return resize_common(b, n, n->opset < 11);
+}
 static omma_status upsample_infer(omma_build *b, omma_node *n) { return resize_common(b, n, true); }
 
 /* --- tables -------------------------------------------------------------------------------- */
@@ -315,15 +352,18 @@ static void fill(const resize_param *p, axis *a) {
 static omma_status make_table(omma_build *b, const omma_node *n, const resize_param *p, axis *a) {
     double radius = p->mode == CUBIC ? 2 : 1;
     if (p->antialias && a->scale < 1) radius = ceil(radius / a->scale);
-    if (radius > 4 * (double)a->in + 8) return omma_unsupported(b, n, "an antialiasing scale of %g", a->scale);
+    if (radius > 4 * (double)a->in + 8)
+        return omma_unsupported(b, n, "an antialiasing scale of %g", a->scale);
     a->taps = p->mode == NEAREST ? 1 : 2 * (int64_t)radius;
     size_t count;
     if (!omma_mul((size_t)a->out, (size_t)a->taps, &count)) return omma_nomem(b, n);
     a->at = omma_arena_array(b->arena, count, sizeof *a->at);
     a->w = omma_arena_array(b->arena, count, sizeof *a->w);
     a->w32 = omma_arena_array(b->arena, count, sizeof *a->w32);
-    if (p->coordinate == TF_CROP) a->outside = omma_arena_array(b->arena, (size_t)a->out, sizeof *a->outside);
-    if (!a->at || !a->w || !a->w32 || (p->coordinate == TF_CROP && !a->outside)) return omma_nomem(b, n);
+    if (p->coordinate == TF_CROP)
+        a->outside = omma_arena_array(b->arena, (size_t)a->out, sizeof *a->outside);
+    if (!a->at || !a->w || !a->w32 || (p->coordinate == TF_CROP && !a->outside))
+        return omma_nomem(b, n);
     fill(p, a);
     return OMMA_OK;
 }
@@ -345,7 +385,8 @@ static omma_status resize_prepare(omma_build *b, omma_node *n) {
     p->workers = omma_workers(b);
     if (p->mode == NEAREST || !rows->active || !cols->active) return OMMA_OK;
     if (!omma_dims_bytes((int64_t[]){rows->in, cols->out}, 2, sizeof(float), &p->pitch) ||
-        !omma_align_up(p->pitch, 64, &p->pitch) || !omma_mul(p->pitch, (size_t)p->workers, &n->scratch))
+        !omma_align_up(p->pitch, 64, &p->pitch) ||
+        !omma_mul(p->pitch, (size_t)p->workers, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");
     return OMMA_OK;
 }
@@ -369,7 +410,8 @@ static void row_of(const axis *a, const float *src, float *dst) {
     } else {
         for (int64_t o = 0; o < a->out; o++) {
             float sum = 0;
-            for (int64_t i = o * a->taps; i < (o + 1) * a->taps; i++) sum += a->w32[i] * src[a->at[i]];
+            for (int64_t i = o * a->taps; i < (o + 1) * a->taps; i++)
+                sum += a->w32[i] * src[a->at[i]];
             dst[o] = sum;
         }
     }
@@ -381,7 +423,8 @@ static void nearest_plane(const resize_param *p, const float *src, float *dst) {
     for (int64_t o = 0; o < rows->out; o++) {
         float *y = dst + o * cols->out;
         const float *x = src + rows->at[o] / cols->out * cols->in;
-        if (o && rows->at[o] == rows->at[o - 1]) memcpy(y, y - cols->out, (size_t)cols->out * sizeof *y);
+        if (o && rows->at[o] == rows->at[o - 1])
+            memcpy(y, y - cols->out, (size_t)cols->out * sizeof *y);
         else if (!cols->active) memcpy(y, x, (size_t)cols->out * sizeof *y);
         else row_of(cols, x, y);
     }
@@ -391,15 +434,16 @@ static void smooth_plane(const plane_job *j, const float *src, float *dst, float
     const axis *rows = &j->p->axes[j->p->rank - 2], *cols = &j->p->axes[j->p->rank - 1];
     if (cols->active) {
         float *wide = rows->active ? work : dst;
-        for (int64_t i = 0; i < rows->in; i++) row_of(cols, src + i * cols->in, wide + i * cols->out);
+        for (int64_t i = 0; i < rows->in; i++)
+            row_of(cols, src + i * cols->in, wide + i * cols->out);
         src = wide;
     } else if (!rows->active) {
         memcpy(dst, src, (size_t)(rows->in * cols->in) * sizeof *dst);
     }
     if (!rows->active) return;
     for (int64_t o = 0; o < rows->out; o++)
-        j->x->kern->taps(cols->out, (int)rows->taps, rows->w32 + o * rows->taps, src, rows->at + o * rows->taps, 1,
-                         dst + o * cols->out);
+        j->x->kern->taps(cols->out, (int)rows->taps, rows->w32 + o * rows->taps, src,
+                         rows->at + o * rows->taps, 1, dst + o * cols->out);
 }
 
 static void planes(void *arg, int64_t begin, int64_t end, int worker) {
@@ -413,7 +457,8 @@ static void planes(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
-/* --- the plain loop ------------------------------------------------------------------------------ */
+/* --- the plain loop ------------------------------------------------------------------------------
+ */
 
 typedef struct plain_job {
     const resize_param *p;
@@ -430,7 +475,8 @@ static double plain_sum(const plain_job *j, int d, int64_t offset, const int64_t
     if (!a->active) return plain_sum(j, d + 1, offset + at[d] * j->in_strides[d], at);
     double sum = 0;
     for (int64_t i = at[d] * a->taps; i < (at[d] + 1) * a->taps; i++)
-        if (a->w[i] != 0) sum += a->w[i] * plain_sum(j, d + 1, offset + a->at[i] * j->in_strides[d], at);
+        if (a->w[i] != 0)
+            sum += a->w[i] * plain_sum(j, d + 1, offset + a->at[i] * j->in_strides[d], at);
     return sum;
 }
 
@@ -450,7 +496,8 @@ static void plain_items(void *arg, int64_t begin, int64_t end, int worker) {
         if (outside) {
             omma_set_number(j->t, j->dst, o, p->extrapolation);
         } else if (p->mode == NEAREST) {
-            memcpy((char *)j->dst + (size_t)o * size, (const char *)j->src + (size_t)offset * size, size);
+            memcpy((char *)j->dst + (size_t)o * size, (const char *)j->src + (size_t)offset * size,
+                   size);
         } else {
             double v = plain_sum(j, 0, 0, at);
             omma_set_number(j->t, j->dst, o, omma_is_float(j->t) ? v : nearbyint(v));
@@ -480,12 +527,26 @@ static double resize_flops(const omma_node *n) {
     return p->mode == NEAREST ? 0 : f * (p->mode == CUBIC ? 16 : 8);
 }
 
-const omma_op omma_op_Resize = {
-    .name = "Resize", .min_in = 1, .max_in = 4, .min_out = 1, .max_out = 1,
-    .infer = resize_infer, .prepare = resize_prepare, .run = resize_run, .flops = resize_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Resize = {.name = "Resize",
+                                .min_in = 1,
+                                .max_in = 4,
+                                .min_out = 1,
+                                .max_out = 1,
+                                .infer = resize_infer,
+                                .prepare = resize_prepare,
+                                .run = resize_run,
+                                .flops = resize_flops,
+                                .no_grad = OMMA_NOT_YET,
+                                .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_Upsample = {
-    .name = "Upsample", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = upsample_infer, .prepare = resize_prepare, .run = resize_run, .flops = resize_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Upsample = {.name = "Upsample",
+                                  .min_in = 1,
+                                  .max_in = 2,
+                                  .min_out = 1,
+                                  .max_out = 1,
+                                  .infer = upsample_infer,
+                                  .prepare = resize_prepare,
+                                  .run = resize_run,
+                                  .flops = resize_flops,
+                                  .no_grad = OMMA_NOT_YET,
+                                  .no_field = OMMA_NOT_YET};

@@ -16,10 +16,10 @@ typedef enum reduction { RED_NONE, RED_ADD, RED_MUL, RED_MIN, RED_MAX } reductio
 
 typedef struct scatter_param {
     reduction red;
-    int axis;                   /* ScatterElements */
-    int depth;                  /* ScatterND: numbers in an index tuple */
-    int64_t tuples;             /* ScatterND */
-    int64_t block;              /* elements written by an index */
+    int axis;                       /* ScatterElements */
+    int depth;                      /* ScatterND: numbers in an index tuple */
+    int64_t tuples;                 /* ScatterND */
+    int64_t block;                  /* elements written by an index */
     int64_t strides[OMMA_MAX_RANK]; /* of data; ScatterND: [blocks] over the first depth dims */
 } scatter_param;
 
@@ -69,11 +69,12 @@ static uint64_t pick_u64(reduction red, uint64_t a, uint64_t b) {
     return b;
 }
 
-#define COMBINE(T, pick)                                                                \
+#define COMBINE(T, pick) \
     for (int64_t i = 0; i < n; i++) ((T *)dst)[i] = (T)pick(red, ((T *)dst)[i], ((const T *)src)[i])
-#define COMBINE_HALF(load, store)                                                       \
-    for (int64_t i = 0; i < n; i++)                                                     \
-        ((uint16_t *)dst)[i] = store(pick_f32(red, load(((uint16_t *)dst)[i]), load(((const uint16_t *)src)[i])))
+#define COMBINE_HALF(load, store)   \
+    for (int64_t i = 0; i < n; i++) \
+    ((uint16_t *)dst)[i] =          \
+        store(pick_f32(red, load(((uint16_t *)dst)[i]), load(((const uint16_t *)src)[i])))
 
 /* dst[i] = dst[i] red src[i], i < n. */
 static void combine(omma_dtype t, reduction red, int64_t n, const void *src, void *dst) {
@@ -94,7 +95,8 @@ static void combine(omma_dtype t, reduction red, int64_t n, const void *src, voi
     case OMMA_U64: COMBINE(uint64_t, pick_u64); return;
     case OMMA_BOOL: /* a sum is "or", a product "and" */
         for (int64_t i = 0; i < n; i++)
-            ((uint8_t *)dst)[i] = pick_u64(red, ((uint8_t *)dst)[i], ((const uint8_t *)src)[i]) != 0;
+            ((uint8_t *)dst)[i] =
+                pick_u64(red, ((uint8_t *)dst)[i], ((const uint8_t *)src)[i]) != 0;
         return;
     case OMMA_F16: COMBINE_HALF(omma_f16_to_f32, omma_f32_to_f16); return;
     case OMMA_BF16: COMBINE_HALF(omma_bf16_to_f32, omma_f32_to_bf16); return;
@@ -200,10 +202,12 @@ static omma_status nd_infer(omma_build *b, omma_node *n) {
     const omma_value *x = n->in[0], *index = n->in[1], *updates = n->in[2];
     scatter_param *p;
     OMMA_TRY(begin(b, n, &p));
-    if (x->rank < 1 || index->rank < 1) return omma_bad(b, n, "data and indices need one dimension or more");
+    if (x->rank < 1 || index->rank < 1)
+        return omma_bad(b, n, "data and indices need one dimension or more");
     const int64_t depth = index->dims[index->rank - 1];
     if (depth < 1 || depth > x->rank)
-        return omma_bad(b, n, "index tuples of %lld numbers for data of rank %d", (long long)depth, x->rank);
+        return omma_bad(b, n, "index tuples of %lld numbers for data of rank %d", (long long)depth,
+                        x->rank);
     p->depth = (int)depth;
     const int lead = index->rank - 1, tail = x->rank - p->depth;
     if (updates->rank != lead + tail)
@@ -211,7 +215,8 @@ static omma_status nd_infer(omma_build *b, omma_node *n) {
     for (int d = 0; d < lead + tail; d++)
         if (updates->dims[d] != (d < lead ? index->dims[d] : x->dims[p->depth + d - lead]))
             return omma_bad(b, n, "updates do not fit along axis %d", d);
-    if (!omma_dims_count(index->dims, lead, &p->tuples) || !omma_dims_count(x->dims + p->depth, tail, &p->block))
+    if (!omma_dims_count(index->dims, lead, &p->tuples) ||
+        !omma_dims_count(x->dims + p->depth, tail, &p->block))
         return omma_bad(b, n, "the size overflows");
     omma_strides(x->dims, p->depth, p->strides);
     return omma_out_like(b, n, 0, x);
@@ -239,18 +244,36 @@ static omma_status nd_run(const omma_exec *x, const omma_node *n) {
 
 /* --- rows ---------------------------------------------------------------------- */
 
-const omma_op omma_op_ScatterElements = {
-    .name = "ScatterElements", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
-    .infer = elements_infer, .run = elements_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_ScatterElements = {.name = "ScatterElements",
+                                         .min_in = 3,
+                                         .max_in = 3,
+                                         .min_out = 1,
+                                         .max_out = 1,
+                                         .infer = elements_infer,
+                                         .run = elements_run,
+                                         .flops = omma_move_flops,
+                                         .no_grad = OMMA_NOT_YET,
+                                         .no_field = OMMA_NOT_YET};
 
 /* The name of ScatterElements before opset 11. */
-const omma_op omma_op_Scatter = {
-    .name = "Scatter", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
-    .infer = elements_infer, .run = elements_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Scatter = {.name = "Scatter",
+                                 .min_in = 3,
+                                 .max_in = 3,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .infer = elements_infer,
+                                 .run = elements_run,
+                                 .flops = omma_move_flops,
+                                 .no_grad = OMMA_NOT_YET,
+                                 .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_ScatterND = {
-    .name = "ScatterND", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
-    .infer = nd_infer, .run = nd_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_ScatterND = {.name = "ScatterND",
+                                   .min_in = 3,
+                                   .max_in = 3,
+                                   .min_out = 1,
+                                   .max_out = 1,
+                                   .infer = nd_infer,
+                                   .run = nd_run,
+                                   .flops = omma_move_flops,
+                                   .no_grad = OMMA_NOT_YET,
+                                   .no_field = OMMA_NOT_YET};

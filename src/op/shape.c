@@ -40,7 +40,8 @@ static omma_status size_infer(omma_build *b, omma_node *n) {
 static omma_status shape_run(const omma_exec *x, const omma_node *n) {
     (void)x;
     const shape_param *p = n->param;
-    if (n->out[0] && p->count) memcpy(n->out[0]->mem, p->value, (size_t)p->count * sizeof *p->value);
+    if (n->out[0] && p->count)
+        memcpy(n->out[0]->mem, p->value, (size_t)p->count * sizeof *p->value);
     return OMMA_OK;
 }
 
@@ -71,11 +72,13 @@ static omma_status reshape_infer(omma_build *b, omma_node *n) {
         } else if (dims[d] == 0) {
             if (allowzero) zero = true;
             else if (d >= x->rank)
-                return omma_bad(b, n, "0 at place %d copies a dimension of an input of rank %d", d, x->rank);
+                return omma_bad(b, n, "0 at place %d copies a dimension of an input of rank %d", d,
+                                x->rank);
             else dims[d] = x->dims[d];
         }
     }
-    if (zero && open >= 0) return omma_bad(b, n, "the shape holds both 0 and -1 while allowzero is set");
+    if (zero && open >= 0)
+        return omma_bad(b, n, "the shape holds both 0 and -1 while allowzero is set");
     if (!omma_dims_count(dims, rank, &want)) return omma_bad(b, n, "the shape's size overflows");
     if (open >= 0) {
         if (!want || have % want)
@@ -83,7 +86,8 @@ static omma_status reshape_infer(omma_build *b, omma_node *n) {
                             (long long)have, (long long)want);
         dims[open] = have / want;
     } else if (want != have)
-        return omma_bad(b, n, "%lld elements do not fit a shape of %lld", (long long)have, (long long)want);
+        return omma_bad(b, n, "%lld elements do not fit a shape of %lld", (long long)have,
+                        (long long)want);
     return omma_out(b, n, 0, x->dtype, rank, dims);
 }
 
@@ -95,21 +99,24 @@ static omma_status flatten_infer(omma_build *b, omma_node *n) {
         return omma_bad(b, n, "axis %lld is outside a tensor of rank %d", (long long)axis, x->rank);
     const int cut = (int)(axis < 0 ? axis + x->rank : axis);
     int64_t dims[2];
-    if (!omma_dims_count(x->dims, cut, &dims[0]) || !omma_dims_count(x->dims + cut, x->rank - cut, &dims[1]))
+    if (!omma_dims_count(x->dims, cut, &dims[0]) ||
+        !omma_dims_count(x->dims + cut, x->rank - cut, &dims[1]))
         return omma_bad(b, n, "the size overflows");
     return omma_out(b, n, 0, x->dtype, 2, dims);
 }
 
 /* Read axes (input 1 from opset 13, else the attribute) as a bit mask over rank dims;
  * *count is -1 when they are left out. */
-static omma_status read_axes(omma_build *b, const omma_node *n, int rank, unsigned *mask, int *count) {
+static omma_status read_axes(omma_build *b, const omma_node *n, int rank, unsigned *mask,
+                             int *count) {
     int64_t axes[OMMA_MAX_RANK];
     *mask = 0;
     OMMA_TRY(omma_ints_arg(b, n, 1, "axes", axes, OMMA_MAX_RANK, count));
     for (int i = 0; i < *count; i++) {
         int axis;
         OMMA_TRY(omma_axis(b, n, axes[i], rank, &axis));
-        if (*mask >> axis & 1) return omma_bad(b, n, "axis %lld is named twice", (long long)axes[i]);
+        if (*mask >> axis & 1)
+            return omma_bad(b, n, "axis %lld is named twice", (long long)axes[i]);
         *mask |= 1u << axis;
     }
     return OMMA_OK;
@@ -137,9 +144,12 @@ static omma_status unsqueeze_infer(omma_build *b, omma_node *n) {
     const omma_attr *attr = omma_node_attr(n, "axes");
     if (!list && !attr) return omma_bad(b, n, "axes are missing");
     /* The axes' number must be known before they can be read against the output's rank. */
-    const int64_t more = list ? omma_value_count(list) : attr->kind == OMMA_ATTR_INT ? 1 : attr->count;
+    const int64_t more = list                          ? omma_value_count(list)
+                         : attr->kind == OMMA_ATTR_INT ? 1
+                                                       : attr->count;
     if (more > OMMA_MAX_RANK - x->rank)
-        return omma_unsupported(b, n, "%lld axes make an output of rank above %d", (long long)more, OMMA_MAX_RANK);
+        return omma_unsupported(b, n, "%lld axes make an output of rank above %d", (long long)more,
+                                OMMA_MAX_RANK);
     const int rank = x->rank + (int)more;
     unsigned mask;
     int count, from = 0;
@@ -151,32 +161,74 @@ static omma_status unsqueeze_infer(omma_build *b, omma_node *n) {
 
 /* --- rows ---------------------------------------------------------------------- */
 
-const omma_op omma_op_Shape = {
-    .name = "Shape", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .flags = OMMA_OP_SHAPE_ONLY,
-    .infer = shape_infer, .run = shape_run, .flops = omma_move_flops,
-    .no_grad = OMMA_MOVE_NO_DATA, .no_field = OMMA_MOVE_NO_DATA};
+const omma_op omma_op_Shape = {.name = "Shape",
+                               .min_in = 1,
+                               .max_in = 1,
+                               .min_out = 1,
+                               .max_out = 1,
+                               .flags = OMMA_OP_SHAPE_ONLY,
+                               .infer = shape_infer,
+                               .run = shape_run,
+                               .flops = omma_move_flops,
+                               .no_grad = OMMA_MOVE_NO_DATA,
+                               .no_field = OMMA_MOVE_NO_DATA};
 
-const omma_op omma_op_Size = {
-    .name = "Size", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .flags = OMMA_OP_SHAPE_ONLY,
-    .infer = size_infer, .run = shape_run, .flops = omma_move_flops,
-    .no_grad = OMMA_MOVE_NO_DATA, .no_field = OMMA_MOVE_NO_DATA};
+const omma_op omma_op_Size = {.name = "Size",
+                              .min_in = 1,
+                              .max_in = 1,
+                              .min_out = 1,
+                              .max_out = 1,
+                              .flags = OMMA_OP_SHAPE_ONLY,
+                              .infer = size_infer,
+                              .run = shape_run,
+                              .flops = omma_move_flops,
+                              .no_grad = OMMA_MOVE_NO_DATA,
+                              .no_field = OMMA_MOVE_NO_DATA};
 
-const omma_op omma_op_Reshape = {
-    .name = "Reshape", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .flags = OMMA_OP_VIEW,
-    .infer = reshape_infer, .run = view_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Reshape = {.name = "Reshape",
+                                 .min_in = 2,
+                                 .max_in = 2,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .flags = OMMA_OP_VIEW,
+                                 .infer = reshape_infer,
+                                 .run = view_run,
+                                 .flops = omma_move_flops,
+                                 .no_grad = OMMA_NOT_YET,
+                                 .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_Flatten = {
-    .name = "Flatten", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .flags = OMMA_OP_VIEW,
-    .infer = flatten_infer, .run = view_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Flatten = {.name = "Flatten",
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .flags = OMMA_OP_VIEW,
+                                 .infer = flatten_infer,
+                                 .run = view_run,
+                                 .flops = omma_move_flops,
+                                 .no_grad = OMMA_NOT_YET,
+                                 .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_Squeeze = {
-    .name = "Squeeze", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .flags = OMMA_OP_VIEW,
-    .infer = squeeze_infer, .run = view_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Squeeze = {.name = "Squeeze",
+                                 .min_in = 1,
+                                 .max_in = 2,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .flags = OMMA_OP_VIEW,
+                                 .infer = squeeze_infer,
+                                 .run = view_run,
+                                 .flops = omma_move_flops,
+                                 .no_grad = OMMA_NOT_YET,
+                                 .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_Unsqueeze = {
-    .name = "Unsqueeze", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .flags = OMMA_OP_VIEW,
-    .infer = unsqueeze_infer, .run = view_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Unsqueeze = {.name = "Unsqueeze",
+                                   .min_in = 1,
+                                   .max_in = 2,
+                                   .min_out = 1,
+                                   .max_out = 1,
+                                   .flags = OMMA_OP_VIEW,
+                                   .infer = unsqueeze_infer,
+                                   .run = view_run,
+                                   .flops = omma_move_flops,
+                                   .no_grad = OMMA_NOT_YET,
+                                   .no_field = OMMA_NOT_YET};

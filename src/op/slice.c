@@ -43,7 +43,8 @@ static omma_status slice_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_ints_arg(b, n, 3, "axes", axes, OMMA_MAX_RANK, &n_axes));
     OMMA_TRY(omma_ints_in(b, n, 4, step, OMMA_MAX_RANK, &n_step));
     if (n_start < 0 || n_end < 0) return omma_bad(b, n, "starts or ends are missing");
-    if (n_end != n_start || (n_axes >= 0 && n_axes != n_start) || (n_step >= 0 && n_step != n_start))
+    if (n_end != n_start || (n_axes >= 0 && n_axes != n_start) ||
+        (n_step >= 0 && n_step != n_start))
         return omma_bad(b, n, "starts, ends, axes and steps differ in number");
     omma_move *m = omma_param(b, n, sizeof *m);
     if (!m) return omma_nomem(b, n);
@@ -85,18 +86,18 @@ static omma_status slice_run(const omma_exec *x, const omma_node *n) {
 typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP } pad_mode;
 
 typedef struct pad_axis {
-    int64_t out, stride;  /* output length; input stride [units] */
-    int64_t crop, len;    /* what is left of the input: [crop, crop + len) */
-    int64_t before;       /* >= 0 */
+    int64_t out, stride; /* output length; input stride [units] */
+    int64_t crop, len;   /* what is left of the input: [crop, crop + len) */
+    int64_t before;      /* >= 0 */
 } pad_axis;
 
 typedef struct pad_param {
     pad_mode mode;
-    int rank;             /* axes but the trailing ones without padding; at least 1 */
+    int rank; /* axes but the trailing ones without padding; at least 1 */
     pad_axis axis[OMMA_MAX_RANK];
-    size_t size, unit;    /* bytes of an element; of what lies under the last axis */
-    int64_t rows;         /* of the output; 0: nothing to do */
-    char value[8];        /* the constant when it is not an input */
+    size_t size, unit; /* bytes of an element; of what lies under the last axis */
+    int64_t rows;      /* of the output; 0: nothing to do */
+    char value[8];     /* the constant when it is not an input */
 } pad_param;
 
 /* The input index (counted from crop) of output index i, or -1 for the constant. */
@@ -153,8 +154,8 @@ static omma_status pad_one(omma_build *b, const omma_node *n, pad_mode mode, int
                            int64_t after, pad_axis *a) {
     const int64_t dim = n->in[0]->dims[d];
     if (before < -dim || after < -dim || (before < 0 && after < 0 && before < -dim - after))
-        return omma_bad(b, n, "pads %lld and %lld take more than axis %d has (%lld)", (long long)before,
-                        (long long)after, d, (long long)dim);
+        return omma_bad(b, n, "pads %lld and %lld take more than axis %d has (%lld)",
+                        (long long)before, (long long)after, d, (long long)dim);
     a->crop = before < 0 ? -before : 0;
     a->before = before > 0 ? before : 0;
     a->len = dim - a->crop - (after < 0 ? -after : 0);
@@ -168,7 +169,8 @@ static omma_status pad_one(omma_build *b, const omma_node *n, pad_mode mode, int
 
 static omma_status pad_infer(omma_build *b, omma_node *n) {
     const omma_value *x = n->in[0], *value = omma_in(n, 2);
-    int64_t before[OMMA_MAX_RANK], after[OMMA_MAX_RANK], dims[OMMA_MAX_RANK], strides[OMMA_MAX_RANK];
+    int64_t before[OMMA_MAX_RANK], after[OMMA_MAX_RANK], dims[OMMA_MAX_RANK],
+        strides[OMMA_MAX_RANK];
     pad_param *p = omma_param(b, n, sizeof *p);
     if (!p) return omma_nomem(b, n);
     OMMA_TRY(pad_mode_of(b, n, &p->mode));
@@ -213,7 +215,8 @@ static void pad_units(const pad_job *j, const char *src, char *dst, int64_t from
     const size_t unit = p->unit;
     for (int64_t i = from; i < to; i++) {
         const int64_t s = src ? pad_source(a, p->mode, i) : -1;
-        if (s >= 0) omma_move_bytes(dst + (size_t)i * unit, src + (size_t)(s + a->crop) * unit, unit);
+        if (s >= 0)
+            omma_move_bytes(dst + (size_t)i * unit, src + (size_t)(s + a->crop) * unit, unit);
         else omma_move_fill(dst + (size_t)i * unit, j->value, p->size, (int64_t)(unit / p->size));
     }
 }
@@ -269,7 +272,8 @@ typedef struct trilu_job {
 
 static omma_status trilu_infer(omma_build *b, omma_node *n) {
     const omma_value *x = n->in[0], *k = omma_in(n, 1);
-    if (x->rank < 2) return omma_bad(b, n, "the input must have two dimensions or more, not %d", x->rank);
+    if (x->rank < 2)
+        return omma_bad(b, n, "the input must have two dimensions or more, not %d", x->rank);
     if (k && (k->dtype != OMMA_I64 || omma_value_count(k) != 1))
         return omma_bad(b, n, "k must be one int64");
     return omma_out_like(b, n, 0, x);
@@ -299,8 +303,11 @@ static omma_status trilu_run(const omma_exec *x, const omma_node *n) {
     const omma_value *v = n->in[0], *k = omma_in(n, 1);
     const int64_t count = omma_value_count(v);
     if (!count || !n->out[0]) return OMMA_OK;
-    trilu_job j = {.src = v->mem, .dst = n->out[0]->mem, .rows = v->dims[v->rank - 2],
-                   .cols = v->dims[v->rank - 1], .size = omma_dtype_size(v->dtype)};
+    trilu_job j = {.src = v->mem,
+                   .dst = n->out[0]->mem,
+                   .rows = v->dims[v->rank - 2],
+                   .cols = v->dims[v->rank - 1],
+                   .size = omma_dtype_size(v->dtype)};
     j.upper = omma_node_int(n, "upper", 1) != 0;
     if (k) j.k = clamp(*(const int64_t *)k->mem, -j.rows - 1, j.cols + 1);
     const int64_t row = j.cols * (int64_t)j.size;
@@ -310,17 +317,35 @@ static omma_status trilu_run(const omma_exec *x, const omma_node *n) {
 
 /* --- rows ---------------------------------------------------------------------- */
 
-const omma_op omma_op_Slice = {
-    .name = "Slice", .min_in = 1, .max_in = 5, .min_out = 1, .max_out = 1,
-    .infer = slice_infer, .run = slice_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Slice = {.name = "Slice",
+                               .min_in = 1,
+                               .max_in = 5,
+                               .min_out = 1,
+                               .max_out = 1,
+                               .infer = slice_infer,
+                               .run = slice_run,
+                               .flops = omma_move_flops,
+                               .no_grad = OMMA_NOT_YET,
+                               .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_Pad = {
-    .name = "Pad", .min_in = 1, .max_in = 4, .min_out = 1, .max_out = 1,
-    .infer = pad_infer, .run = pad_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Pad = {.name = "Pad",
+                             .min_in = 1,
+                             .max_in = 4,
+                             .min_out = 1,
+                             .max_out = 1,
+                             .infer = pad_infer,
+                             .run = pad_run,
+                             .flops = omma_move_flops,
+                             .no_grad = OMMA_NOT_YET,
+                             .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_Trilu = {
-    .name = "Trilu", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1,
-    .infer = trilu_infer, .run = trilu_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Trilu = {.name = "Trilu",
+                               .min_in = 1,
+                               .max_in = 2,
+                               .min_out = 1,
+                               .max_out = 1,
+                               .infer = trilu_infer,
+                               .run = trilu_run,
+                               .flops = omma_move_flops,
+                               .no_grad = OMMA_NOT_YET,
+                               .no_field = OMMA_NOT_YET};

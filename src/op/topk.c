@@ -23,9 +23,9 @@ typedef struct topk_param {
 typedef struct line {
     omma_dtype type;
     bool largest;
-    const void *x;     /* element i of the line at x[at + i * stride] */
+    const void *x; /* element i of the line at x[at + i * stride] */
     int64_t at, stride;
-    int64_t *heap;     /* entry i at heap[i * stride]: an index into the line */
+    int64_t *heap; /* entry i at heap[i * stride]: an index into the line */
 } line;
 
 static uint64_t key_signed(int64_t v) { return (uint64_t)v ^ UINT64_C(1) << 63; }
@@ -74,7 +74,9 @@ static uint64_t key(const line *l, int64_t i) {
 }
 
 /* Is element a, of key ka, worse than element b of key kb? Indices differ. */
-static bool worse(uint64_t ka, int64_t a, uint64_t kb, int64_t b) { return ka > kb || (ka == kb && a > b); }
+static bool worse(uint64_t ka, int64_t a, uint64_t kb, int64_t b) {
+    return ka > kb || (ka == kb && a > b);
+}
 
 /* Put element v where entry at of a heap of size entries was, and sink it: worst on top. */
 static void sift(const line *l, int64_t size, int64_t at, int64_t v) {
@@ -128,8 +130,10 @@ static omma_status topk_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_ints_arg(b, n, 1, "k", &k, 1, &count));
     if (count != 1) return omma_bad(b, n, "k is missing");
     if (k < 0 || k > x->dims[axis])
-        return omma_bad(b, n, "k is %lld, the axis %lld long", (long long)k, (long long)x->dims[axis]);
-    if (!omma_dtype_size(x->dtype)) return omma_unsupported(b, n, "an input of type %s", omma_dtype_name(x->dtype));
+        return omma_bad(b, n, "k is %lld, the axis %lld long", (long long)k,
+                        (long long)x->dims[axis]);
+    if (!omma_dtype_size(x->dtype))
+        return omma_unsupported(b, n, "an input of type %s", omma_dtype_name(x->dtype));
     memcpy(dims, x->dims, sizeof dims);
     dims[axis] = k;
     OMMA_TRY(omma_out(b, n, 0, x->dtype, x->rank, dims));
@@ -148,7 +152,8 @@ static bool wants_indices(const omma_node *n) { return n->n_out > 1 && n->out[1]
 /* Without an output of indices the heaps need memory of their own. */
 static omma_status topk_prepare(omma_build *b, omma_node *n) {
     const topk_param *p = n->param;
-    if (!wants_indices(n) && !omma_dims_bytes((int64_t[]){p->outer, p->inner, p->k}, 3, sizeof(int64_t), &n->scratch))
+    if (!wants_indices(n) &&
+        !omma_dims_bytes((int64_t[]){p->outer, p->inner, p->k}, 3, sizeof(int64_t), &n->scratch))
         return omma_bad(b, n, "the size overflows");
     return OMMA_OK;
 }
@@ -166,26 +171,36 @@ static void chunk(void *arg, int64_t begin, int64_t end, int worker) {
     const topk_param *p = j->p;
     const size_t size = omma_dtype_size(j->x->dtype);
     for (int64_t i = begin; i < end; i++) {
-        const int64_t outer = i / p->inner, inner = i % p->inner, to = outer * p->k * p->inner + inner;
-        const line l = {j->x->dtype, p->largest, j->x->mem, outer * p->dim * p->inner + inner, p->inner,
-                        j->heaps + to};
+        const int64_t outer = i / p->inner, inner = i % p->inner,
+                      to = outer * p->k * p->inner + inner;
+        const line l = {j->x->dtype, p->largest,   j->x->mem, outer * p->dim * p->inner + inner,
+                        p->inner,    j->heaps + to};
         select_best(&l, p->dim, p->k);
         for (int64_t r = 0; j->values && r < p->k; r++)
-            omma_move_bytes(j->values + (size_t)(to + r * p->inner) * size,
-                            (const char *)l.x + (size_t)(l.at + l.heap[r * p->inner] * p->inner) * size, size);
+            omma_move_bytes(
+                j->values + (size_t)(to + r * p->inner) * size,
+                (const char *)l.x + (size_t)(l.at + l.heap[r * p->inner] * p->inner) * size, size);
     }
 }
 
 static omma_status topk_run(const omma_exec *x, const omma_node *n) {
     const topk_param *p = n->param;
-    job j = {p, n->in[0], wants_indices(n) ? n->out[1]->mem : n->work, n->out[0] ? n->out[0]->mem : NULL};
+    job j = {p, n->in[0], wants_indices(n) ? n->out[1]->mem : n->work,
+             n->out[0] ? n->out[0]->mem : NULL};
     if (p->k) omma_parallel(x->threads, p->outer * p->inner, GRAIN / p->dim, chunk, &j);
     return OMMA_OK;
 }
 
 static double topk_flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
 
-const omma_op omma_op_TopK = {
-    .name = "TopK", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 2,
-    .infer = topk_infer, .prepare = topk_prepare, .run = topk_run, .flops = topk_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_TopK = {.name = "TopK",
+                              .min_in = 1,
+                              .max_in = 2,
+                              .min_out = 1,
+                              .max_out = 2,
+                              .infer = topk_infer,
+                              .prepare = topk_prepare,
+                              .run = topk_run,
+                              .flops = topk_flops,
+                              .no_grad = OMMA_NOT_YET,
+                              .no_field = OMMA_NOT_YET};

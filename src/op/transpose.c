@@ -10,7 +10,8 @@ static omma_status move_run(const omma_exec *x, const omma_node *n) {
 }
 
 /* The move that takes dims in the order of perm, from a dense tensor of rank dims. */
-static omma_status permute(omma_build *b, omma_node *n, int rank, const int64_t *dims, const int *perm) {
+static omma_status permute(omma_build *b, omma_node *n, int rank, const int64_t *dims,
+                           const int *perm) {
     int64_t strides[OMMA_MAX_RANK];
     omma_move *m = omma_param(b, n, sizeof *m);
     if (!m) return omma_nomem(b, n);
@@ -52,7 +53,8 @@ static omma_status block_size(omma_build *b, const omma_node *n, int64_t *block)
     *block = omma_node_int(n, "blocksize", 0);
     if (*block < 1 || *block > INT32_MAX)
         return omma_bad(b, n, "a block size of %lld", (long long)*block);
-    if (n->in[0]->rank != 4) return omma_bad(b, n, "the input must be [N,C,H,W], not of rank %d", n->in[0]->rank);
+    if (n->in[0]->rank != 4)
+        return omma_bad(b, n, "the input must be [N,C,H,W], not of rank %d", n->in[0]->rank);
     return OMMA_OK;
 }
 
@@ -64,15 +66,17 @@ static omma_status depth_to_space_infer(omma_build *b, omma_node *n) {
     const bool crd = !strcmp(mode, "CRD");
     int64_t s, high, wide;
     OMMA_TRY(block_size(b, n, &s));
-    if (!crd && strcmp(mode, "DCR")) return omma_bad(b, n, "mode '%s' is neither DCR nor CRD", mode);
+    if (!crd && strcmp(mode, "DCR"))
+        return omma_bad(b, n, "mode '%s' is neither DCR nor CRD", mode);
     if (x[1] % (s * s))
-        return omma_bad(b, n, "%lld channels are not a multiple of %lld squared", (long long)x[1], (long long)s);
+        return omma_bad(b, n, "%lld channels are not a multiple of %lld squared", (long long)x[1],
+                        (long long)s);
     if (__builtin_mul_overflow(x[2], s, &high) || __builtin_mul_overflow(x[3], s, &wide))
         return omma_bad(b, n, "the output's size overflows");
     const int64_t c = x[1] / (s * s);
     OMMA_TRY(omma_out(b, n, 0, n->in[0]->dtype, 4, (int64_t[]){x[0], c, high, wide}));
     if (!n->out[0]) return OMMA_OK; /* unwanted: its size was not checked */
-    if (!x[1]) s = 1; /* empty: any block will do, and none overflows */
+    if (!x[1]) s = 1;               /* empty: any block will do, and none overflows */
     if (crd)
         return permute(b, n, 6, (int64_t[]){x[0], c, s, s, x[2], x[3]}, (int[]){0, 1, 4, 2, 5, 3});
     return permute(b, n, 6, (int64_t[]){x[0], s, s, c, x[2], x[3]}, (int[]){0, 3, 4, 1, 5, 2});
@@ -84,27 +88,46 @@ static omma_status space_to_depth_infer(omma_build *b, omma_node *n) {
     int64_t s, c;
     OMMA_TRY(block_size(b, n, &s));
     if (x[2] % s || x[3] % s)
-        return omma_bad(b, n, "%lld by %lld is not a multiple of the block size %lld", (long long)x[2],
-                        (long long)x[3], (long long)s);
-    if (__builtin_mul_overflow(x[1], s * s, &c)) return omma_bad(b, n, "the output's size overflows");
+        return omma_bad(b, n, "%lld by %lld is not a multiple of the block size %lld",
+                        (long long)x[2], (long long)x[3], (long long)s);
+    if (__builtin_mul_overflow(x[1], s * s, &c))
+        return omma_bad(b, n, "the output's size overflows");
     const int64_t high = x[2] / s, wide = x[3] / s;
     OMMA_TRY(omma_out(b, n, 0, n->in[0]->dtype, 4, (int64_t[]){x[0], c, high, wide}));
     if (!n->out[0]) return OMMA_OK; /* unwanted: its size was not checked */
-    if (!high || !wide) s = 1; /* empty, as above */
+    if (!high || !wide) s = 1;      /* empty, as above */
     return permute(b, n, 6, (int64_t[]){x[0], x[1], high, s, wide, s}, (int[]){0, 3, 5, 1, 2, 4});
 }
 
-const omma_op omma_op_Transpose = {
-    .name = "Transpose", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .infer = transpose_infer, .run = move_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_Transpose = {.name = "Transpose",
+                                   .min_in = 1,
+                                   .max_in = 1,
+                                   .min_out = 1,
+                                   .max_out = 1,
+                                   .infer = transpose_infer,
+                                   .run = move_run,
+                                   .flops = omma_move_flops,
+                                   .no_grad = OMMA_NOT_YET,
+                                   .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_DepthToSpace = {
-    .name = "DepthToSpace", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .infer = depth_to_space_infer, .run = move_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_DepthToSpace = {.name = "DepthToSpace",
+                                      .min_in = 1,
+                                      .max_in = 1,
+                                      .min_out = 1,
+                                      .max_out = 1,
+                                      .infer = depth_to_space_infer,
+                                      .run = move_run,
+                                      .flops = omma_move_flops,
+                                      .no_grad = OMMA_NOT_YET,
+                                      .no_field = OMMA_NOT_YET};
 
-const omma_op omma_op_SpaceToDepth = {
-    .name = "SpaceToDepth", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .infer = space_to_depth_infer, .run = move_run, .flops = omma_move_flops,
-    .no_grad = OMMA_NOT_YET, .no_field = OMMA_NOT_YET};
+const omma_op omma_op_SpaceToDepth = {.name = "SpaceToDepth",
+                                      .min_in = 1,
+                                      .max_in = 1,
+                                      .min_out = 1,
+                                      .max_out = 1,
+                                      .infer = space_to_depth_infer,
+                                      .run = move_run,
+                                      .flops = omma_move_flops,
+                                      .no_grad = OMMA_NOT_YET,
+                                      .no_field = OMMA_NOT_YET};

@@ -19,8 +19,8 @@ static omma_status list(omma_build *b, const omma_node *n, const char *name, int
         return omma_bad(b, n, "attribute '%s' has %d numbers; %d are needed", name, count, k);
     for (int i = 0; i < k; i++) {
         if (count >= 0 && (v[i] < lo || v[i] > INT32_MAX))
-            return omma_bad(b, n, "attribute '%s' holds %lld, outside %lld..%d", name, (long long)v[i],
-                            (long long)lo, INT32_MAX);
+            return omma_bad(b, n, "attribute '%s' holds %lld, outside %lld..%d", name,
+                            (long long)v[i], (long long)lo, INT32_MAX);
         out[i] = count >= 0 ? v[i] : fallback;
     }
     return OMMA_OK;
@@ -38,7 +38,8 @@ static omma_status read_auto_pad(omma_build *b, const omma_node *n, omma_auto_pa
     return omma_bad(b, n, "auto_pad '%s' is none of NOTSET, SAME_UPPER, SAME_LOWER, VALID", s);
 }
 
-omma_status omma_window_kernel(omma_build *b, const omma_node *n, int k, int64_t *kernel, bool *found) {
+omma_status omma_window_kernel(omma_build *b, const omma_node *n, int k, int64_t *kernel,
+                               bool *found) {
     *found = omma_node_attr(n, "kernel_shape") != NULL;
     return list(b, n, "kernel_shape", k, 1, 1, kernel);
 }
@@ -48,7 +49,8 @@ omma_status omma_window_read(omma_build *b, const omma_node *n, const omma_value
     int64_t pads[2 * OMMA_MAX_SPATIAL];
     int k = w->k = x->rank - 2;
     if (k < 1 || k > OMMA_MAX_SPATIAL)
-        return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name, x->rank);
+        return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name,
+                        x->rank);
     for (int d = 0; d < k; d++) {
         w->in[d] = x->dims[d + 2];
         w->kernel[d] = kernel[d];
@@ -64,9 +66,11 @@ omma_status omma_window_read(omma_build *b, const omma_node *n, const omma_value
         w->pad[d] = w->auto_pad == OMMA_PAD_GIVEN ? pads[d] : 0;
         w->pad_end[d] = w->auto_pad == OMMA_PAD_GIVEN ? pads[d + k] : 0;
     }
-    if (!omma_dims_count(w->kernel, k, &w->kernel_count) || !omma_dims_count(w->in, k, &w->in_count))
+    if (!omma_dims_count(w->kernel, k, &w->kernel_count) ||
+        !omma_dims_count(w->in, k, &w->in_count))
         return omma_bad(b, n, "the kernel's or the input's size overflows");
-    if (w->kernel_count > INT32_MAX) return omma_unsupported(b, n, "a kernel of more than %d taps", INT32_MAX);
+    if (w->kernel_count > INT32_MAX)
+        return omma_unsupported(b, n, "a kernel of more than %d taps", INT32_MAX);
     return OMMA_OK;
 }
 
@@ -82,15 +86,17 @@ omma_status omma_window_slide(omma_build *b, const omma_node *n, bool ceil, omma
     for (int d = 0; d < w->k; d++) {
         int64_t extent = (w->kernel[d] - 1) * w->dilation[d] + 1, stride = w->stride[d];
         if (extent > INT32_MAX)
-            return omma_bad(b, n, "the dilated kernel is longer than %d along spatial axis %d", INT32_MAX, d);
+            return omma_bad(b, n, "the dilated kernel is longer than %d along spatial axis %d",
+                            INT32_MAX, d);
         if (w->auto_pad == OMMA_PAD_UPPER || w->auto_pad == OMMA_PAD_LOWER) {
             pad_same(w, d, extent);
             continue;
         }
         int64_t room = w->in[d] + w->pad[d] + w->pad_end[d] - extent;
         if (room < 0)
-            return omma_bad(b, n, "the kernel covers %lld along spatial axis %d, the padded input only %lld",
-                            (long long)extent, d, (long long)(room + extent));
+            return omma_bad(
+                b, n, "the kernel covers %lld along spatial axis %d, the padded input only %lld",
+                (long long)extent, d, (long long)(room + extent));
         w->out[d] = (room + (ceil ? stride - 1 : 0)) / stride + 1;
         if (ceil && w->out[d] > 1 && (w->out[d] - 1) * stride >= w->in[d] + w->pad[d]) w->out[d]--;
     }

@@ -11,17 +11,22 @@
 
 enum { OMMA_MAX_SPATIAL = OMMA_MAX_RANK - 2 };
 
-typedef enum omma_auto_pad { OMMA_PAD_GIVEN, OMMA_PAD_UPPER, OMMA_PAD_LOWER, OMMA_PAD_VALID } omma_auto_pad;
+typedef enum omma_auto_pad {
+    OMMA_PAD_GIVEN,
+    OMMA_PAD_UPPER,
+    OMMA_PAD_LOWER,
+    OMMA_PAD_VALID
+} omma_auto_pad;
 
 typedef struct omma_window {
-    int k;                                   /* spatial axes, 1..OMMA_MAX_SPATIAL */
-    int64_t kernel[OMMA_MAX_SPATIAL];        /* >= 1, as the strides and dilations */
+    int k;                            /* spatial axes, 1..OMMA_MAX_SPATIAL */
+    int64_t kernel[OMMA_MAX_SPATIAL]; /* >= 1, as the strides and dilations */
     int64_t in[OMMA_MAX_SPATIAL], out[OMMA_MAX_SPATIAL];
     int64_t stride[OMMA_MAX_SPATIAL], dilation[OMMA_MAX_SPATIAL];
-    int64_t pad[OMMA_MAX_SPATIAL];           /* before; >= 0 */
+    int64_t pad[OMMA_MAX_SPATIAL]; /* before; >= 0 */
     int64_t pad_end[OMMA_MAX_SPATIAL];
     omma_auto_pad auto_pad;
-    int64_t kernel_count, in_count;          /* products of kernel and of in */
+    int64_t kernel_count, in_count; /* products of kernel and of in */
 } omma_window;
 
 /* Read the attributes of a node over x: [N, C, spatial...] with these kernel sizes;
@@ -30,7 +35,8 @@ omma_status omma_window_read(omma_build *b, const omma_node *n, const omma_value
                              const int64_t *kernel, omma_window *w);
 
 /* The kernel_shape attribute for k axes. *found is false when it is left out. */
-omma_status omma_window_kernel(omma_build *b, const omma_node *n, int k, int64_t *kernel, bool *found);
+omma_status omma_window_kernel(omma_build *b, const omma_node *n, int k, int64_t *kernel,
+                               bool *found);
 
 /* Set out (and the pads of auto_pad) of a convolution or pooling: rounded down, or up with
  * ceil, windows that would start in the padding behind the input left out. */

@@ -105,12 +105,15 @@ static const omma_value *unsized(const omma_node *n) {
 static omma_status fold_node(omma_build *b, omma_node *n, bool complete) {
     const omma_value *open = complete ? unsized(n) : NULL;
     if (open)
-        return omma_unsupported(b, n, "reads '%s', whose size depends on the data (%s); omma can only "
-                                "hand such a value out as an output of the model", open->name,
-                                open->producer->op->name);
+        return omma_unsupported(b, n,
+                                "reads '%s', whose size depends on the data (%s); omma can only "
+                                "hand such a value out as an output of the model",
+                                open->name, open->producer->op->name);
     if (!inputs_known(n)) {
         if (!complete) return OMMA_OK;
-        return omma_unsupported(b, n, "the shape of what it reads depends on the data; omma needs shapes that follow from the input shapes");
+        return omma_unsupported(b, n,
+                                "the shape of what it reads depends on the data; omma needs shapes "
+                                "that follow from the input shapes");
     }
     /* Not for good before the shapes are: a node that only reads shapes may know them all
      * here, while one that needs numbers it does not have would fail. */
@@ -118,7 +121,8 @@ static omma_status fold_node(omma_build *b, omma_node *n, bool complete) {
     OMMA_TRY(n->op->infer(b, n));
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i] && !omma_value_known(n->out[i]))
-            return omma_fail_node(b->err, OMMA_E_INTERNAL, n->name, n->op->name, "its shape was not inferred");
+            return omma_fail_node(b->err, OMMA_E_INTERNAL, n->name, n->op->name,
+                                  "its shape was not inferred");
     return independent(n) ? evaluate(b, n) : OMMA_OK;
 }
 

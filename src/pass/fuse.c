@@ -30,7 +30,8 @@ static omma_node *only(const fuse *f, const omma_value *v) {
 /* Is v a constant of one float, equal to x, of rank at most max? */
 static bool equals(const omma_value *v, float x, int max) {
     float have;
-    if (!v || !v->data || v->dtype != OMMA_F32 || omma_value_count(v) != 1 || v->rank > max) return false;
+    if (!v || !v->data || v->dtype != OMMA_F32 || omma_value_count(v) != 1 || v->rank > max)
+        return false;
     memcpy(&have, v->data, 4);
     return have == x;
 }
@@ -71,8 +72,8 @@ static bool norm_fits(const omma_node *conv, const omma_node *bn) {
     if (bias && !const_f32(bias, w->dims[0])) return false;
     for (int i = 1; i < 5; i++)
         if (!const_f32(omma_in(bn, i), w->dims[0])) return false;
-    return bn->n_out == 1 && !omma_node_int(bn, "training_mode", 0) && omma_node_int(bn, "spatial", 1) &&
-           !omma_node_attr(conv, OMMA_FUSED_ACT);
+    return bn->n_out == 1 && !omma_node_int(bn, "training_mode", 0) &&
+           omma_node_int(bn, "spatial", 1) && !omma_node_attr(conv, OMMA_FUSED_ACT);
 }
 
 /* y = (conv(x) - mean) * scale / sqrt(var + eps) + shift, as weights and a bias. */
@@ -130,7 +131,8 @@ static omma_status hard_swish(fuse *f, omma_node *div) {
     omma_node *mul = only(f, div->in[0]);
     if (!is(mul, "Mul")) return OMMA_OK;
     for (int i = 0; i < 2; i++) {
-        omma_node *clip = only(f, mul->in[i]), *add = is(clip, "Clip") ? only(f, clip->in[0]) : NULL;
+        omma_node *clip = only(f, mul->in[i]),
+                  *add = is(clip, "Clip") ? only(f, clip->in[0]) : NULL;
         omma_value *x = mul->in[1 - i];
         float lo, hi;
         if (!is(add, "Add") || !clip_bounds(clip, &lo, &hi) || lo != 0 || hi != 6) continue;
@@ -146,7 +148,8 @@ static omma_status hard_swish(fuse *f, omma_node *div) {
 }
 
 /* Copy the product's node to the place of `last`, with an activation. */
-static omma_status fuse_act(fuse *f, omma_node *product, omma_node *last, omma_act act, float lo, float hi) {
+static omma_status fuse_act(fuse *f, omma_node *product, omma_node *last, omma_act act, float lo,
+                            float hi) {
     omma_attr *attrs = omma_arena_array(f->b->arena, (size_t)product->n_attrs + 3, sizeof *attrs);
     omma_node *n = omma_graph_substitute(f->g, last, product->op, product->n_in);
     if (!attrs || !n) return omma_nomem(f->b, last);
@@ -171,7 +174,9 @@ static bool takes_act(const omma_node *n) {
 
 static omma_status activation(fuse *f, omma_node *n) {
     float lo = 0, hi = 0;
-    omma_act act = is(n, "Relu") ? OMMA_ACT_RELU : is(n, "HardSwish") ? OMMA_ACT_HSWISH : OMMA_ACT_NONE;
+    omma_act act = is(n, "Relu")        ? OMMA_ACT_RELU
+                   : is(n, "HardSwish") ? OMMA_ACT_HSWISH
+                                        : OMMA_ACT_NONE;
     if (is(n, "Clip") && clip_bounds(n, &lo, &hi)) act = OMMA_ACT_CLIP;
     omma_node *product = act ? only(f, n->in[0]) : NULL;
     return takes_act(product) ? fuse_act(f, product, n, act, lo, hi) : OMMA_OK;
@@ -189,7 +194,8 @@ static omma_status silu(fuse *f, omma_node *mul) {
     return OMMA_OK;
 }
 
-static omma_status (*const rules[])(fuse *f, omma_node *n) = {conv_norm, hard_swish, silu, activation};
+static omma_status (*const rules[])(fuse *f, omma_node *n) = {conv_norm, hard_swish, silu,
+                                                              activation};
 
 omma_status omma_pass_fuse(omma_build *b, omma_graph *g) {
     omma_arena tmp;
@@ -205,7 +211,8 @@ omma_status omma_pass_fuse(omma_build *b, omma_graph *g) {
         for (int i = 0; i < g->n_nodes && !s; i++) {
             /* one rule a node and round: a changed graph needs its uses counted again */
             omma_node *n = g->nodes[i];
-            for (size_t r = 0; r < sizeof rules / sizeof *rules && !s && g->nodes[i] == n; r++) s = rules[r](&f, n);
+            for (size_t r = 0; r < sizeof rules / sizeof *rules && !s && g->nodes[i] == n; r++)
+                s = rules[r](&f, n);
         }
     }
     omma_graph_sweep(g);

@@ -13,15 +13,15 @@ enum { EXACT = 4096 };
 
 typedef struct storage {
     size_t size, at;
-    int first, last;     /* nodes, inclusive */
+    int first, last;      /* nodes, inclusive */
     struct storage *next; /* in a list of slots */
-    bool placed_outside; /* a constant or a caller's input */
+    bool placed_outside;  /* a constant or a caller's input */
     omma_place outside;
 } storage;
 
 typedef struct layout {
     const omma_graph *g;
-    storage *s;     /* values and working memory */
+    storage *s; /* values and working memory */
     int n;
     int *of;        /* value index -> storage, -1 none */
     int *last_read; /* value index -> last node that reads it */
@@ -63,7 +63,8 @@ static bool may_share(const layout *l, const omma_node *n, int i, bool view) {
     const omma_value *in = n->in[i], *out = n->out[0];
     int k = l->of[in->index];
     if (k < 0) return false;
-    if (l->s[k].placed_outside) return view && !stays(out) && l->s[k].outside.kind == OMMA_PLACE_INPUT;
+    if (l->s[k].placed_outside)
+        return view && !stays(out) && l->s[k].outside.kind == OMMA_PLACE_INPUT;
     if (view) return true;
     /* In place: this node must be the last reader of everything in the storage. All of that
      * is known by now: whoever joins the storage later reads, later, what is in it. */
@@ -87,7 +88,8 @@ static bool assign(layout *l) {
     const omma_graph *g = l->g;
     for (int i = 0; i < g->n_values; i++) l->of[i] = -1;
     for (int i = 0; i < g->n_values; i++)
-        if (g->values[i]->data && !g->values[i]->is_input) outside(l, g->values[i], OMMA_PLACE_CONSTANT, 0);
+        if (g->values[i]->data && !g->values[i]->is_input)
+            outside(l, g->values[i], OMMA_PLACE_CONSTANT, 0);
     for (int i = 0; i < g->n_inputs; i++) {
         omma_value *v = g->inputs[i];
         if (!stays(v)) outside(l, v, OMMA_PLACE_INPUT, (size_t)i);
@@ -139,7 +141,8 @@ static int earlier_first(const void *a, const void *b) {
 }
 
 /* Slots for n storages from *bytes on, each used again after the life of what is in it. */
-static omma_status slots(storage **s, int n, int n_nodes, omma_arena *tmp, size_t *bytes, omma_error *err) {
+static omma_status slots(storage **s, int n, int n_nodes, omma_arena *tmp, size_t *bytes,
+                         omma_error *err) {
     storage *idle[64] = {0}; /* by the logarithm of the slot's size */
     storage **ends = omma_arena_array(tmp, (size_t)n_nodes + 1, sizeof *ends);
     if (!ends) return omma_fail(err, OMMA_E_NOMEM, "no memory to plan memory");
@@ -156,7 +159,8 @@ static omma_status slots(storage **s, int n, int n_nodes, omma_arena *tmp, size_
         storage *slot = idle[c];
         s[i]->at = slot ? slot->at : *bytes;
         if (slot) idle[c] = slot->next;
-        else if (!omma_add(*bytes, (size_t)1 << c, bytes) || *bytes > (size_t)PTRDIFF_MAX) return overflows(err);
+        else if (!omma_add(*bytes, (size_t)1 << c, bytes) || *bytes > (size_t)PTRDIFF_MAX)
+            return overflows(err);
         s[i]->next = ends[s[i]->last];
         ends[s[i]->last] = s[i];
     }
@@ -185,8 +189,8 @@ static omma_status pack(layout *l, omma_arena *tmp, size_t *bytes, omma_error *e
     return slots(order + exact, n - exact, l->g->n_nodes, tmp, bytes, err);
 }
 
-static omma_status lay_out(omma_layout *out, const omma_graph *g, omma_arena *arena, omma_arena *tmp,
-                           omma_error *err) {
+static omma_status lay_out(omma_layout *out, const omma_graph *g, omma_arena *arena,
+                           omma_arena *tmp, omma_error *err) {
     size_t most = (size_t)g->n_values + (size_t)g->n_nodes;
     layout l = {.g = g};
     l.s = omma_arena_array(tmp, most, sizeof *l.s);
@@ -209,7 +213,8 @@ static omma_status lay_out(omma_layout *out, const omma_graph *g, omma_arena *ar
     return OMMA_OK;
 }
 
-omma_status omma_pass_memory(omma_layout *out, const omma_graph *g, omma_arena *arena, omma_error *err) {
+omma_status omma_pass_memory(omma_layout *out, const omma_graph *g, omma_arena *arena,
+                             omma_error *err) {
     omma_arena tmp;
     omma_arena_init(&tmp, arena->budget);
     omma_status s = lay_out(out, g, arena, &tmp, err);

@@ -44,6 +44,7 @@ typedef struct omma_layout {
 /* Lay out all values and working memory of a completely inferred and prepared graph, so
  * that two things that are needed at the same time never overlap. Everything is 64-byte
  * aligned. The arrays come from arena. Returns OMMA_OK, OMMA_E_NOMEM or OMMA_E_RANGE. */
-omma_status omma_pass_memory(omma_layout *out, const omma_graph *g, omma_arena *arena, omma_error *err);
+omma_status omma_pass_memory(omma_layout *out, const omma_graph *g, omma_arena *arena,
+                             omma_error *err);
 
 #endif

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-static void dump(const omma_graph *g, const char *folder, int number, const char *pass, const char *ext,
-                 void (*print)(const omma_graph *, FILE *)) {
+static void dump(const omma_graph *g, const char *folder, int number, const char *pass,
+                 const char *ext, void (*print)(const omma_graph *, FILE *)) {
     char path[1024];
     int n = snprintf(path, sizeof path, "%s/%02d-%s.%s", folder, number, pass, ext);
     if (n < 0 || (size_t)n >= sizeof path) return;

@@ -16,10 +16,10 @@ typedef struct omma_plan {
     omma_value **watch;
     int n_watched;
     bool by_value;
-    struct omma_bound {     /* values that lie in a caller's tensor */
+    struct omma_bound { /* values that lie in a caller's tensor */
         omma_value *value;
         int input;
-    } *bound;
+    } * bound;
     int n_bound;
 } omma_plan;
 
@@ -31,9 +31,9 @@ typedef struct omma_plan_options {
     omma_budget *budget;      /* what the plan is charged to */
     const char *const *watch; /* n_watch names of values that base keeps */
     int n_watch;
-    int threads;              /* the most a run will use */
-    bool by_value;            /* small inputs are constants of the plan: for graphs in which the
-                                 contents of an input decide a shape */
+    int threads;   /* the most a run will use */
+    bool by_value; /* small inputs are constants of the plan: for graphs in which the
+                      contents of an input decide a shape */
 } omma_plan_options;
 
 /* Specialise base to inputs' shapes (n = base's inputs; data is read only with by_value).
@@ -51,7 +51,7 @@ omma_status omma_plan_run(omma_plan *p, const omma_tensor *inputs, int threads, 
 
 /* The shape-independent part, done once per session: a copy of a model's graph on arena
  * with constants folded and nodes fused. Values named in keep (n of them) are kept. */
-omma_status omma_base_graph(omma_graph **out, const omma_graph *model, const char *const *keep, int n,
-                            omma_arena *arena, omma_error *err);
+omma_status omma_base_graph(omma_graph **out, const omma_graph *model, const char *const *keep,
+                            int n, omma_arena *arena, omma_error *err);
 
 #endif

@@ -13,16 +13,16 @@ struct omma_session {
     const char *name;        /* the model's, for messages */
     omma_budget budget;
     int threads;
-    omma_arena arena;       /* base graph and packed weights */
+    omma_arena arena; /* base graph and packed weights */
     omma_packs packs;
-    omma_graph *base;       /* NULL until the first run after a change */
+    omma_graph *base; /* NULL until the first run after a change */
     omma_plan *plans;
-    bool by_value;          /* plans are made for the contents of small inputs too */
-    const omma_plan *last;  /* of the last successful run */
-    omma_arena names;       /* of watched values */
+    bool by_value;         /* plans are made for the contents of small inputs too */
+    const omma_plan *last; /* of the last successful run */
+    omma_arena names;      /* of watched values */
     const char **watched;
     int n_watched, cap_watched;
-    bool stale;             /* a watch was added: the next run makes the base graph anew */
+    bool stale; /* a watch was added: the next run makes the base graph anew */
 };
 
 static void drop_plans(omma_session *s) {
@@ -43,7 +43,8 @@ static void drop_base(omma_session *s) {
 
 static omma_status make_base(omma_session *s, omma_error *err) {
     if (s->base) return OMMA_OK;
-    omma_status status = omma_base_graph(&s->base, s->graph, s->watched, s->n_watched, &s->arena, err);
+    omma_status status =
+        omma_base_graph(&s->base, s->graph, s->watched, s->n_watched, &s->arena, err);
     if (status) drop_base(s);
     return status;
 }
@@ -82,7 +83,8 @@ void omma_session_free(omma_session *s) {
 
 omma_status omma_session_watch(omma_session *s, const char *value, omma_error *err) {
     if (!omma_graph_find(s->graph, value))
-        return omma_fail_node(err, OMMA_E_NOTFOUND, value, NULL, "the model has no value of that name");
+        return omma_fail_node(err, OMMA_E_NOTFOUND, value, NULL,
+                              "the model has no value of that name");
     for (int i = 0; i < s->n_watched; i++)
         if (!strcmp(s->watched[i], value)) return OMMA_OK;
     if (s->n_watched == s->cap_watched) {
@@ -112,27 +114,38 @@ const omma_tensor *omma_session_output(const omma_session *s, int i) {
 
 /* --- running ------------------------------------------------------------------- */
 
-static omma_status check_input(const omma_session *s, const omma_tensor *inputs, int i, omma_error *err) {
+static omma_status check_input(const omma_session *s, const omma_tensor *inputs, int i,
+                               omma_error *err) {
     const omma_value *port = s->graph->inputs[i];
     const omma_tensor *t = &inputs[i];
     if (t->dtype != port->dtype && port->dtype != OMMA_NONE)
-        return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "this input must be of %s, not %s", omma_dtype_name(port->dtype), omma_dtype_name(t->dtype));
+        return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL,
+                              "this input must be of %s, not %s", omma_dtype_name(port->dtype),
+                              omma_dtype_name(t->dtype));
     size_t bytes;
     if (t->rank < 0 || t->rank > OMMA_MAX_RANK || !omma_dtype_size(t->dtype) ||
         !omma_dims_bytes(t->dims, t->rank, omma_dtype_size(t->dtype), &bytes))
-        return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "the tensor given for this input has no sound shape");
-    if (bytes && !t->data) return omma_fail_node(err, OMMA_E_USAGE, port->name, NULL, "the tensor given for this input has no data");
+        return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL,
+                              "the tensor given for this input has no sound shape");
+    if (bytes && !t->data)
+        return omma_fail_node(err, OMMA_E_USAGE, port->name, NULL,
+                              "the tensor given for this input has no data");
     if (port->rank < 0) return OMMA_OK;
     if (t->rank != port->rank)
-        return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "this input has %d dimensions, not %d", port->rank, t->rank);
+        return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL,
+                              "this input has %d dimensions, not %d", port->rank, t->rank);
     for (int d = 0; d < t->rank; d++)
         if (port->dims[d] >= 0 && port->dims[d] != t->dims[d])
-            return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL, "dimension %d of this input is %lld, not %lld", d, (long long)port->dims[d], (long long)t->dims[d]);
+            return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL,
+                                  "dimension %d of this input is %lld, not %lld", d,
+                                  (long long)port->dims[d], (long long)t->dims[d]);
     return OMMA_OK;
 }
 
-static omma_status new_plan(omma_session *s, omma_plan **out, const omma_tensor *inputs, omma_error *err) {
-    omma_plan_options o = {&s->packs, &s->budget, s->watched, s->n_watched, s->threads, s->by_value};
+static omma_status new_plan(omma_session *s, omma_plan **out, const omma_tensor *inputs,
+                            omma_error *err) {
+    omma_plan_options o = {&s->packs,    &s->budget, s->watched,
+                           s->n_watched, s->threads, s->by_value};
     omma_status status = omma_plan_new(out, s->base, inputs, &o, err);
     if (status == OMMA_E_UNSUPPORTED && !s->by_value) {
         /* perhaps the contents of an input decide a shape */
@@ -174,7 +187,8 @@ static omma_status find_plan(omma_session *s, const omma_tensor *inputs, omma_er
 omma_status omma_session_run(omma_session *s, const omma_tensor *inputs, int n, omma_error *err) {
     s->last = NULL;
     if (n != s->graph->n_inputs)
-        return omma_fail(err, OMMA_E_USAGE, "%s has %d inputs, not %d", s->name, s->graph->n_inputs, n);
+        return omma_fail(err, OMMA_E_USAGE, "%s has %d inputs, not %d", s->name, s->graph->n_inputs,
+                         n);
     for (int i = 0; i < n; i++) OMMA_TRY(check_input(s, inputs, i, err));
     if (s->stale) drop_base(s);
     s->stale = false;

@@ -24,7 +24,8 @@ static bool find_inputs(omma_detector *d) {
     for (int i = 0; i < omma_model_input_count(d->model); i++) {
         const omma_port *p = omma_model_input(d->model, i);
         if (p->dtype == OMMA_F32 && p->rank == 4 && p->dims[1] == 3 && d->images < 0) d->images = i;
-        else if (p->dtype == OMMA_I64 && p->rank == 2 && p->dims[1] == 2 && d->sizes < 0) d->sizes = i;
+        else if (p->dtype == OMMA_I64 && p->rank == 2 && p->dims[1] == 2 && d->sizes < 0)
+            d->sizes = i;
         else return false;
     }
     return d->images >= 0 && d->sizes >= 0;
@@ -41,22 +42,29 @@ static bool find_outputs(omma_detector *d) {
     return d->labels >= 0 && d->boxes >= 0 && d->scores >= 0;
 }
 
-static int side(int64_t declared) { return declared > 0 && declared <= SIDE_MAX ? (int)declared : SIDE_DEFAULT; }
+static int side(int64_t declared) {
+    return declared > 0 && declared <= SIDE_MAX ? (int)declared : SIDE_DEFAULT;
+}
 
-static omma_status set_up(omma_detector *d, const char *path, const omma_options *opt, omma_error *err) {
+static omma_status set_up(omma_detector *d, const char *path, const omma_options *opt,
+                          omma_error *err) {
     OMMA_TRY(omma_model_open(&d->model, path, opt, err));
     if (!find_inputs(d) || !find_outputs(d))
-        return omma_fail_at(err, OMMA_E_UNSUPPORTED, path, -1,
-                            "is not a detector omma can drive: it wants inputs images float32 [N,3,H,W] and "
-                            "sizes int64 [N,2], and outputs labels int64 [N,Q], boxes float32 [N,Q,4], scores float32 [N,Q]; "
-                            "'omma info' shows what this model has");
+        return omma_fail_at(
+            err, OMMA_E_UNSUPPORTED, path, -1,
+            "is not a detector omma can drive: it wants inputs images float32 [N,3,H,W] and "
+            "sizes int64 [N,2], and outputs labels int64 [N,Q], boxes float32 [N,Q,4], scores "
+            "float32 [N,Q]; "
+            "'omma info' shows what this model has");
     const omma_port *p = omma_model_input(d->model, d->images);
     d->h = side(p->dims[2]);
     d->w = side(p->dims[3]);
     size_t pixels = (size_t)d->h * (size_t)d->w * 3;
     d->pixels = omma_arena_alloc(&d->arena, pixels);
     d->planes = omma_arena_array(&d->arena, pixels, sizeof *d->planes);
-    if (!d->pixels || !d->planes) return omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for a picture of %d x %d", d->w, d->h);
+    if (!d->pixels || !d->planes)
+        return omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for a picture of %d x %d", d->w,
+                            d->h);
     return omma_session_new(&d->session, d->model, opt, err);
 }
 
@@ -94,12 +102,14 @@ static omma_status collect(omma_detector *d, int *count, omma_error *err) {
     const omma_tensor *scores = omma_session_output(d->session, d->scores);
     int64_t n = omma_tensor_count(labels);
     if (omma_tensor_count(scores) != n || omma_tensor_count(boxes) != n * 4 || n > INT32_MAX)
-        return omma_fail(err, OMMA_E_SHAPE, "the detector's labels, boxes and scores differ in number");
+        return omma_fail(err, OMMA_E_SHAPE,
+                         "the detector's labels, boxes and scores differ in number");
     if (n > d->cap) {
         omma_mem_free(d->found);
         d->found = omma_mem_alloc((size_t)n * sizeof *d->found);
         d->cap = d->found ? n : 0;
-        if (!d->found) return omma_fail(err, OMMA_E_NOMEM, "no memory for %lld detections", (long long)n);
+        if (!d->found)
+            return omma_fail(err, OMMA_E_NOMEM, "no memory for %lld detections", (long long)n);
     }
     for (int64_t i = 0; i < n; i++) {
         int64_t label = ((const int64_t *)labels->data)[i];
@@ -113,8 +123,8 @@ static omma_status collect(omma_detector *d, int *count, omma_error *err) {
 
 omma_status omma_detector_run(omma_detector *d, const omma_detection **found, int *count,
                               const omma_image *img, omma_error *err) {
-    OMMA_TRY(omma_resize_u8(d->pixels, d->w, d->h, img->rgb, img->width, img->height, (size_t)img->width * 3, 3,
-                            OMMA_FILTER_BILINEAR, err));
+    OMMA_TRY(omma_resize_u8(d->pixels, d->w, d->h, img->rgb, img->width, img->height,
+                            (size_t)img->width * 3, 3, OMMA_FILTER_BILINEAR, err));
     to_planes(d);
     int64_t size[2] = {img->width, img->height};
     omma_tensor in[2];

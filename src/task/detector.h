@@ -12,9 +12,9 @@
 #include "file/image.h"
 
 typedef struct omma_detection {
-    int label;     /* class index */
-    float score;   /* 0..1 */
-    float box[4];  /* x0, y0, x1, y1 [px] of the picture */
+    int label;    /* class index */
+    float score;  /* 0..1 */
+    float box[4]; /* x0, y0, x1, y1 [px] of the picture */
 } omma_detection;
 
 typedef struct omma_detector omma_detector;

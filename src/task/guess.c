@@ -15,7 +15,8 @@ typedef struct clues {
 static bool has_output(const omma_model *m, omma_dtype t, int rank, int64_t last) {
     for (int i = 0; i < omma_model_output_count(m); i++) {
         const omma_port *p = omma_model_output(m, i);
-        if (p->dtype == t && p->rank == rank && (last < 0 || p->dims[rank - 1] == last)) return true;
+        if (p->dtype == t && p->rank == rank && (last < 0 || p->dims[rank - 1] == last))
+            return true;
     }
     return false;
 }
@@ -27,7 +28,8 @@ static bool is_old_detector(const clues *c) {
     return c->picture && c->outputs >= 2 && has_output(c->m, OMMA_F32, 2, 4);
 }
 static bool is_text(const clues *c) {
-    return c->picture && c->outputs == 1 && c->out && c->out->rank == 3 && c->out->dims[2] > 36 && !strcmp(c->last_op, "Softmax");
+    return c->picture && c->outputs == 1 && c->out && c->out->rank == 3 && c->out->dims[2] > 36 &&
+           !strcmp(c->last_op, "Softmax");
 }
 static bool is_binary_map(const clues *c) {
     return c->picture && c->outputs == 1 && c->out && c->out->rank == 4 && c->out->dims[1] == 1;
@@ -35,9 +37,7 @@ static bool is_binary_map(const clues *c) {
 static bool is_map(const clues *c) {
     return c->picture && c->out && c->out->rank == 4 && c->out->dims[1] > 1 && c->out->dims[2] > 16;
 }
-static bool is_features(const clues *c) {
-    return c->picture && c->out && c->out->rank >= 3;
-}
+static bool is_features(const clues *c) { return c->picture && c->out && c->out->rank >= 3; }
 static bool is_two(const clues *c) {
     return c->picture && c->outputs == 1 && c->out && c->out->rank == 2 && c->out->dims[1] == 2;
 }
@@ -61,9 +61,13 @@ static const struct {
     {is_picture, "something made from a picture"},
 };
 
-const char *omma_guess_purpose(const omma_model *m, const omma_tensor *outputs, const char *last_op) {
-    clues c = {.m = m, .out = outputs, .last_op = last_op,
-               .inputs = omma_model_input_count(m), .outputs = omma_model_output_count(m)};
+const char *omma_guess_purpose(const omma_model *m, const omma_tensor *outputs,
+                               const char *last_op) {
+    clues c = {.m = m,
+               .out = outputs,
+               .last_op = last_op,
+               .inputs = omma_model_input_count(m),
+               .outputs = omma_model_output_count(m)};
     if (c.inputs > 0) {
         const omma_port *p = omma_model_input(m, 0);
         c.picture = p->rank == 4 && (p->dims[1] == 3 || p->dims[1] == 1);

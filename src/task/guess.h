@@ -7,6 +7,7 @@
 
 /* One line, a static string. outputs: the model's output shapes at some input shapes, or NULL
  * when they are not known. last_op: the operator that writes output 0, or "". */
-const char *omma_guess_purpose(const omma_model *m, const omma_tensor *outputs, const char *last_op);
+const char *omma_guess_purpose(const omma_model *m, const omma_tensor *outputs,
+                               const char *last_op);
 
 #endif

@@ -191,12 +191,34 @@ static int recogniser_width(int strip) {
     return w < NARROWEST ? NARROWEST : w;
 }
 
-/* Remove spaces at both ends. */
-static void trim(char *s) {
-    size_t n = strlen(s), first = strspn(s, " ");
-    while (n > first && s[n - 1] == ' ') n--;
-    memmove(s, s + first, n - first);
-    s[n - first] = 0;
+/* The ASCII sign of a full-width one (U+FF01..U+FF5E, three bytes) at s, or 0. */
+static char half_width(const unsigned char *s) {
+    if (s[0] != 0xef || (s[1] != 0xbc && s[1] != 0xbd)) return 0;
+    int sign = s[2] - 0x80 + (s[1] == 0xbc ? 0 : 0x40);
+    return sign >= 1 && sign <= 0x5e ? (char)(sign + 0x20) : 0;
+}
+
+/* Has a line Chinese or Japanese characters (from U+3000 on), apart from such signs? */
+static bool is_wide(const char *text) {
+    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+        if (half_width(s)) s += 2;
+        else if (*s >= 0xe3) return true;
+    }
+    return false;
+}
+
+/* Remove spaces at both ends; in a line that is not Chinese, make full-width signs ASCII:
+ * the recogniser takes many a bracket for its Chinese twin. */
+static void tidy(char *text) {
+    bool wide = is_wide(text);
+    char *to = text;
+    for (const char *s = text + strspn(text, " "); *s; s++) {
+        char sign = wide ? 0 : half_width((const unsigned char *)s);
+        *to++ = sign ? sign : *s;
+        if (sign) s += 2;
+    }
+    while (to > text && to[-1] == ' ') to--;
+    *to = 0;
 }
 
 static omma_status recognise(omma_reader *r, line *l, omma_error *err) {
@@ -212,7 +234,7 @@ static omma_status recognise(omma_reader *r, line *l, omma_error *err) {
     if (status) return status;
     omma_mem_free(l->text);
     status = omma_ctc_decode(&l->text, &l->confidence, y, dims[1], dims[2], r->dict, err);
-    if (!status) trim(l->text);
+    if (!status) tidy(l->text);
     return status;
 }
 

@@ -45,9 +45,7 @@ typedef struct axis {
     double support; /* at scale 1 [px] */
 } axis;
 
-static int32_t fixed(double w) {
-    return (int32_t)(w * (1 << BITS) + (w < 0 ? -0.5 : 0.5));
-}
+static int32_t fixed(double w) { return (int32_t)(w * (1 << BITS) + (w < 0 ? -0.5 : 0.5)); }
 
 /* The weights of output pixel i; raw is room for t->most doubles. */
 static void weigh(taps *t, const axis *a, int i, double *raw) {
@@ -148,16 +146,14 @@ static void columns(unsigned char *dst, const unsigned char *src, size_t pitch, 
 static void rows(unsigned char *dst, const unsigned char *src, size_t pitch, int height,
                  const taps *t, int out, int channels) {
     for (int y = 0; y < height; y++, src += pitch, dst += (size_t)out * (size_t)channels) {
-        if (channels == 3)
-            row_3(dst, src, t, out);
-        else
-            row_1(dst, src, t, out);
+        if (channels == 3) row_3(dst, src, t, out);
+        else row_1(dst, src, t, out);
     }
 }
 
 static omma_status resize(unsigned char *dst, const axis *x, const axis *y,
-                          const unsigned char *src, size_t pitch, int channels,
-                          omma_arena *arena, omma_error *err) {
+                          const unsigned char *src, size_t pitch, int channels, omma_arena *arena,
+                          omma_error *err) {
     size_t width = (size_t)x->out * (size_t)channels;
     taps across, down;
     if (x->in != x->out) OMMA_TRY(taps_make(&across, arena, x, err));
@@ -165,14 +161,14 @@ static omma_status resize(unsigned char *dst, const axis *x, const axis *y,
     if (x->in != x->out) {
         unsigned char *to = dst;
         if (y->in != y->out) to = omma_arena_array(arena, (size_t)y->in, width);
-        if (!to) return omma_fail(err, OMMA_E_NOMEM, "no memory to resize to %d x %d pixels",
-                                  x->out, y->out);
+        if (!to)
+            return omma_fail(err, OMMA_E_NOMEM, "no memory to resize to %d x %d pixels", x->out,
+                             y->out);
         rows(to, src, pitch, y->in, &across, x->out, channels);
         src = to;
         pitch = width;
     }
-    if (y->in != y->out)
-        columns(dst, src, pitch, width, &down, y->out);
+    if (y->in != y->out) columns(dst, src, pitch, width, &down, y->out);
     else if (src != dst)
         for (size_t i = 0; i < (size_t)y->out; i++) memcpy(dst + i * width, src + i * pitch, width);
     return OMMA_OK;
@@ -181,11 +177,13 @@ static omma_status resize(unsigned char *dst, const axis *x, const axis *y,
 static bool side_ok(int n) { return n >= 1 && n <= OMMA_IMAGE_MAX_SIDE; }
 
 omma_status omma_resize_u8(unsigned char *dst, int dst_w, int dst_h, const unsigned char *src,
-                           int src_w, int src_h, size_t src_pitch, int channels,
-                           omma_filter filter, omma_error *err) {
+                           int src_w, int src_h, size_t src_pitch, int channels, omma_filter filter,
+                           omma_error *err) {
     if (!side_ok(dst_w) || !side_ok(dst_h) || !side_ok(src_w) || !side_ok(src_h))
-        return omma_fail(err, OMMA_E_RANGE, "cannot resize %d x %d to %d x %d pixels: sides are "
-                         "1 to %d", src_w, src_h, dst_w, dst_h, OMMA_IMAGE_MAX_SIDE);
+        return omma_fail(err, OMMA_E_RANGE,
+                         "cannot resize %d x %d to %d x %d pixels: sides are "
+                         "1 to %d",
+                         src_w, src_h, dst_w, dst_h, OMMA_IMAGE_MAX_SIDE);
     if ((channels != 1 && channels != 3) || src_pitch < (size_t)src_w * (size_t)channels)
         return omma_fail(err, OMMA_E_RANGE, "cannot resize %d channels with rows of %zu bytes",
                          channels, src_pitch);

@@ -21,7 +21,7 @@ typedef enum omma_filter {
  * OMMA_E_NOMEM; on error dst is untouched. Thread-safe; bit-exact on every CPU.
  * Source: Pillow 9.4, Resample.c. Test: tests/golden/resize. */
 omma_status omma_resize_u8(unsigned char *dst, int dst_w, int dst_h, const unsigned char *src,
-                           int src_w, int src_h, size_t src_pitch, int channels,
-                           omma_filter filter, omma_error *err);
+                           int src_w, int src_h, size_t src_pitch, int channels, omma_filter filter,
+                           omma_error *err);
 
 #endif

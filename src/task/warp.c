@@ -39,8 +39,8 @@ static projection to_quad(const omma_quad *q) {
     double det = dx1 * dy2 - dx2 * dy1; /* twice the triangle 1 2 3: not 0 in a sound one */
     double g = (sx * dy2 - dx2 * sy) / det;
     double h = (dx1 * sy - sx * dy1) / det;
-    return (projection){x1 - x0 + g * x1, x3 - x0 + h * x3, x0, y1 - y0 + g * y1,
-                        y3 - y0 + h * y3, y0,               g,  h};
+    return (projection){
+        x1 - x0 + g * x1, x3 - x0 + h * x3, x0, y1 - y0 + g * y1, y3 - y0 + h * y3, y0, g, h};
 }
 
 /* Keys' cubic, a = -1/2: the weights of the pixels at -1, 0, 1, 2 for a place t between

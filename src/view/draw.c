@@ -8,9 +8,7 @@
 #include "view/font.h"
 #include "view/stroke.h"
 
-static float between(float v, float low, float high) {
-    return v < low ? low : v > high ? high : v;
-}
+static float between(float v, float low, float high) { return v < low ? low : v > high ? high : v; }
 
 float omma_draw_scale(const omma_image *img) {
     return between(sqrtf((float)img->width * (float)img->height / (640.f * 480.f)), 0.7f, 12.f);
@@ -72,8 +70,7 @@ void omma_draw_line(omma_image *img, float x0, float y0, float x1, float y1, flo
     omma_stroke_draw(img, &s, 1, color);
 }
 
-void omma_draw_polygon(omma_image *img, const float *xy, int n, float thickness,
-                       omma_color color) {
+void omma_draw_polygon(omma_image *img, const float *xy, int n, float thickness, omma_color color) {
     omma_stroke s[OMMA_DRAW_CORNERS];
     if (n > OMMA_DRAW_CORNERS) n = OMMA_DRAW_CORNERS;
     for (int i = 0; i < n; i++) {

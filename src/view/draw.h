@@ -30,8 +30,7 @@ void omma_draw_line(omma_image *img, float x0, float y0, float x1, float y1, flo
 /* Draw the closed outline of a polygon.
  *   xy  f32 [n, 2]; n = 1..OMMA_DRAW_CORNERS, further corners are left out. */
 enum { OMMA_DRAW_CORNERS = 256 };
-void omma_draw_polygon(omma_image *img, const float *xy, int n, float thickness,
-                       omma_color color);
+void omma_draw_polygon(omma_image *img, const float *xy, int n, float thickness, omma_color color);
 
 /* Height and width of a label of this text at size px [px]. */
 int omma_draw_label_height(int px);
@@ -43,7 +42,6 @@ int omma_draw_label_width(const char *text, int px);
  * the picture ends in "...".
  *   text  UTF-8.
  *   px    text size [px]. */
-void omma_draw_label(omma_image *img, float x, float y, const char *text, omma_color color,
-                     int px);
+void omma_draw_label(omma_image *img, float x, float y, const char *text, omma_color color, int px);
 
 #endif

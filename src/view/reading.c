@@ -21,7 +21,8 @@ static void lay_out(omma_image *out, const omma_image *img, int k) {
     for (int y = 0; y < out->height; y++) {
         unsigned char *row = out->rgb + (size_t)y * pitch;
         const unsigned char *from = img->rgb + (size_t)(y / k) * (size_t)img->width * 3;
-        for (int x = 0; x < out->width / 2; x++) memcpy(row + (size_t)x * 3, from + (size_t)(x / k) * 3, 3);
+        for (int x = 0; x < out->width / 2; x++)
+            memcpy(row + (size_t)x * 3, from + (size_t)(x / k) * 3, 3);
         memset(row + pitch / 2, 255, pitch - pitch / 2);
     }
 }
@@ -30,7 +31,8 @@ static float distance(const float *a, const float *b) { return hypotf(a[0] - b[0
 
 /* A size at which the text fits the line's box. */
 static int size_for(const omma_text_line *l, float scale) {
-    float width = distance(l->quad[0], l->quad[1]) * scale, height = distance(l->quad[0], l->quad[3]) * scale;
+    float width = distance(l->quad[0], l->quad[1]) * scale,
+          height = distance(l->quad[0], l->quad[3]) * scale;
     int px = (int)(height * 0.9f);
     if (px < OMMA_FONT_MIN) px = OMMA_FONT_MIN;
     if (px > OMMA_FONT_MAX) px = OMMA_FONT_MAX;

@@ -16,9 +16,7 @@ void omma_stroke_blend(unsigned char *rgb, omma_color c, float coverage) {
         rgb[i] = (unsigned char)((float)rgb[i] + ((float)to[i] - (float)rgb[i]) * a + 0.5f);
 }
 
-static float between(float v, float low, float high) {
-    return v < low ? low : v > high ? high : v;
-}
+static float between(float v, float low, float high) { return v < low ? low : v > high ? high : v; }
 
 /* The part of a stroke, as t from 0 to 1 along it, whose y lies within reach of y. */
 static bool part_near_row(const omma_stroke *s, float y, float reach, float *t0, float *t1) {

@@ -1,8 +1,8 @@
 /* conv_c.c - the reference pieces of convolution: taps, patches, planes; see kernel.h. */
 #include "kernel/table.h"
 
-static void taps_f32(int64_t n, int n_taps, const float *w, const float *x, const int64_t *rows, int stride,
-                     float *y) {
+static void taps_f32(int64_t n, int n_taps, const float *w, const float *x, const int64_t *rows,
+                     int stride, float *y) {
     for (int64_t o = 0; o < n; o++) {
         float s = 0;
         for (int t = 0; t < n_taps; t++) s += ((const omma_f32u *)w)[t] * x[rows[t] + o * stride];
@@ -10,8 +10,8 @@ static void taps_f32(int64_t n, int n_taps, const float *w, const float *x, cons
     }
 }
 
-void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first, int n,
-                        float *panel, int nr) {
+void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first,
+                        int n, float *panel, int nr) {
     for (int64_t ch = c0; ch < c1; ch++)
         for (int ky = 0; ky < p->kh; ky++)
             for (int kx = 0; kx < p->kw; kx++, panel += nr) {
@@ -27,13 +27,14 @@ void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t 
             }
 }
 
-static void patches_f32(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first, int n,
-                        float *panel) {
+static void patches_f32(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first,
+                        int n, float *panel) {
     omma_patches_plain(p, x, c0, c1, first, n, panel, 16);
 }
 
-static void plane_f32(const omma_conv *p, const omma_plane *l, const float *x, const float *w, const float *bias,
-                      const omma_epilogue *e, int64_t y0, int64_t y1, float *y, float *work) {
+static void plane_f32(const omma_conv *p, const omma_plane *l, const float *x, const float *w,
+                      const float *bias, const omma_epilogue *e, int64_t y0, int64_t y1, float *y,
+                      float *work) {
     (void)l, (void)work;
     for (int64_t oy = y0; oy < y1; oy++)
         for (int64_t ox = 0; ox < p->ow; ox++) {

@@ -12,9 +12,7 @@ float omma_act_apply(const omma_epilogue *e, float v) {
     switch (e->act) {
     case OMMA_ACT_NONE: break;
     case OMMA_ACT_RELU: return v < 0 ? 0 : v;
-    case OMMA_ACT_CLIP:
-        v = v < e->lo ? e->lo : v;
-        return v > e->hi ? e->hi : v;
+    case OMMA_ACT_CLIP: v = v < e->lo ? e->lo : v; return v > e->hi ? e->hi : v;
     case OMMA_ACT_HSWISH: {
         const float part = v + 3 < 0 ? 0 : v + 3 > 6 ? 6 : v + 3;
         return (v < -3 ? -3 : v) * (part / 6);
@@ -24,8 +22,8 @@ float omma_act_apply(const omma_epilogue *e, float v) {
     return v;
 }
 
-static void gemm_f32_4x16(int m, int n, int64_t k, const float *a, int64_t lda, const float *b, float *c,
-                          int64_t ldc, bool acc, const omma_epilogue *e) {
+static void gemm_f32_4x16(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
+                          float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
     for (int i = 0; i < m; i++) {
         const omma_f32u *row = (const omma_f32u *)a + i * lda;
         for (int j = 0; j < n; j++) {
@@ -39,8 +37,8 @@ static void gemm_f32_4x16(int m, int n, int64_t k, const float *a, int64_t lda, 
     }
 }
 
-static void finish_f32(int64_t n, const float *x, const float *bias, int stride, const omma_epilogue *e,
-                       float *y) {
+static void finish_f32(int64_t n, const float *x, const float *bias, int stride,
+                       const omma_epilogue *e, float *y) {
     for (int64_t i = 0; i < n; i++) {
         const float v = bias ? x[i] + bias[i * stride] : x[i];
         y[i] = e ? omma_act_apply(e, v) : v;

@@ -35,18 +35,18 @@ UNARY(silu, act(OMMA_ACT_SILU, v))
 UNARY(gelu, gelu((double)v))
 UNARY(hswish, act(OMMA_ACT_HSWISH, v))
 
-#define BINARY(name, expr)                                                                               \
-    static void name##_f32(int64_t n, const float *a, int sa, const float *b, int sb, float *y) {       \
-        const float a0 = n ? *a : 0, b0 = n ? *b : 0; /* y may be the other one */                       \
-        for (int64_t i = 0; i < n; i++) {                                                                \
-            const float u = sa ? a[i] : a0, v = sb ? b[i] : b0;                                          \
-            y[i] = (expr);                                                                               \
-        }                                                                                                \
+#define BINARY(name, expr)                                                                        \
+    static void name##_f32(int64_t n, const float *a, int sa, const float *b, int sb, float *y) { \
+        const float a0 = n ? *a : 0, b0 = n ? *b : 0; /* y may be the other one */                \
+        for (int64_t i = 0; i < n; i++) {                                                         \
+            const float u = sa ? a[i] : a0, v = sb ? b[i] : b0;                                   \
+            y[i] = (expr);                                                                        \
+        }                                                                                         \
     }
 
 BINARY(add, u + v)
 BINARY(sub, u - v)
-BINARY(mul, u * v)
+BINARY(mul, u *v)
 BINARY(div, u / v)
 BINARY(max, isnan(u) || u > v ? u : v)
 BINARY(min, isnan(u) || u < v ? u : v)
@@ -56,8 +56,8 @@ static void clip_f32(int64_t n, const float *x, float lo, float hi, float *y) {
     for (int64_t i = 0; i < n; i++) y[i] = omma_act_apply(&e, x[i]);
 }
 
-static void affine_f32(int64_t n, const float *x, const float *scale, const float *shift, int stride,
-                       float *y) {
+static void affine_f32(int64_t n, const float *x, const float *scale, const float *shift,
+                       int stride, float *y) {
     for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i * stride] + shift[i * stride];
 }
 

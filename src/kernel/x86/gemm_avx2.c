@@ -6,13 +6,26 @@
 #define TILE_NV 2
 #include "kernel/x86/gemm_body.h"
 
-TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1)
-TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
+TILE(1, 1)
+TILE(2, 1)
+TILE(3, 1)
+TILE(4, 1)
+TILE(5, 1)
+TILE(6, 1)
+TILE(1, 2)
+TILE(2, 2)
+TILE(3, 2)
+TILE(4, 2)
+TILE(5, 2)
+TILE(6, 2)
 
-static void gemm_f32_6x16__avx2(int m, int n, int64_t k, const float *a, int64_t lda, const float *b, float *c,
-                                int64_t ldc, bool acc, const omma_epilogue *e) {
-#define ROW(MR) {gemm_f32_##MR##x1v__avx2, gemm_f32_##MR##x2v__avx2}
-    static tile_fn *const tiles[TILE_MR][TILE_NV] = {ROW(1), ROW(2), ROW(3), ROW(4), ROW(5), ROW(6)};
+static void gemm_f32_6x16__avx2(int m, int n, int64_t k, const float *a, int64_t lda,
+                                const float *b, float *c, int64_t ldc, bool acc,
+                                const omma_epilogue *e) {
+#define ROW(MR) \
+    { gemm_f32_##MR##x1v__avx2, gemm_f32_##MR##x2v__avx2 }
+    static tile_fn *const tiles[TILE_MR][TILE_NV] = {ROW(1), ROW(2), ROW(3),
+                                                     ROW(4), ROW(5), ROW(6)};
 #undef ROW
     tiles[m - 1][n > VL](n, k, a, lda, b, c, ldc, acc, e);
 }

@@ -6,16 +6,43 @@
 #define TILE_NV 2
 #include "kernel/x86/gemm_body.h"
 
-TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1)
-TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(13, 1) TILE(14, 1)
-TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(7, 2)
-TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
+TILE(1, 1)
+TILE(2, 1)
+TILE(3, 1)
+TILE(4, 1)
+TILE(5, 1)
+TILE(6, 1)
+TILE(7, 1)
+TILE(8, 1)
+TILE(9, 1)
+TILE(10, 1)
+TILE(11, 1)
+TILE(12, 1)
+TILE(13, 1)
+TILE(14, 1)
+TILE(1, 2)
+TILE(2, 2)
+TILE(3, 2)
+TILE(4, 2)
+TILE(5, 2)
+TILE(6, 2)
+TILE(7, 2)
+TILE(8, 2)
+TILE(9, 2)
+TILE(10, 2)
+TILE(11, 2)
+TILE(12, 2)
+TILE(13, 2)
+TILE(14, 2)
 
-static void gemm_f32_14x32__avx512(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
-                                   float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
-#define ROW(MR) {gemm_f32_##MR##x1v__avx512, gemm_f32_##MR##x2v__avx512}
-    static tile_fn *const tiles[TILE_MR][TILE_NV] = {ROW(1), ROW(2), ROW(3), ROW(4), ROW(5), ROW(6), ROW(7),
-                                                     ROW(8), ROW(9), ROW(10), ROW(11), ROW(12), ROW(13), ROW(14)};
+static void gemm_f32_14x32__avx512(int m, int n, int64_t k, const float *a, int64_t lda,
+                                   const float *b, float *c, int64_t ldc, bool acc,
+                                   const omma_epilogue *e) {
+#define ROW(MR) \
+    { gemm_f32_##MR##x1v__avx512, gemm_f32_##MR##x2v__avx512 }
+    static tile_fn *const tiles[TILE_MR][TILE_NV] = {ROW(1),  ROW(2),  ROW(3),  ROW(4), ROW(5),
+                                                     ROW(6),  ROW(7),  ROW(8),  ROW(9), ROW(10),
+                                                     ROW(11), ROW(12), ROW(13), ROW(14)};
 #undef ROW
     tiles[m - 1][n > VL](n, k, a, lda, b, c, ldc, acc, e);
 }

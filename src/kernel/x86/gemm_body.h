@@ -6,13 +6,13 @@
  * they are worth. */
 #include "kernel/table.h"
 
-typedef void tile_fn(int n, int64_t k, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
-                     bool acc, const omma_epilogue *e);
+typedef void tile_fn(int n, int64_t k, const float *a, int64_t lda, const float *b, float *c,
+                     int64_t ldc, bool acc, const omma_epilogue *e);
 
 /* --- what is done before the store -------------------------------------------------- */
 
-static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int stride, const omma_epilogue *e,
-                            float *y) {
+static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int stride,
+                            const omma_epilogue *e, float *y) {
     const omma_epilogue none = {.act = OMMA_ACT_NONE};
     const vf all = bias && !stride ? v_spread(bias) : v_set(0);
     if (!e) e = &none;
@@ -28,63 +28,65 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
 
 /* Rows are reached from one pointer per three, by the offsets 0, lda, 2*lda: that takes few
  * registers. The empty asm keeps the compiler from making a pointer for every row. */
-#define TILE(MR, NV)                                                                                         \
-    static __attribute__((noinline)) void ISA(gemm_f32_##MR##x##NV##v)(                                      \
-        int n, int64_t k, const float *a, int64_t lda, const float *b, float *c, int64_t ldc, bool acc,      \
-        const omma_epilogue *e) {                                                                            \
-        const int last = n - (NV - 1) * VL;                                                                  \
-        vf s[MR][NV];                                                                                        \
-        UNROLL for (int i = 0; i < MR; i++) {                                                                \
-            __builtin_prefetch(c + i * ldc, 1);                                                              \
-            __builtin_prefetch(c + i * ldc + n - 1, 1);                                                      \
-            UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                          \
-        }                                                                                                    \
-        const omma_f32u *p0 = (const omma_f32u *)a, *p3 = p0 + 3 * lda, *p6 = p0 + 6 * lda;                  \
-        const omma_f32u *p9 = p0 + 9 * lda, *p12 = p0 + 12 * lda;                                            \
-        for (; k > 0; k--) {                                                                                 \
-            __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));                                 \
-            vf row[NV];                                                                                      \
-            UNROLL for (int j = 0; j < NV; j++) row[j] = v_load(b + j * VL);                                 \
-            UNROLL for (int i = 0; i < MR; i++) {                                                            \
-                const omma_f32u *p = i < 3 ? p0 : i < 6 ? p3 : i < 9 ? p6 : i < 12 ? p9 : p12;               \
-                const vf x = v_set(i % 3 == 0 ? p[0] : i % 3 == 1 ? p[lda] : p[2 * lda]);                    \
-                UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_fma(x, row[j], s[i][j]);                     \
-            }                                                                                                \
-            b += TILE_NV * VL;                                                                               \
-            p0++, p3++, p6++, p9++, p12++;                                                                   \
-        }                                                                                                    \
-        if (acc) {                                                                                           \
-            UNROLL for (int i = 0; i < MR; i++) {                                                            \
-                UNROLL for (int j = 0; j < NV - 1; j++) s[i][j] = v_add(s[i][j], v_load(c + i * ldc + j * VL));\
-                s[i][NV - 1] = v_add(s[i][NV - 1], v_load_n(c + i * ldc + (NV - 1) * VL, last));             \
-            }                                                                                                \
-        }                                                                                                    \
-        if (e) {                                                                                             \
-            if (e->row_bias) {                                                                               \
-                UNROLL for (int i = 0; i < MR; i++) {                                                        \
-                    const vf x = v_set(e->row_bias[i]);                                                      \
-                    UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_add(s[i][j], x);                         \
-                }                                                                                            \
-            }                                                                                                \
-            if (e->col_bias) {                                                                               \
-                UNROLL for (int j = 0; j < NV; j++) {                                                        \
-                    const vf x = v_load_n(e->col_bias + j * VL, j < NV - 1 ? VL : last);                     \
-                    UNROLL for (int i = 0; i < MR; i++) s[i][j] = v_add(s[i][j], x);                         \
-                }                                                                                            \
-            }                                                                                                \
-            if (e->act == OMMA_ACT_RELU || e->act == OMMA_ACT_CLIP) {                                        \
-                const bool clip = e->act == OMMA_ACT_CLIP;                                                   \
-                const vf lo = v_set(clip ? e->lo : 0), hi = v_set(clip ? e->hi : __builtin_inff());          \
-                UNROLL for (int i = 0; i < MR; i++)                                                          \
-                    UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_min(hi, v_max(lo, s[i][j]));             \
-            }                                                                                                \
-        }                                                                                                    \
-        UNROLL for (int i = 0; i < MR; i++) {                                                                \
-            UNROLL for (int j = 0; j < NV - 1; j++) v_store(c + i * ldc + j * VL, s[i][j]);                  \
-            v_store_n(c + i * ldc + (NV - 1) * VL, s[i][NV - 1], last);                                      \
-        }                                                                                                    \
-        if (e && e->act > OMMA_ACT_CLIP) /* the rest is too long to be here MR x NV times */                 \
-            for (int i = 0; i < MR; i++) ISA(finish_f32)(n, c + i * ldc, NULL, 0, e, c + i * ldc);           \
+#define TILE(MR, NV)                                                                               \
+    static __attribute__((noinline)) void ISA(gemm_f32_##MR##x##NV##v)(                            \
+        int n, int64_t k, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,      \
+        bool acc, const omma_epilogue *e) {                                                        \
+        const int last = n - (NV - 1) * VL;                                                        \
+        vf s[MR][NV];                                                                              \
+        UNROLL for (int i = 0; i < MR; i++) {                                                      \
+            __builtin_prefetch(c + i * ldc, 1);                                                    \
+            __builtin_prefetch(c + i * ldc + n - 1, 1);                                            \
+            UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                \
+        }                                                                                          \
+        const omma_f32u *p0 = (const omma_f32u *)a, *p3 = p0 + 3 * lda, *p6 = p0 + 6 * lda;        \
+        const omma_f32u *p9 = p0 + 9 * lda, *p12 = p0 + 12 * lda;                                  \
+        for (; k > 0; k--) {                                                                       \
+            __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));                       \
+            vf row[NV];                                                                            \
+            UNROLL for (int j = 0; j < NV; j++) row[j] = v_load(b + j * VL);                       \
+            UNROLL for (int i = 0; i < MR; i++) {                                                  \
+                const omma_f32u *p = i < 3 ? p0 : i < 6 ? p3 : i < 9 ? p6 : i < 12 ? p9 : p12;     \
+                const vf x = v_set(i % 3 == 0 ? p[0] : i % 3 == 1 ? p[lda] : p[2 * lda]);          \
+                UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_fma(x, row[j], s[i][j]);           \
+            }                                                                                      \
+            b += TILE_NV * VL;                                                                     \
+            p0++, p3++, p6++, p9++, p12++;                                                         \
+        }                                                                                          \
+        if (acc) {                                                                                 \
+            UNROLL for (int i = 0; i < MR; i++) {                                                  \
+                UNROLL for (int j = 0; j < NV - 1; j++) s[i][j] =                                  \
+                    v_add(s[i][j], v_load(c + i * ldc + j * VL));                                  \
+                s[i][NV - 1] = v_add(s[i][NV - 1], v_load_n(c + i * ldc + (NV - 1) * VL, last));   \
+            }                                                                                      \
+        }                                                                                          \
+        if (e) {                                                                                   \
+            if (e->row_bias) {                                                                     \
+                UNROLL for (int i = 0; i < MR; i++) {                                              \
+                    const vf x = v_set(e->row_bias[i]);                                            \
+                    UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_add(s[i][j], x);               \
+                }                                                                                  \
+            }                                                                                      \
+            if (e->col_bias) {                                                                     \
+                UNROLL for (int j = 0; j < NV; j++) {                                              \
+                    const vf x = v_load_n(e->col_bias + j * VL, j < NV - 1 ? VL : last);           \
+                    UNROLL for (int i = 0; i < MR; i++) s[i][j] = v_add(s[i][j], x);               \
+                }                                                                                  \
+            }                                                                                      \
+            if (e->act == OMMA_ACT_RELU || e->act == OMMA_ACT_CLIP) {                              \
+                const bool clip = e->act == OMMA_ACT_CLIP;                                         \
+                const vf lo = v_set(clip ? e->lo : 0),                                             \
+                         hi = v_set(clip ? e->hi : __builtin_inff());                              \
+                UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] =  \
+                    v_min(hi, v_max(lo, s[i][j]));                                                 \
+            }                                                                                      \
+        }                                                                                          \
+        UNROLL for (int i = 0; i < MR; i++) {                                                      \
+            UNROLL for (int j = 0; j < NV - 1; j++) v_store(c + i * ldc + j * VL, s[i][j]);        \
+            v_store_n(c + i * ldc + (NV - 1) * VL, s[i][NV - 1], last);                            \
+        }                                                                                          \
+        if (e && e->act > OMMA_ACT_CLIP) /* the rest is too long to be here MR x NV times */       \
+            for (int i = 0; i < MR; i++) ISA(finish_f32)(n, c + i * ldc, NULL, 0, e, c + i * ldc); \
     }
 
 /* --- matrix times vector ---------------------------------------------------------------- */
@@ -96,14 +98,15 @@ static inline vf dot_tail(const float *a, const float *x, int64_t n, vf s) {
     return v_fma(v_load_n(a, (int)n), v_load_n(x, (int)n), s);
 }
 
-static void ISA(gemv_f32)(int64_t m, int64_t k, const float *a, int64_t lda, const float *x, float *y) {
+static void ISA(gemv_f32)(int64_t m, int64_t k, const float *a, int64_t lda, const float *x,
+                          float *y) {
     for (int64_t i = 0; i < m; i++) {
         const float *row = (const float *)((const omma_f32u *)a + i * lda);
         vf s[DOT_V] = {v_set(0), v_set(0), v_set(0), v_set(0)};
         int64_t l = 0;
         for (; l + DOT_V * VL <= k; l += DOT_V * VL)
-            UNROLL for (int j = 0; j < DOT_V; j++)
-                s[j] = v_fma(v_load(row + l + j * VL), v_load(x + l + j * VL), s[j]);
+            UNROLL for (int j = 0; j < DOT_V; j++) s[j] =
+                v_fma(v_load(row + l + j * VL), v_load(x + l + j * VL), s[j]);
         s[0] = dot_tail(row + l, x + l, k - l, s[0]);
         y[i] = v_sum(v_add(v_add(s[0], s[1]), v_add(s[2], s[3])));
     }
@@ -118,15 +121,14 @@ static void ISA(pack_cols_f32)(int64_t k, int n, const float *b, int64_t col, fl
         const int rows = k - i < VL ? (int)(k - i) : VL;
         for (int j = 0; j < NR; j += VL) {
             vf r[VL];
-            UNROLL for (int q = 0; q < VL; q++)
-                r[q] = j + q < n ? v_load_n((const float *)(src + (j + q) * col + i), rows) : v_set(0);
+            UNROLL for (int q = 0; q < VL; q++) r[q] =
+                j + q < n ? v_load_n((const float *)(src + (j + q) * col + i), rows) : v_set(0);
             v_transpose(r);
             float *dst = panel + i * NR + j;
             if (rows == VL) {
                 UNROLL for (int q = 0; q < VL; q++) v_store(dst + q * NR, r[q]);
             } else {
-                UNROLL for (int q = 0; q < VL; q++)
-                    if (q < rows) v_store(dst + q * NR, r[q]);
+                UNROLL for (int q = 0; q < VL; q++) if (q < rows) v_store(dst + q * NR, r[q]);
             }
         }
     }

@@ -31,20 +31,21 @@ UNARY(gelu, v_gelu(v))
 UNARY(hswish, v_hswish(v))
 
 /* The operands at i, where a stride of 0 repeats the first number. */
-#define BINARY(name, expr)                                                                                  \
-    static void ISA(name##_f32)(int64_t n, const float *a, int sa, const float *b, int sb, float *y) {      \
-        if (n <= 0) return;                                                                                 \
-        const vf a0 = v_set(*a), b0 = v_set(*b);                                                            \
-        int64_t i = 0;                                                                                      \
-        for (; i + VL <= n; i += VL) {                                                                      \
-            const vf u = sa ? v_load(a + i) : a0, v = sb ? v_load(b + i) : b0;                              \
-            v_store(y + i, expr);                                                                           \
-        }                                                                                                   \
-        if (i < n) {                                                                                        \
-            const int rest = (int)(n - i);                                                                  \
-            const vf u = sa ? v_load_n(a + i, rest) : a0, v = sb ? v_load_n(b + i, rest) : b0;              \
-            v_store_n(y + i, expr, rest);                                                                   \
-        }                                                                                                   \
+#define BINARY(name, expr)                                                                     \
+    static void ISA(name##_f32)(int64_t n, const float *a, int sa, const float *b, int sb,     \
+                                float *y) {                                                    \
+        if (n <= 0) return;                                                                    \
+        const vf a0 = v_set(*a), b0 = v_set(*b);                                               \
+        int64_t i = 0;                                                                         \
+        for (; i + VL <= n; i += VL) {                                                         \
+            const vf u = sa ? v_load(a + i) : a0, v = sb ? v_load(b + i) : b0;                 \
+            v_store(y + i, expr);                                                              \
+        }                                                                                      \
+        if (i < n) {                                                                           \
+            const int rest = (int)(n - i);                                                     \
+            const vf u = sa ? v_load_n(a + i, rest) : a0, v = sb ? v_load_n(b + i, rest) : b0; \
+            v_store_n(y + i, expr, rest);                                                      \
+        }                                                                                      \
     }
 
 BINARY(add, v_add(u, v))
@@ -62,13 +63,14 @@ static void ISA(clip_f32)(int64_t n, const float *x, float lo, float hi, float *
     }
 }
 
-static void ISA(affine_f32)(int64_t n, const float *x, const float *scale, const float *shift, int stride,
-                            float *y) {
+static void ISA(affine_f32)(int64_t n, const float *x, const float *scale, const float *shift,
+                            int stride, float *y) {
     if (n <= 0) return;
     const vf s0 = v_set(*scale), t0 = v_set(*shift);
     for (int64_t i = 0; i < n; i += VL) {
         const int lanes = n - i < VL ? (int)(n - i) : VL;
-        const vf s = stride ? v_load_n(scale + i, lanes) : s0, t = stride ? v_load_n(shift + i, lanes) : t0;
+        const vf s = stride ? v_load_n(scale + i, lanes) : s0,
+                 t = stride ? v_load_n(shift + i, lanes) : t0;
         v_store_n(y + i, v_fma(v_load_n(x + i, lanes), s, t), lanes);
     }
 }

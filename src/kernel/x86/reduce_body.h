@@ -6,7 +6,9 @@
 
 enum { RUNS = 4 }; /* running vectors */
 
-static inline float joined(const vf s[RUNS]) { return v_sum(v_add(v_add(s[0], s[1]), v_add(s[2], s[3]))); }
+static inline float joined(const vf s[RUNS]) {
+    return v_sum(v_add(v_add(s[0], s[1]), v_add(s[2], s[3])));
+}
 static inline int lanes_at(int64_t i, int64_t n) { return n - i < VL ? (int)(n - i) : VL; }
 
 static float ISA(sum_f32)(int64_t n, const float *x) {
@@ -22,8 +24,7 @@ static float ISA(sum_sq_f32)(int64_t n, const float *x, float mean) {
     const vf mu = v_set(mean), zero = v_set(0);
     vf s[RUNS] = {zero, zero, zero, zero};
     int64_t i = 0;
-    for (; i + RUNS * VL <= n; i += RUNS * VL)
-        UNROLL for (int j = 0; j < RUNS; j++) {
+    for (; i + RUNS * VL <= n; i += RUNS * VL) UNROLL for (int j = 0; j < RUNS; j++) {
             const vf d = v_sub(v_load(x + i + j * VL), mu);
             s[j] = v_fma(d, d, s[j]);
         }
@@ -59,8 +60,7 @@ static void ISA(softmax_f32)(int64_t n, const float *x, float *y) {
     const vf top = v_set(ISA(max_f32)(n, x)), zero = v_set(0);
     vf s[RUNS] = {zero, zero, zero, zero};
     int64_t i = 0;
-    for (; i + RUNS * VL <= n; i += RUNS * VL)
-        UNROLL for (int j = 0; j < RUNS; j++) {
+    for (; i + RUNS * VL <= n; i += RUNS * VL) UNROLL for (int j = 0; j < RUNS; j++) {
             const vf v = v_exp(v_sub(v_load(x + i + j * VL), top));
             v_store(y + i + j * VL, v);
             s[j] = v_add(s[j], v);

@@ -26,17 +26,21 @@ static inline __m256i v_lanes(unsigned bits) {
     const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), lane), lane);
 }
-static inline vf v_load_bits(const float *p, unsigned bits) { return _mm256_maskload_ps(p, v_lanes(bits)); }
-static inline vf v_load_n(const float *p, int n) { return n == VL ? v_load(p) : v_load_bits(p, v_first(n)); }
+static inline vf v_load_bits(const float *p, unsigned bits) {
+    return _mm256_maskload_ps(p, v_lanes(bits));
+}
+static inline vf v_load_n(const float *p, int n) {
+    return n == VL ? v_load(p) : v_load_bits(p, v_first(n));
+}
 static inline void v_store_n(float *p, vf a, int n) {
-    if (n == VL)
-        v_store(p, a);
-    else
-        _mm256_maskstore_ps(p, v_lanes(v_first(n)), a);
+    if (n == VL) v_store(p, a);
+    else _mm256_maskstore_ps(p, v_lanes(v_first(n)), a);
 }
 
 /* The first n lanes of a, the others of b. */
-static inline vf v_join_n(vf a, vf b, int n) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(v_lanes(v_first(n)))); }
+static inline vf v_join_n(vf a, vf b, int n) {
+    return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(v_lanes(v_first(n))));
+}
 
 static inline vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
@@ -47,7 +51,9 @@ static inline vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); } 
 static inline vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 static inline vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
-static inline vf v_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf v_round(vf a) {
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static inline vf v_or(vf a, vf b) { return _mm256_or_ps(a, b); }
 static inline vf v_and(vf a, vf b) { return _mm256_and_ps(a, b); }
 static inline vf v_andnot(vf a, vf b) { return _mm256_andnot_ps(a, b); } /* ~a & b */
@@ -61,7 +67,8 @@ static inline vf v_select(vmask m, vf yes, vf no) { return _mm256_blendv_ps(no, 
 /* p * 2^n for whole n in [-220, 130]: in two steps, of which only the second
  * can round. */
 static inline vf v_scale(vf p, vf n) {
-    const __m256i all = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(all, 1), bias = _mm256_set1_epi32(127);
+    const __m256i all = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(all, 1),
+                  bias = _mm256_set1_epi32(127);
     const __m256i rest = _mm256_sub_epi32(all, half);
     const vf a = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
     const vf b = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
@@ -76,7 +83,8 @@ static inline vf v_split(vf x, vf *e) {
     const __m256i above = _mm256_sub_epi32(_mm256_castps_si256(x), _mm256_set1_epi32(0x3f400000));
     const __m256i power = _mm256_srai_epi32(above, 23);
     *e = v_sub(_mm256_cvtepi32_ps(power), v_and(tiny, v_set(32)));
-    return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(power, 23)));
+    return _mm256_castsi256_ps(
+        _mm256_sub_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(power, 23)));
 }
 
 static inline float v_sum(vf a) {

@@ -22,12 +22,18 @@ static inline vf v_spread(const float *p) { return _mm512_set1_ps(*(const omma_f
 
 /* The first n lanes, n in [0, VL]; others read as 0 and are not touched in memory. */
 static inline unsigned v_first(int n) { return (1u << n) - 1; }
-static inline vf v_load_bits(const float *p, unsigned bits) { return _mm512_maskz_loadu_ps((__mmask16)bits, p); }
+static inline vf v_load_bits(const float *p, unsigned bits) {
+    return _mm512_maskz_loadu_ps((__mmask16)bits, p);
+}
 static inline vf v_load_n(const float *p, int n) { return v_load_bits(p, v_first(n)); }
-static inline void v_store_n(float *p, vf a, int n) { _mm512_mask_storeu_ps(p, (__mmask16)v_first(n), a); }
+static inline void v_store_n(float *p, vf a, int n) {
+    _mm512_mask_storeu_ps(p, (__mmask16)v_first(n), a);
+}
 
 /* The first n lanes of a, the others of b. */
-static inline vf v_join_n(vf a, vf b, int n) { return _mm512_mask_blend_ps((__mmask16)v_first(n), b, a); }
+static inline vf v_join_n(vf a, vf b, int n) {
+    return _mm512_mask_blend_ps((__mmask16)v_first(n), b, a);
+}
 
 static inline vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
@@ -38,7 +44,9 @@ static inline vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } 
 static inline vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 static inline vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
-static inline vf v_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf v_round(vf a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static inline vf v_or(vf a, vf b) { return _mm512_or_ps(a, b); }
 static inline vf v_and(vf a, vf b) { return _mm512_and_ps(a, b); }
 static inline vf v_andnot(vf a, vf b) { return _mm512_andnot_ps(a, b); } /* ~a & b */

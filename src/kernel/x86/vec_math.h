@@ -8,7 +8,8 @@
 #define OMMA_KERNEL_X86_VEC_MATH_H
 
 /* c[0] + c[1] x + ... + c[n-1] x^(n-1) */
-#define V_POLY(x, ...) v_poly(x, (const float[]){__VA_ARGS__}, (int)(sizeof((const float[]){__VA_ARGS__}) / 4))
+#define V_POLY(x, ...) \
+    v_poly(x, (const float[]){__VA_ARGS__}, (int)(sizeof((const float[]){__VA_ARGS__}) / 4))
 static inline __attribute__((always_inline)) vf v_poly(vf x, const float *c, int n) {
     vf y = v_set(c[n - 1]);
     UNROLL for (int i = n - 2; i >= 0; i--) y = v_fma(y, x, v_set(c[i]));
@@ -23,7 +24,8 @@ static inline vf v_exp_parts(vf x, vf *n) {
     x = v_min(v_set(89), v_max(v_set(-150), x)); /* beyond: inf and 0 all the same */
     *n = v_round(v_mul(x, v_set(1.44269504f)));
     const vf r = v_fnma(*n, v_set(-2.12194440e-4f), v_fnma(*n, v_set(0.693359375f), x));
-    const vf q = V_POLY(r, 4.999999404e-01f, 1.666651964e-01f, 4.166839644e-02f, 8.368796669e-03f, 1.381443348e-03f);
+    const vf q = V_POLY(r, 4.999999404e-01f, 1.666651964e-01f, 4.166839644e-02f, 8.368796669e-03f,
+                        1.381443348e-03f);
     return v_add(v_set(1), v_fma(v_mul(r, r), q, r));
 }
 
@@ -37,8 +39,9 @@ static inline vf v_exp(vf x) {
 static inline vf v_log(vf x) {
     vf e;
     const vf f = v_sub(v_split(x, &e), v_set(1)), ff = v_mul(f, f);
-    const vf p = V_POLY(f, 3.333334029e-01f, -2.500016391e-01f, 1.999960542e-01f, -1.665529609e-01f, 1.427623928e-01f,
-                        -1.272777915e-01f, 1.170066148e-01f, -9.116190672e-02f, 3.767291829e-02f);
+    const vf p = V_POLY(f, 3.333334029e-01f, -2.500016391e-01f, 1.999960542e-01f, -1.665529609e-01f,
+                        1.427623928e-01f, -1.272777915e-01f, 1.170066148e-01f, -9.116190672e-02f,
+                        3.767291829e-02f);
     vf y = v_fma(e, v_set(-2.12194440e-4f), v_mul(v_mul(f, ff), p));
     y = v_add(f, v_fnma(v_set(0.5f), ff, y));
     y = v_fma(e, v_set(0.693359375f), y);
@@ -51,7 +54,8 @@ static inline vf v_log(vf x) {
 /* x + x^3 p(x^2), error 5e-9, below 5/8; 1 - 2/(e^2|x| + 1) above. */
 static inline vf v_tanh(vf x) {
     const vf a = v_abs(x), z = v_mul(x, x);
-    const vf p = V_POLY(z, -3.333327770e-01f, 1.333133131e-01f, -5.373000726e-02f, 2.060617693e-02f, -5.666977260e-03f);
+    const vf p = V_POLY(z, -3.333327770e-01f, 1.333133131e-01f, -5.373000726e-02f, 2.060617693e-02f,
+                        -5.666977260e-03f);
     const vf near = v_fma(v_mul(x, z), p, x);
     const vf far = v_sub(v_set(1), v_div(v_set(2), v_add(v_exp(v_add(a, a)), v_set(1))));
     return v_select(v_less(a, v_set(0.625f)), near, v_sign_of(x, far));
@@ -81,7 +85,7 @@ static inline vf v_hswish(vf x) {
  * p(u) s, s = 1/(a + 3), u = 1 - 6s, error 1e-9. */
 static inline vf v_mills(vf a) {
     const vf sum = v_add(a, v_set(3)), s = v_div(v_set(1), sum);
-    const vf lost = v_sub(a, v_sub(sum, v_set(3)));                       /* from a + 3, */
+    const vf lost = v_sub(a, v_sub(sum, v_set(3)));                    /* from a + 3, */
     const vf ds = v_mul(s, v_fnma(s, lost, v_fnma(s, sum, v_set(1)))); /* and so from s */
     const vf u = v_fnma(ds, v_set(6), v_fnma(s, v_set(6), v_set(1)));
     const vf p = V_POLY(u, 7.290837169e-01f, -5.093320012e-01f, 2.300177068e-01f, -4.726268724e-02f,
@@ -93,10 +97,11 @@ static inline vf v_mills(vf a) {
 /* x + x p(x^2), error 1e-9, below 1; 1 - erfc above, erfc(x) = 2 Phi(-sqrt(2) x). */
 static inline vf v_erf(vf x) {
     const vf a = v_min(v_set(5), v_abs(x)), z = v_mul(a, a);
-    const vf p = V_POLY(z, 1.283791661e-01f, -3.761262596e-01f, 1.128358543e-01f, -2.685381286e-02f, 5.188328680e-03f,
-                        -8.010200690e-04f, 7.853883289e-05f);
+    const vf p = V_POLY(z, 1.283791661e-01f, -3.761262596e-01f, 1.128358543e-01f, -2.685381286e-02f,
+                        5.188328680e-03f, -8.010200690e-04f, 7.853883289e-05f);
     const vf near = v_fma(x, p, x);
-    const vf far = v_fnma(v_exp(v_sub(v_set(0), z)), v_mul(v_set(2), v_mills(v_mul(a, v_set(1.41421356f)))), v_set(1));
+    const vf far = v_fnma(v_exp(v_sub(v_set(0), z)),
+                          v_mul(v_set(2), v_mills(v_mul(a, v_set(1.41421356f)))), v_set(1));
     return v_select(v_less(a, v_set(1)), near, v_sign_of(x, far));
 }
 
