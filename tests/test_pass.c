@@ -127,7 +127,9 @@ static void check_layout(const omma_graph *model, const omma_tensor *in, const c
     omma_packs packs = {.arena = &arena};
     if (omma_base_graph(&base, model, keep, n, &arena, &err)) fail_msg("%s", err.message);
     if (omma_graph_verify(base, &err)) fail_msg("%s", err.message);
-    omma_plan_options o = {.packs = &packs, .watch = keep, .n_watch = n};
+    bool by_value[64] = {false};
+    assert_true(base->n_inputs <= 64);
+    omma_plan_options o = {.packs = &packs, .watch = keep, .n_watch = n, .by_value = by_value};
     if (omma_plan_new(&p, base, in, &o, &err)) fail_msg("%s", err.message);
     if (omma_graph_verify(p->graph, &err)) fail_msg("%s", err.message);
     play(p);

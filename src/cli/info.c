@@ -135,7 +135,9 @@ static void put_port(const omma_port *p, const omma_tensor *used) {
     printf("]");
     bool open = p->rank < 0;
     for (int i = 0; i < p->rank; i++) open |= p->dims[i] < 0;
-    if (used && open) {
+    if (used && used->rank < 0) {
+        printf("  here only a run can tell");
+    } else if (used && open) {
         printf("  here [");
         for (int i = 0; i < used->rank; i++) printf("%s%" PRId64, i ? ", " : "", used->dims[i]);
         printf("]");
@@ -155,7 +157,8 @@ static void print_text(const job *j) {
     printf("parameters     %" PRId64 " (%.1f MB)\n", m->parameters,
            (double)m->parameter_bytes / 1e6);
     if (x) {
-        printf("arithmetic     %.3f GFLOP a run\n", x->flops / 1e9);
+        printf("arithmetic     %.3f GFLOP a run%s\n", x->flops / 1e9,
+               x->cut ? ", up to where the data decides how it goes on" : "");
         printf(
             "memory         %.1f MB for values, %.1f MB of packed weights, file mapped (%.1f MB)\n",
             (double)x->plan_bytes / 1e6, (double)x->packed_bytes / 1e6, (double)m->file.size / 1e6);
@@ -201,7 +204,7 @@ static void json_port(omma_json_writer *w, const omma_port *p, const omma_tensor
         }
         omma_json_end_array(w);
     }
-    if (used) {
+    if (used && used->rank >= 0) {
         omma_json_key(w, "shape");
         omma_json_begin_array(w);
         for (int i = 0; i < used->rank; i++) omma_json_put_int(w, used->dims[i]);

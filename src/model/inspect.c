@@ -5,7 +5,7 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
-#include "run/plan.h"
+#include "run/stage.h"
 
 static const int64_t common_sizes[] = {224, 320, 640, 256, 512};
 
@@ -46,8 +46,9 @@ static omma_status zeros(omma_inspection *x, const omma_model *m, const omma_ten
     if (!x->inputs) return omma_fail(err, OMMA_E_NOMEM, "no memory for shapes");
     for (int i = 0; i < n; i++) {
         x->inputs[i] = shapes[i];
-        x->inputs[i].data =
-            small(&shapes[i]) ? omma_arena_alloc(&x->arena, OMMA_BY_VALUE_MAX) : NULL;
+        if (!small(&shapes[i])) continue;
+        x->inputs[i].data = omma_arena_alloc(&x->arena, OMMA_BY_VALUE_MAX);
+        if (!x->inputs[i].data) return omma_fail(err, OMMA_E_NOMEM, "no memory for shapes");
     }
     return OMMA_OK;
 }
@@ -57,15 +58,19 @@ static double node_flops(const omma_node *n) {
     return n->out[0] && !(n->op->flags & OMMA_OP_VIEW) ? (double)omma_value_count(n->out[0]) : 0;
 }
 
+/* The tail of a plan that is cut is specialised when it runs: its outputs have no shape yet
+ * (rank -1) and its arithmetic does not count. */
 static omma_status measure(omma_inspection *x, const omma_plan *p, omma_error *err) {
     const omma_graph *g = p->graph;
-    x->outputs = omma_arena_array(&x->arena, (size_t)g->n_outputs, sizeof *x->outputs);
+    x->outputs = omma_arena_array(&x->arena, (size_t)p->n_outputs, sizeof *x->outputs);
     if (!x->outputs) return omma_fail(err, OMMA_E_NOMEM, "no memory for shapes");
-    for (int i = 0; i < g->n_outputs; i++) {
-        x->outputs[i] = omma_value_tensor(g->outputs[i]);
+    for (int i = 0; i < p->n_outputs; i++) {
+        const omma_value *v = p->tail ? p->cut.output[i].here : g->outputs[i];
+        x->outputs[i] = v ? omma_value_tensor(v) : (omma_tensor){.rank = -1};
         x->outputs[i].data = NULL;
     }
-    x->nodes = g->n_nodes;
+    x->cut = p->tail != NULL;
+    x->nodes = g->n_nodes + (p->tail ? p->tail->base->n_nodes : 0);
     x->plan_bytes = p->bytes;
     x->flops = 0;
     for (int i = 0; i < g->n_nodes; i++) x->flops += node_flops(g->nodes[i]);
@@ -76,19 +81,13 @@ static omma_status at_shapes(omma_inspection *x, const omma_model *m, const omma
                              omma_arena *arena, const omma_tensor *shapes, omma_error *err) {
     OMMA_TRY(zeros(x, m, shapes, err));
     omma_budget budget = {.limit = m->budget.limit};
-    omma_packs packs = {.arena = arena};
-    omma_plan *p;
-    omma_plan_options o = {.packs = &packs, .budget = &budget, .threads = omma_threads_default()};
-    omma_status s = omma_plan_new(&p, base, x->inputs, &o, err);
-    if (s == OMMA_E_UNSUPPORTED) {
-        o.by_value = true;
-        bool lent = true;
-        for (int i = 0; i < base->n_inputs; i++) lent &= x->inputs[i].data || !small(&x->inputs[i]);
-        s = lent && !omma_plan_new(&p, base, x->inputs, &o, NULL) ? OMMA_OK : s;
-    }
-    if (s) return s;
-    s = measure(x, p, err);
-    omma_plan_free(p);
+    omma_stage stage = {.base = base,
+                        .packs = {.arena = arena},
+                        .budget = &budget,
+                        .threads = omma_threads_default()};
+    omma_status s = omma_stage_plan(&stage, x->inputs, err);
+    if (!s) s = measure(x, stage.plans, err);
+    omma_stage_drop(&stage);
     return s;
 }
 

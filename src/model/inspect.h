@@ -7,7 +7,8 @@
 typedef struct omma_inspection {
     omma_arena arena;
     omma_tensor *inputs;  /* the shapes used */
-    omma_tensor *outputs; /* shapes; data NULL */
+    omma_tensor *outputs; /* shapes; data NULL; rank -1: only a run can tell */
+    bool cut;             /* a part waits for a run; flops and bytes are of the part before */
     double flops;         /* of one run; a multiply-add counts as two */
     int nodes;            /* left after folding and fusing */
     size_t plan_bytes;    /* values and working memory */

@@ -43,11 +43,13 @@ omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out,
     if (k > max)
         return omma_bad(b, n, "input %d ('%s') holds %lld numbers, at most %d make sense", i,
                         v->name, (long long)k, max);
-    if (!v->data && k)
+    if (!v->data && k) {
+        b->wanted = v;
         return omma_unsupported(b, n,
                                 "input %d ('%s') decides a shape but is computed from the data; "
                                 "omma needs it to follow from the input shapes",
                                 i, v->name);
+    }
     for (int64_t j = 0; j < k; j++) {
         const char *p = (const char *)v->data + (size_t)j * omma_dtype_size(v->dtype);
         if (v->dtype == OMMA_I64) memcpy(&out[j], p, 8);
@@ -91,7 +93,10 @@ omma_status omma_number_in(omma_build *b, const omma_node *n, int i, double *out
     const omma_value *v = omma_in(n, i);
     *found = false;
     if (!v) return OMMA_OK;
-    if (!v->data) return omma_unsupported(b, n, "input %d ('%s') must be constant", i, v->name);
+    if (!v->data) {
+        b->wanted = v;
+        return omma_unsupported(b, n, "input %d ('%s') must be constant", i, v->name);
+    }
     if (omma_value_count(v) != 1)
         return omma_bad(b, n, "input %d ('%s') must be one number", i, v->name);
     char copy[8];

@@ -34,6 +34,7 @@ struct omma_build {
     omma_error *err;   /* may be NULL */
     const omma_kernels *kern;
     int threads;              /* the most a run will use; 0 counts as 1 */
+    const omma_value *wanted; /* set when infer fails for want of this value's numbers */
     struct omma_packs *packs; /* weights in the form kernels read, shared by plans; NULL: none */
 };
 

@@ -103,9 +103,11 @@ static omma_status floats_in(omma_build *b, const omma_node *n, int i, double *o
     if (!omma_is_float(v->dtype) || v->rank != 1 || v->dims[0] > max)
         return omma_bad(b, n, "input '%s' must be a list of at most %d floating numbers", v->name,
                         max);
-    if (!v->data)
+    if (!v->data) {
+        b->wanted = v;
         return omma_unsupported(b, n, "input '%s' decides a shape but is computed from the data",
                                 v->name);
+    }
     size_t size = omma_dtype_size(v->dtype);
     for (int64_t k = 0; k < v->dims[0]; k++) {
         uint64_t bits = 0;

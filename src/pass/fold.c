@@ -93,27 +93,20 @@ static omma_status evaluate(omma_build *b, omma_node *n) {
     return s;
 }
 
-/* An input whose size only a run can tell: infer would take the largest it can have. */
-static const omma_value *unsized(const omma_node *n) {
+/* Does it read a value whose size only a run can tell? infer would take the largest. */
+static bool reads_unsized(const omma_node *n) {
     for (int i = 0; i < n->n_in; i++) {
         const omma_value *v = n->in[i];
-        if (v && v->producer && v->producer->op->flags & OMMA_OP_DATA_SHAPE) return v;
+        if (v && v->producer && v->producer->op->flags & OMMA_OP_DATA_SHAPE) return true;
     }
-    return NULL;
+    return false;
 }
 
 static omma_status fold_node(omma_build *b, omma_node *n, bool complete) {
-    const omma_value *open = complete ? unsized(n) : NULL;
-    if (open)
-        return omma_unsupported(b, n,
-                                "reads '%s', whose size depends on the data (%s); omma can only "
-                                "hand such a value out as an output of the model",
-                                open->name, open->producer->op->name);
     if (!inputs_known(n)) {
         if (!complete) return OMMA_OK;
-        return omma_unsupported(b, n,
-                                "the shape of what it reads depends on the data; omma needs shapes "
-                                "that follow from the input shapes");
+        return omma_fail_node(b->err, OMMA_E_INTERNAL, n->name, n->op->name,
+                              "the shape of what it reads was not inferred");
     }
     /* Not for good before the shapes are: a node that only reads shapes may know them all
      * here, while one that needs numbers it does not have would fail. */
@@ -126,11 +119,18 @@ static omma_status fold_node(omma_build *b, omma_node *n, bool complete) {
     return independent(n) ? evaluate(b, n) : OMMA_OK;
 }
 
-omma_status omma_pass_fold(omma_build *b, omma_graph *g, bool complete) {
+omma_status omma_pass_fold(omma_build *b, omma_graph *g, bool complete, int *cut) {
+    if (cut) *cut = -1;
     omma_graph_sweep(g); /* what nobody needs cannot fail */
     for (int i = 0; i < g->n_nodes; i++) {
         omma_node *n = g->nodes[i];
-        omma_status s = fold_node(b, n, complete);
+        b->wanted = NULL;
+        bool unsized = cut && reads_unsized(n);
+        omma_status s = unsized ? OMMA_OK : fold_node(b, n, complete);
+        if (unsized || (cut && s == OMMA_E_UNSUPPORTED && b->wanted)) {
+            *cut = i;
+            return s;
+        }
         if (s) {
             if (b->err) b->err->offset = n->offset;
             return s;

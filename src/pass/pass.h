@@ -2,6 +2,7 @@
  * became useless are removed by omma_graph_sweep alone. So a value somebody watches stays
  * computed by its own node, and what is computed beside it does not change by a bit.
  *
+ *   cut       a graph in two, where the second part must wait for the first to run
  *   fold      infer shapes; turn what does not depend on the data into constants
  *   fuse      a table of small rules: batch norm into convolution, activations into
  *             the products that feed them
@@ -13,11 +14,29 @@
 
 /* Infer every node whose inputs are all known, in order, and evaluate those that depend on
  * constants and shapes only: their outputs become constants (up to an internal bound on the
- * bytes, beyond which a node is left for the run). With complete, every node must get known
- * outputs, else the pass fails at the first that does not; without, nodes of unknown shape
- * are left alone. Sweeps. b->arena owns what is made.
+ * bytes, beyond which a node is left for the run). Sweeps. b->arena owns what is made.
+ *   complete  every node must get known outputs, else the pass fails at the first that does
+ *             not; without, nodes of unknown shape are left alone.
+ *   cut       NULL, or receives -1, or the index of the first node that cannot be inferred
+ *             before the nodes ahead of it have run: it reads a value whose size depends on
+ *             the data (b->wanted is NULL then), or it wants the numbers of b->wanted. The
+ *             graph is then inferred up to there and not swept.
  * Returns OMMA_OK or what the rooms report, with the node's byte offset in err->offset. */
-omma_status omma_pass_fold(omma_build *b, omma_graph *g, bool complete);
+omma_status omma_pass_fold(omma_build *b, omma_graph *g, bool complete, int *cut);
+
+typedef struct omma_cut {
+    omma_graph *tail;      /* from the cut on */
+    omma_value **crossing; /* by the tail's inputs: the values of the first part they are */
+    struct omma_cut_output {
+        omma_value *here; /* in the first part, or NULL */
+        int there;        /* which output of the tail */
+    } * output;           /* by the whole graph's outputs */
+    int n_outputs;
+} omma_cut;
+
+/* Cut g before node at (> 0): g keeps what lies ahead, and the values that cross stay until
+ * its end. What is made comes from arena. Sweeps both. Returns OMMA_OK or OMMA_E_NOMEM. */
+omma_status omma_pass_cut(omma_cut *out, omma_graph *g, int at, omma_arena *arena, omma_error *err);
 
 /* Apply the fusion rules until none fits; sweeps. Returns OMMA_OK or OMMA_E_NOMEM. */
 omma_status omma_pass_fuse(omma_build *b, omma_graph *g);

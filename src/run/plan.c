@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "pass/pass.h"
 #include "run/debug.h"
+#include "run/stage.h"
+
+enum { DEPTH_MAX = 256 }; /* cuts one behind the other */
 
 /* --- the shape-independent part ------------------------------------------------ */
 
@@ -20,7 +22,7 @@ omma_status omma_base_graph(omma_graph **out, const omma_graph *model, const cha
         v->kept = true;
     }
     omma_build b = {.arena = arena, .err = err, .kern = omma_kernels_best()};
-    OMMA_TRY(omma_pass_fold(&b, g, false));
+    OMMA_TRY(omma_pass_fold(&b, g, false, NULL));
     OMMA_TRY(omma_debug_pass(g, "constants", err));
     OMMA_TRY(omma_pass_fuse(&b, g));
     return omma_debug_pass(g, "fuse", err);
@@ -38,7 +40,7 @@ static omma_status set_input(omma_build *b, omma_value *v, const omma_tensor *t,
     if (!omma_dims_bytes(v->dims, v->rank, omma_dtype_size(v->dtype), &bytes))
         return omma_fail_node(b->err, OMMA_E_SHAPE, v->name, NULL,
                               "the size of this input overflows");
-    if (!by_value || !small(v)) return OMMA_OK;
+    if (!by_value) return OMMA_OK;
     void *copy = omma_arena_alloc(b->arena, omma_value_bytes(v));
     if (!copy) return omma_fail(b->err, OMMA_E_NOMEM, "no memory for a plan");
     if (omma_value_bytes(v)) memcpy(copy, t->data, omma_value_bytes(v));
@@ -96,8 +98,7 @@ static omma_status place_values(omma_plan *p, omma_error *err) {
     p->bytes = layout.bytes;
     p->memory = omma_mem_alloc_raw(p->bytes);
     p->bound = omma_arena_array(&p->arena, (size_t)g->n_values, sizeof *p->bound);
-    p->outputs = omma_arena_array(&p->arena, (size_t)g->n_outputs, sizeof *p->outputs);
-    if (!p->memory || !p->bound || !p->outputs)
+    if (!p->memory || !p->bound)
         return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan of %.1f MiB",
                          (double)p->bytes / 1048576.0);
     for (int i = 0; i < g->n_values; i++) {
@@ -111,10 +112,72 @@ static omma_status place_values(omma_plan *p, omma_error *err) {
     return OMMA_OK;
 }
 
+/* The rest of the graph becomes a stage. Its constants may be this plan's, so it has packed
+ * weights of its own, which live as long as the plan. */
+static omma_status cut(omma_plan *p, int at, const omma_plan_options *o, omma_error *err) {
+    if (o->depth == DEPTH_MAX)
+        return omma_fail(err, OMMA_E_UNSUPPORTED,
+                         "more than %d times the data decides how the model goes on", DEPTH_MAX);
+    OMMA_TRY(omma_pass_cut(&p->cut, p->graph, at, &p->arena, err));
+    OMMA_TRY(omma_debug_pass(p->cut.tail, "tail", err));
+    p->tail = omma_arena_alloc(&p->arena, sizeof *p->tail);
+    p->crossing = omma_arena_array(&p->arena, (size_t)p->cut.tail->n_inputs, sizeof *p->crossing);
+    if (!p->tail || !p->crossing) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
+    *p->tail = (omma_stage){.base = p->cut.tail,
+                            .packs = {.arena = &p->arena},
+                            .budget = o->budget,
+                            .threads = o->threads,
+                            .depth = o->depth + 1};
+    return OMMA_OK;
+}
+
+/* --- inputs whose contents decide a shape ---------------------------------------------- */
+
+/* Mark the graph inputs that v's numbers come from. */
+static void mark_sources(const omma_graph *g, const omma_value *v, bool *marked) {
+    marked[v->index] = true;
+    for (int i = v->producer ? v->producer->index : -1; i >= 0; i--) {
+        const omma_node *n = g->nodes[i];
+        bool leads = false;
+        for (int k = 0; k < n->n_out; k++) leads |= n->out[k] && marked[n->out[k]->index];
+        for (int k = 0; k < n->n_in && leads; k++)
+            if (n->in[k]) marked[n->in[k]->index] = true;
+    }
+}
+
+/* What is wanted is known at once if it comes from small inputs: they are taken by value,
+ * and the plan is made again. Numbers made from anything but whole numbers change with
+ * every run, so there a cut is better where one can be made. */
+static bool take_by_value(omma_plan *p, const omma_value *wanted, bool can_cut, bool *by_value) {
+    const omma_graph *g = p->graph;
+    bool *marked = omma_arena_array(&p->arena, (size_t)g->n_values, sizeof *marked), more = false;
+    if (!marked) return false;
+    mark_sources(g, wanted, marked);
+    for (int i = 0; i < g->n_inputs; i++) {
+        const omma_value *v = g->inputs[i];
+        if (!marked[v->index] || v->data) continue;
+        bool whole = v == wanted || (v->dtype != OMMA_F32 && v->dtype != OMMA_F64 &&
+                                     v->dtype != OMMA_F16 && v->dtype != OMMA_BF16);
+        if (!small(v) || (can_cut && !whole)) return false;
+        more = true;
+    }
+    for (int i = 0; i < g->n_inputs && more; i++)
+        if (marked[g->inputs[i]->index]) by_value[i] = true;
+    return more;
+}
+
+static bool *copy_marks(omma_plan *p, const bool *by_value, int n) {
+    bool *copy = omma_arena_array(&p->arena, (size_t)n, sizeof *copy);
+    if (copy && n) memcpy(copy, by_value, (size_t)n * sizeof *copy);
+    return copy;
+}
+
+/* *again: more inputs were taken by value, and the plan must be made anew. */
 static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor *inputs,
-                         const omma_plan_options *o, omma_error *err) {
+                         const omma_plan_options *o, bool *again, omma_error *err) {
     omma_graph *g = p->graph = omma_graph_clone(base, &p->arena);
-    if (!g) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
+    p->by_value = copy_marks(p, o->by_value, base->n_inputs);
+    if (!g || !p->by_value) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
     omma_build b = {.arena = &p->arena,
                     .err = err,
                     .kern = omma_kernels_best(),
@@ -122,43 +185,68 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
                     .packs = o->packs};
     for (int i = 0; i < g->n_values; i++) g->values[i]->lasting = g->values[i]->data;
     for (int i = 0; i < g->n_inputs; i++)
-        OMMA_TRY(set_input(&b, g->inputs[i], &inputs[i], o->by_value));
-    OMMA_TRY(omma_pass_fold(&b, g, true));
+        OMMA_TRY(set_input(&b, g->inputs[i], &inputs[i], p->by_value[i]));
+    int at;
+    omma_status s = omma_pass_fold(&b, g, true, &at);
+    if (b.wanted && at >= 0 && take_by_value(p, b.wanted, at > 0, o->by_value)) {
+        *again = true;
+        return OMMA_OK;
+    }
+    if (s && at <= 0) return s;
+    p->n_outputs = g->n_outputs;
+    if (at > 0) OMMA_TRY(cut(p, at, o, err));
     OMMA_TRY(omma_debug_pass(g, "specialise", err));
     OMMA_TRY(prepare(&b, g));
     OMMA_TRY(place_constants(&b, g));
     return place_values(p, err);
 }
 
+/* Where the watched values are: here, or in the tail, which is told their names. */
 static omma_status find_watched(omma_plan *p, const char *const *names, int n, omma_error *err) {
     p->watch = omma_arena_array(&p->arena, (size_t)n, sizeof *p->watch);
     p->watched = omma_arena_array(&p->arena, (size_t)n, sizeof *p->watched);
-    if (!p->watch || !p->watched) return omma_fail(err, OMMA_E_NOMEM, "no memory to watch values");
+    const char **later = omma_arena_array(&p->arena, (size_t)n, sizeof *later);
+    p->outputs = omma_arena_array(&p->arena, (size_t)p->n_outputs, sizeof *p->outputs);
+    if (!p->watch || !p->watched || !later || !p->outputs)
+        return omma_fail(err, OMMA_E_NOMEM, "no memory to watch values");
+    int n_later = 0;
     for (p->n_watched = 0; p->n_watched < n; p->n_watched++) {
-        p->watch[p->n_watched] = omma_graph_find(p->graph, names[p->n_watched]);
-        if (!p->watch[p->n_watched])
-            return omma_fail_node(err, OMMA_E_INTERNAL, names[p->n_watched], NULL,
-                                  "a watched value was lost");
+        const char *name = names[p->n_watched];
+        omma_value *v = p->watch[p->n_watched] = omma_graph_find(p->graph, name);
+        if (!v && (!p->tail || !omma_graph_find(p->tail->base, name)))
+            return omma_fail_node(err, OMMA_E_INTERNAL, name, NULL, "a watched value was lost");
+        if (!v) later[n_later++] = name;
     }
+    if (p->tail) p->tail->watch = later, p->tail->n_watch = n_later;
     return OMMA_OK;
 }
 
-omma_status omma_plan_new(omma_plan **out, const omma_graph *base, const omma_tensor *inputs,
-                          const omma_plan_options *o, omma_error *err) {
-    *out = NULL;
+static omma_status try_plan(omma_plan **out, const omma_graph *base, const omma_tensor *inputs,
+                            const omma_plan_options *o, bool *again, omma_error *err) {
     omma_plan *p = omma_mem_alloc(sizeof *p);
     if (!p) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
     omma_arena_init(&p->arena, o->budget);
-    p->by_value = o->by_value;
-    omma_status s = build(p, base, inputs, o, err);
-    if (!s) s = find_watched(p, o->watch, o->n_watch, err);
-    if (s) omma_plan_free(p);
+    omma_status s = build(p, base, inputs, o, again, err);
+    if (!s && !*again) s = find_watched(p, o->watch, o->n_watch, err);
+    if (s || *again) omma_plan_free(p);
     else *out = p;
     return s;
 }
 
+omma_status omma_plan_new(omma_plan **out, const omma_graph *base, const omma_tensor *inputs,
+                          const omma_plan_options *o, omma_error *err) {
+    bool again;
+    *out = NULL;
+    do { /* each time another input is taken by value, so there is an end */
+        again = false;
+        OMMA_TRY(try_plan(out, base, inputs, o, &again, err));
+    } while (again);
+    return OMMA_OK;
+}
+
 void omma_plan_free(omma_plan *p) {
     if (!p) return;
+    if (p->tail) omma_stage_drop(p->tail);
     omma_mem_free(p->memory);
     omma_budget_give(p->arena.budget, p->bytes);
     omma_arena_free(&p->arena);
@@ -170,9 +258,8 @@ bool omma_plan_fits(const omma_plan *p, const omma_tensor *inputs) {
         const omma_value *v = p->graph->inputs[i];
         if (v->dtype != inputs[i].dtype || v->rank != inputs[i].rank) return false;
         if (memcmp(v->dims, inputs[i].dims, (size_t)v->rank * sizeof *v->dims)) return false;
-        if (p->by_value && small(v) && omma_value_bytes(v) &&
-            memcmp(v->data, inputs[i].data, omma_value_bytes(v)))
-            return false;
+        size_t bytes = p->by_value[i] ? omma_value_bytes(v) : 0;
+        if (bytes && memcmp(v->data, inputs[i].data, bytes)) return false;
     }
     return true;
 }
@@ -205,6 +292,23 @@ static void trace(FILE *f, const omma_node *n, double seconds) {
     fputc('\n', f);
 }
 
+static omma_status run_tail(omma_plan *p, omma_error *err) {
+    for (int i = 0; i < p->tail->base->n_inputs; i++)
+        p->crossing[i] = omma_value_tensor(p->cut.crossing[i]);
+    return omma_stage_run(p->tail, p->crossing, err);
+}
+
+/* Hand out the outputs and watched values, the tail's among them. */
+static void give(omma_plan *p) {
+    const omma_plan *tail = p->tail ? p->tail->plans : NULL;
+    for (int i = 0; i < p->n_outputs; i++) {
+        const omma_value *v = tail ? p->cut.output[i].here : p->graph->outputs[i];
+        p->outputs[i] = v ? omma_value_tensor(v) : tail->outputs[p->cut.output[i].there];
+    }
+    for (int i = 0, k = 0; i < p->n_watched; i++)
+        p->watched[i] = p->watch[i] ? omma_value_tensor(p->watch[i]) : tail->watched[k++];
+}
+
 omma_status omma_plan_run(omma_plan *p, const omma_tensor *inputs, int threads, omma_error *err) {
     omma_graph *g = p->graph;
     omma_exec x = {.threads = threads, .kern = omma_kernels_best(), .err = err};
@@ -215,7 +319,7 @@ omma_status omma_plan_run(omma_plan *p, const omma_tensor *inputs, int threads, 
         OMMA_TRY(run_node(&x, g->nodes[i]));
         if (f) trace(f, g->nodes[i], omma_debug_clock() - start);
     }
-    for (int i = 0; i < g->n_outputs; i++) p->outputs[i] = omma_value_tensor(g->outputs[i]);
-    for (int i = 0; i < p->n_watched; i++) p->watched[i] = omma_value_tensor(p->watch[i]);
+    if (p->tail) OMMA_TRY(run_tail(p, err));
+    give(p);
     return OMMA_OK;
 }

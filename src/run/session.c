@@ -3,21 +3,17 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
-#include "run/plan.h"
 #include "run/session.h"
-
-enum { PLANS_MAX = 16 };
+#include "run/stage.h"
 
 struct omma_session {
     const omma_graph *graph; /* the model's */
     const char *name;        /* the model's, for messages */
     omma_budget budget;
     int threads;
-    omma_arena arena; /* base graph and packed weights */
-    omma_packs packs;
-    omma_graph *base; /* NULL until the first run after a change */
-    omma_plan *plans;
-    bool by_value;         /* plans are made for the contents of small inputs too */
+    omma_arena arena;      /* base graph and packed weights */
+    omma_graph *base;      /* NULL until the first run after a change */
+    omma_stage stage;      /* its plans */
     const omma_plan *last; /* of the last successful run */
     omma_arena names;      /* of watched values */
     const char **watched;
@@ -25,20 +21,13 @@ struct omma_session {
     bool stale; /* a watch was added: the next run makes the base graph anew */
 };
 
-static void drop_plans(omma_session *s) {
-    for (omma_plan *p = s->plans, *next; p; p = next) {
-        next = p->next;
-        omma_plan_free(p);
-    }
-    s->plans = NULL;
-    s->last = NULL;
-}
-
 static void drop_base(omma_session *s) {
-    drop_plans(s);
+    omma_stage_drop(&s->stage);
     omma_arena_free(&s->arena);
-    memset(s->packs.head, 0, sizeof s->packs.head);
+    memset(s->stage.packs.head, 0, sizeof s->stage.packs.head);
+    s->stage.by_value = NULL;
     s->base = NULL;
+    s->last = NULL;
 }
 
 static omma_status make_base(omma_session *s, omma_error *err) {
@@ -61,7 +50,9 @@ omma_status omma_session_on_graph(omma_session **out, const omma_graph *graph, c
     if (s->threads > OMMA_MAX_THREADS) s->threads = OMMA_MAX_THREADS;
     omma_arena_init(&s->arena, &s->budget);
     omma_arena_init(&s->names, &s->budget);
-    s->packs.arena = &s->arena;
+    s->stage.packs.arena = &s->arena;
+    s->stage.budget = &s->budget;
+    s->stage.threads = s->threads;
     omma_status status = make_base(s, err);
     if (status) {
         omma_error_in_file(err, name);
@@ -109,7 +100,7 @@ const omma_tensor *omma_session_watched(const omma_session *s, const char *value
 }
 
 const omma_tensor *omma_session_output(const omma_session *s, int i) {
-    return s->last && i >= 0 && i < s->last->graph->n_outputs ? &s->last->outputs[i] : NULL;
+    return s->last && i >= 0 && i < s->last->n_outputs ? &s->last->outputs[i] : NULL;
 }
 
 /* --- running ------------------------------------------------------------------- */
@@ -142,48 +133,6 @@ static omma_status check_input(const omma_session *s, const omma_tensor *inputs,
     return OMMA_OK;
 }
 
-static omma_status new_plan(omma_session *s, omma_plan **out, const omma_tensor *inputs,
-                            omma_error *err) {
-    omma_plan_options o = {&s->packs,    &s->budget, s->watched,
-                           s->n_watched, s->threads, s->by_value};
-    omma_status status = omma_plan_new(out, s->base, inputs, &o, err);
-    if (status == OMMA_E_UNSUPPORTED && !s->by_value) {
-        /* perhaps the contents of an input decide a shape */
-        o.by_value = true;
-        if (!omma_plan_new(out, s->base, inputs, &o, NULL)) status = OMMA_OK;
-        s->by_value = !status;
-    }
-    return status;
-}
-
-/* The plan for these shapes: from the cache, moved to its front, or new. */
-static omma_status find_plan(omma_session *s, const omma_tensor *inputs, omma_error *err) {
-    int n = 0;
-    omma_plan **p = &s->plans, **oldest = p;
-    for (; *p && !omma_plan_fits(*p, inputs); p = &(*p)->next, n++) oldest = p;
-    if (*p) {
-        omma_plan *plan = *p;
-        *p = plan->next;
-        plan->next = s->plans;
-        s->plans = plan;
-        return OMMA_OK;
-    }
-    if (n == PLANS_MAX) {
-        omma_plan_free(*oldest);
-        *oldest = NULL;
-    }
-    omma_plan *fresh;
-    omma_status status = new_plan(s, &fresh, inputs, err);
-    if (status == OMMA_E_NOMEM && s->plans) { /* those kept make room */
-        drop_plans(s);
-        status = new_plan(s, &fresh, inputs, err);
-    }
-    if (status) return status;
-    fresh->next = s->plans;
-    s->plans = fresh;
-    return OMMA_OK;
-}
-
 omma_status omma_session_run(omma_session *s, const omma_tensor *inputs, int n, omma_error *err) {
     s->last = NULL;
     if (n != s->graph->n_inputs)
@@ -193,8 +142,10 @@ omma_status omma_session_run(omma_session *s, const omma_tensor *inputs, int n, 
     if (s->stale) drop_base(s);
     s->stale = false;
     OMMA_TRY(make_base(s, err));
-    OMMA_TRY(find_plan(s, inputs, err));
-    OMMA_TRY(omma_plan_run(s->plans, inputs, s->threads, err));
-    s->last = s->plans;
+    s->stage.base = s->base;
+    s->stage.watch = s->watched;
+    s->stage.n_watch = s->n_watched;
+    OMMA_TRY(omma_stage_run(&s->stage, inputs, err));
+    s->last = s->stage.plans;
     return OMMA_OK;
 }
