@@ -17,6 +17,8 @@
 #include "task/ctc.h"
 #include "task/dbnet.h"
 #include "task/page.h"
+#include "task/ribbon.h"
+#include "task/strip.h"
 #include "task/warp.h"
 
 static const double PI = 3.14159265358979323846;
@@ -27,11 +29,11 @@ static uint32_t rnd(uint32_t n) {
     return (seed >> 8) % n;
 }
 
-#define assert_near(a, b, eps)                                                          \
-    do {                                                                                \
-        double near_a = (double)(a), near_b = (double)(b);                              \
-        if (!(fabs(near_a - near_b) <= (eps)))                                          \
-            fail_msg("%s is %.9g, expected %.9g", #a, near_a, near_b);                  \
+#define assert_near(a, b, eps)                                         \
+    do {                                                               \
+        double near_a = (double)(a), near_b = (double)(b);             \
+        if (!(fabs(near_a - near_b) <= (eps)))                         \
+            fail_msg("%s is %.9g, expected %.9g", #a, near_a, near_b); \
     } while (0)
 
 /* --- regions ------------------------------------------------------------------- */
@@ -280,6 +282,7 @@ static void boxes_of_map(void **state) {
     omma_text_boxes b;
     assert_int_equal(omma_dbnet_boxes(&b, map, W, H, 2 * W, 3 * H, NULL, NULL), OMMA_OK);
     assert_int_equal(b.count, 2);
+    assert_false(b.items[0].bends || b.items[1].bends);
     /* Centres 20..100 x 16..24: 80 x 8, D = 640 * 1.8 / 176 = 6.5455. */
     const omma_quad *q = &b.items[0].quad;
     assert_near(b.items[0].score, 0.9, 1e-5);
@@ -318,6 +321,70 @@ static void boxes_limits(void **state) {
         }
     }
     omma_text_boxes_free(&b);
+}
+
+/* --- ribbons ----------------------------------------------------------------------- */
+
+/* Where the middle of the bent line lies, and how thick it is there. */
+static double bow(double x) { return 40 + 25 * (x - 150) * (x - 150) / 22500; }
+static double thick(double x) { return 12 + x / 50; }
+
+static void make_bow(unsigned char *mask, int w, int h) {
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++)
+            mask[y * w + x] = x >= 10 && x <= 290 && fabs(y - bow(x)) <= thick(x) / 2;
+}
+
+static void ribbon_follows(void **state) {
+    (void)state;
+    enum { W = 300, H = 90, N = OMMA_RIBBON_PARTS };
+    static unsigned char mask[W * H];
+    make_bow(mask, W, H);
+    omma_regions g;
+    assert_int_equal(omma_regions_find(&g, mask, W, H, NULL), OMMA_OK);
+    assert_int_equal(g.count, 1);
+    omma_turned_rect r = omma_min_rect(g.items[0].hull, g.items[0].hull_count);
+    omma_ribbon b;
+    assert_true(omma_ribbon_fit(&b, &g.items[0], &r, 0));
+    if (b.top[0].x > b.top[N].x) omma_ribbon_reverse(&b);
+    for (int k = 0; k <= N; k++) {
+        double x = (double)(b.top[k].x + b.bottom[k].x) / 2;
+        assert_near(x, 10 + 280.0 * k / N, 4);
+        assert_near((b.top[k].y + b.bottom[k].y) / 2, bow(x), 1.2);
+        assert_near(b.bottom[k].y - b.top[k].y, thick(x), 2.5);
+    }
+    omma_ribbon turned = b;
+    omma_ribbon_reverse(&turned);
+    assert_near(turned.top[0].x, b.bottom[N].x, 0);
+    assert_near(turned.bottom[N].y, b.top[0].y, 0);
+    omma_regions_free(&g);
+}
+
+/* Along a ribbon, the bow comes out straight: white in the middle, black at the edges. */
+static void ribbon_straightens(void **state) {
+    (void)state;
+    enum { W = 300, H = 90 };
+    static unsigned char mask[W * H], rgb[W * H * 3];
+    make_bow(mask, W, H);
+    for (int i = 0; i < W * H * 3; i++) rgb[i] = mask[i / 3] ? 255 : 0;
+    static float map[W * H];
+    for (int i = 0; i < W * H; i++) map[i] = mask[i];
+    omma_text_boxes boxes;
+    assert_int_equal(omma_dbnet_boxes(&boxes, map, W, H, W, H, NULL, NULL), OMMA_OK);
+    assert_int_equal(boxes.count, 1);
+    assert_true(boxes.items[0].bends);
+    omma_ribbon b = boxes.items[0].ribbon;
+    if (b.top[0].x > b.top[OMMA_RIBBON_PARTS].x) omma_ribbon_reverse(&b);
+    omma_strip s;
+    assert_int_equal(omma_strip_cut_ribbon(&s, rgb, W, H, &b, NULL), OMMA_OK);
+    assert_true(s.width > 250 && s.width < 1000);
+    for (int x = s.width / 8; x < s.width * 7 / 8; x++) {
+        assert_int_equal(s.rgb[3 * (24 * s.width + x)], 255);
+        assert_int_equal(s.rgb[3 * (3 * s.width + x)], 0);
+        assert_int_equal(s.rgb[3 * (44 * s.width + x)], 0);
+    }
+    omma_strip_free(&s);
+    omma_text_boxes_free(&boxes);
 }
 
 /* --- cuts -------------------------------------------------------------------------- */
@@ -469,13 +536,15 @@ static void ctc_spaces(void **state) {
     }
     char *text;
     assert_int_equal(omma_ctc_decode(&text, &confidence, probs, N, 5, d, NULL), OMMA_OK);
-    assert_string_equal(text, "a b\xe4\xb8\xad" "a b");
+    assert_string_equal(text, "a b\xe4\xb8\xad"
+                              "a b");
     assert_near(confidence, 0.8, 1e-6);
     omma_mem_free(text);
     for (int t = 0; t < N; t++)
         if (!classes[t]) probs[t * 5 + 4] = 0.04f;
     assert_int_equal(omma_ctc_decode(&text, &confidence, probs, N, 5, d, NULL), OMMA_OK);
-    assert_string_equal(text, "ab\xe4\xb8\xad" "a b");
+    assert_string_equal(text, "ab\xe4\xb8\xad"
+                              "a b");
     omma_mem_free(text);
     omma_dict_free(d);
 }
@@ -524,10 +593,10 @@ static void dict_hostile(void **state) {
         {"a\n\nb", 4, OMMA_E_FORMAT, 2},
         {"a\nb\0c", 5, OMMA_E_FORMAT, 3},
         {"a\n\x1b", 3, OMMA_E_FORMAT, 2},
-        {"a\n\xc0\x80", 4, OMMA_E_FORMAT, 2},          /* not the shortest form */
-        {"a\n\xed\xa0\x80", 5, OMMA_E_FORMAT, 2},      /* a surrogate */
-        {"a\n\xe4\xb8", 4, OMMA_E_FORMAT, 2},          /* cut off */
-        {"ab\xf5\x80\x80\x80", 6, OMMA_E_FORMAT, 2},   /* beyond U+10FFFF */
+        {"a\n\xc0\x80", 4, OMMA_E_FORMAT, 2},        /* not the shortest form */
+        {"a\n\xed\xa0\x80", 5, OMMA_E_FORMAT, 2},    /* a surrogate */
+        {"a\n\xe4\xb8", 4, OMMA_E_FORMAT, 2},        /* cut off */
+        {"ab\xf5\x80\x80\x80", 6, OMMA_E_FORMAT, 2}, /* beyond U+10FFFF */
         {"0123456789012345678901234567890123", 34, OMMA_E_FORMAT, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -614,7 +683,8 @@ static void upright_from_any_corner(void **state) {
         assert_near(axis.y, sin(a), 1e-3);
         for (int i = 0; i < 3; i++) {
             omma_quad up = omma_page_upright(&q[i], axis);
-            double len = hypot((double)(up.at[1].x - up.at[0].x), (double)(up.at[1].y - up.at[0].y));
+            double len =
+                hypot((double)(up.at[1].x - up.at[0].x), (double)(up.at[1].y - up.at[0].y));
             assert_near((up.at[1].x - up.at[0].x) / len, cos(a), 1e-3);
             assert_near((up.at[1].y - up.at[0].y) / len, sin(a), 1e-3);
         }
@@ -631,19 +701,31 @@ static void upright_from_any_corner(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(regions_random),      cmocka_unit_test(regions_shapes),
+        cmocka_unit_test(regions_random),
+        cmocka_unit_test(regions_shapes),
         cmocka_unit_test(regions_without_memory),
-        cmocka_unit_test(hull_random),         cmocka_unit_test(rect_upright),
-        cmocka_unit_test(rect_degenerate),     cmocka_unit_test(rect_turned),
-        cmocka_unit_test(rect_is_least),       cmocka_unit_test(unclip_numbers),
+        cmocka_unit_test(hull_random),
+        cmocka_unit_test(rect_upright),
+        cmocka_unit_test(rect_degenerate),
+        cmocka_unit_test(rect_turned),
+        cmocka_unit_test(rect_is_least),
+        cmocka_unit_test(unclip_numbers),
         cmocka_unit_test(boxes_of_map),
-        cmocka_unit_test(boxes_limits),        cmocka_unit_test(warp_identity),
-        cmocka_unit_test(warp_quarters),       cmocka_unit_test(warp_perspective),
-        cmocka_unit_test(warp_refuses),        cmocka_unit_test(ctc_vectors),
-        cmocka_unit_test(ctc_odd_numbers),     cmocka_unit_test(ctc_spaces),
-             cmocka_unit_test(dict_forms),
-        cmocka_unit_test(dict_hostile),        cmocka_unit_test(order_any_angle),
-        cmocka_unit_test(order_climbing_row),  cmocka_unit_test(upright_from_any_corner),
+        cmocka_unit_test(boxes_limits),
+        cmocka_unit_test(ribbon_follows),
+        cmocka_unit_test(ribbon_straightens),
+        cmocka_unit_test(warp_identity),
+        cmocka_unit_test(warp_quarters),
+        cmocka_unit_test(warp_perspective),
+        cmocka_unit_test(warp_refuses),
+        cmocka_unit_test(ctc_vectors),
+        cmocka_unit_test(ctc_odd_numbers),
+        cmocka_unit_test(ctc_spaces),
+        cmocka_unit_test(dict_forms),
+        cmocka_unit_test(dict_hostile),
+        cmocka_unit_test(order_any_angle),
+        cmocka_unit_test(order_climbing_row),
+        cmocka_unit_test(upright_from_any_corner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

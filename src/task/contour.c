@@ -41,8 +41,7 @@ static int row_runs(omma_run *out, const unsigned char *row, int w, int y) {
 static omma_status find_runs(run_list *out, const unsigned char *mask, int w, int h,
                              omma_error *err) {
     size_t total = 0;
-    for (int y = 0; y < h; y++)
-        total += (size_t)row_runs(NULL, mask + (size_t)y * (size_t)w, w, y);
+    for (int y = 0; y < h; y++) total += (size_t)row_runs(NULL, mask + (size_t)y * (size_t)w, w, y);
     size_t bytes;
     *out = (run_list){0};
     if (omma_mul(total, sizeof(omma_run), &bytes)) {
@@ -68,10 +67,8 @@ static int root_of(int *parent, int i) {
 static void join(int *parent, int a, int b) {
     a = root_of(parent, a);
     b = root_of(parent, b);
-    if (a < b)
-        parent[b] = a;
-    else
-        parent[a] = b;
+    if (a < b) parent[b] = a;
+    else parent[a] = b;
 }
 
 /* Join each run with the runs of the row above that touch it, corners included. Both
@@ -81,8 +78,8 @@ static void join_runs(run_list *l) {
     int above = 0;
     for (int i = 0; i < l->count; i++) {
         l->parent[i] = i;
-        while (above < i && (r[above].y < r[i].y - 1 ||
-                             (r[above].y == r[i].y - 1 && r[above].x1 < r[i].x0 - 1)))
+        while (above < i &&
+               (r[above].y < r[i].y - 1 || (r[above].y == r[i].y - 1 && r[above].x1 < r[i].x0 - 1)))
             above++;
         for (int k = above; k < i && r[k].y == r[i].y - 1 && r[k].x0 <= r[i].x1 + 1; k++)
             join(l->parent, k, i);
@@ -95,10 +92,8 @@ static int number_regions(run_list *l, int *sizes) {
     for (int i = 0; i < l->count; i++) {
         /* A parent comes before its children, so it is numbered already. Numbers are kept
          * negative until all are given, to tell them from parents. */
-        if (l->parent[i] == i)
-            l->parent[i] = -1 - count++;
-        else
-            l->parent[i] = l->parent[l->parent[i]];
+        if (l->parent[i] == i) l->parent[i] = -1 - count++;
+        else l->parent[i] = l->parent[l->parent[i]];
         sizes[-1 - l->parent[i]]++;
     }
     for (int i = 0; i < l->count; i++) l->parent[i] = -1 - l->parent[i];
@@ -146,10 +141,8 @@ static omma_status build_regions(omma_regions *out, run_list *l, omma_error *err
     out->runs = omma_mem_alloc((size_t)l->count * sizeof *out->runs);
     out->points = omma_mem_alloc(2 * (size_t)l->count * sizeof *out->points);
     omma_status status = OMMA_OK;
-    if (out->items && out->runs && out->points)
-        fill_regions(out, l, sizes);
-    else
-        status = omma_fail(err, OMMA_E_NOMEM, "no memory for %d regions of a map", out->count);
+    if (out->items && out->runs && out->points) fill_regions(out, l, sizes);
+    else status = omma_fail(err, OMMA_E_NOMEM, "no memory for %d regions of a map", out->count);
     omma_mem_free(sizes);
     return status;
 }
@@ -243,8 +236,9 @@ static omma_turned_rect rect_along(const omma_point *p, int n, double ux, double
         hi_v = fmax(hi_v, v);
     }
     double u = (lo_u + hi_u) / 2, v = (lo_v + hi_v) / 2;
-    return (omma_turned_rect){(float)(u * ux - v * uy), (float)(u * uy + v * ux), (float)ux,
-                              (float)uy, (float)(hi_u - lo_u), (float)(hi_v - lo_v)};
+    return (omma_turned_rect){
+        (float)(u * ux - v * uy), (float)(u * uy + v * ux), (float)ux, (float)uy,
+        (float)(hi_u - lo_u),     (float)(hi_v - lo_v)};
 }
 
 /* Every edge is tried against every corner: a hull of lattice points in a map of side D

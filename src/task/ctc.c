@@ -87,10 +87,8 @@ omma_status omma_dict_parse(omma_dict **out, const char *text, size_t n, omma_er
     omma_status status = d && d->text && d->starts
                              ? take_lines(d, text, n, err)
                              : omma_fail(err, OMMA_E_NOMEM, "no memory for a dictionary");
-    if (status)
-        omma_dict_free(d);
-    else
-        *out = d;
+    if (status) omma_dict_free(d);
+    else *out = d;
     return status;
 }
 

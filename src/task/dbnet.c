@@ -38,12 +38,18 @@ omma_turned_rect omma_dbnet_unclip(omma_turned_rect r, float ratio) {
     return r;
 }
 
-/* From pixel centres of the map to pixel edges of the picture, clipped. */
-static void to_picture(omma_quad *q, int w, int h, int to_w, int to_h) {
+/* From pixel centres of the map to pixel edges of the picture. */
+static void scale_points(omma_point *p, int n, float sx, float sy) {
+    for (int i = 0; i < n; i++) p[i] = (omma_point){(p[i].x + 0.5f) * sx, (p[i].y + 0.5f) * sy};
+}
+
+static void to_picture(omma_text_box *b, int w, int h, int to_w, int to_h) {
+    float sx = (float)to_w / (float)w, sy = (float)to_h / (float)h;
+    scale_points(b->quad.at, 4, sx, sy);
+    scale_points(b->ribbon.top, OMMA_RIBBON_PARTS + 1, sx, sy);
+    scale_points(b->ribbon.bottom, OMMA_RIBBON_PARTS + 1, sx, sy);
     for (int i = 0; i < 4; i++) {
-        omma_point *p = &q->at[i];
-        p->x = (p->x + 0.5f) * (float)to_w / (float)w;
-        p->y = (p->y + 0.5f) * (float)to_h / (float)h;
+        omma_point *p = &b->quad.at[i];
         p->x = fminf(fmaxf(p->x, 0.0f), (float)to_w);
         p->y = fminf(fmaxf(p->y, 0.0f), (float)to_h);
     }
@@ -56,6 +62,7 @@ static bool region_box(omma_text_box *out, const omma_region *g, const float *ma
     if (fminf(r.w, r.h) < opt->min_side) return false;
     out->score = region_score(g, map, w);
     if (!(out->score >= opt->accept)) return false;
+    out->bends = omma_ribbon_fit(&out->ribbon, g, &r, opt->unclip);
     r = omma_dbnet_unclip(r, opt->unclip);
     if (fminf(r.w, r.h) < opt->min_side + 2) return false;
     out->quad = omma_rect_corners(&r);
@@ -91,7 +98,7 @@ omma_status omma_dbnet_boxes(omma_text_boxes *out, const float *map, int w, int 
     if (status) return status;
     status = region_boxes(out, &regions, map, w, opt, err);
     omma_regions_free(&regions);
-    for (int i = 0; i < out->count; i++) to_picture(&out->items[i].quad, w, h, to_w, to_h);
+    for (int i = 0; i < out->count; i++) to_picture(&out->items[i], w, h, to_w, to_h);
     return status;
 }
 

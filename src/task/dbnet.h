@@ -23,14 +23,19 @@
 #define OMMA_TASK_DBNET_H
 
 #include "task/contour.h"
+#include "task/ribbon.h"
 
 /* A box around text in the picture.
  *   quad   corners in the picture, ordered by omma_quad_order; pixel edges: the pixel in
  *          column 3 spans 3..4 [px].
- *   score  the map's mean over the region, 0..1. */
+ *   score  the map's mean over the region, 0..1.
+ *   bends  whether the line is bent; then ribbon is its shape, grown as quad is, and not
+ *          clipped. It runs along one of quad's longer sides, either way. */
 typedef struct omma_text_box {
     omma_quad quad;
     float score;
+    bool bends;
+    omma_ribbon ribbon;
 } omma_text_box;
 
 typedef struct omma_text_boxes {

@@ -22,7 +22,8 @@ typedef struct omma_reader omma_reader;
 
 /* One line of text.
  *   quad        corners in the picture, pixel edges (0..w, 0..h): where the text begins on
- *               top, where it ends on top, the end below, the beginning below [px].
+ *               top, where it ends on top, the end below, the beginning below; a bent line
+ *               is inside [px].
  *   text        UTF-8, never empty, no spaces at its ends.
  *   confidence  mean probability of its characters, 0..1.
  *   box_score   how sure the detector is that this is text, 0..1.

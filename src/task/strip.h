@@ -12,6 +12,7 @@
 #define OMMA_TASK_STRIP_H
 
 #include "task/contour.h"
+#include "task/ribbon.h"
 
 enum {
     OMMA_STRIP_HEIGHT = 48,      /* [px] */
@@ -32,6 +33,11 @@ typedef struct omma_strip {
  * is empty. Thread-safe. */
 omma_status omma_strip_cut(omma_strip *out, const unsigned char *rgb, int w, int h,
                            const omma_quad *q, omma_error *err);
+
+/* As omma_strip_cut, along a ribbon, each part of it as wide as its own height asks.
+ * Returns OMMA_E_RANGE when one of the parts is no convex clockwise quadrilateral. */
+omma_status omma_strip_cut_ribbon(omma_strip *out, const unsigned char *rgb, int w, int h,
+                                  const omma_ribbon *r, omma_error *err);
 
 void omma_strip_free(omma_strip *s);
 

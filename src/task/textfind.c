@@ -22,11 +22,11 @@ enum {
     LONG = 1600,          /* unless the longer one came beyond this [px] */
     PIXELS = 2048 * 2048, /* what both may make together */
     AFAR = 640,           /* the longer side, seen from afar [px] */
-    HIGH = 56,            /* boxes at least this high are taken from there [px] */
+    HIGH = 36,            /* boxes at least this high are taken from there [px] */
     MAX_SIDE = OMMA_IMAGE_MAX_SIDE / GRID * GRID,
 };
 static const double MAX_ENLARGE = 4;
-static const float ASKEW = 0.2f;   /* sine of the angle from which a page is turned level */
+static const float ASKEW = 0.2f;  /* sine of the angle from which a page is turned level */
 static const double AGREED = 0.8; /* and how far its lines must agree on it */
 
 /* What the detector sees. Its corner (0, 0) is the picture's point (x, y), a step along its
@@ -113,8 +113,13 @@ static omma_point to_picture(const view *v, omma_point p) {
 
 /* Move a box from a view to the picture of w x h, clipped; false if its centre lies
  * outside, where a view only repeats the picture's border. */
-static bool box_to_picture(omma_quad *q, const view *v, int w, int h) {
+static bool box_to_picture(omma_text_box *b, const view *v, int w, int h) {
+    omma_quad *q = &b->quad;
     float cx = 0, cy = 0;
+    for (int k = 0; k <= OMMA_RIBBON_PARTS; k++) {
+        b->ribbon.top[k] = to_picture(v, b->ribbon.top[k]);
+        b->ribbon.bottom[k] = to_picture(v, b->ribbon.bottom[k]);
+    }
     for (int k = 0; k < 4; k++) {
         omma_point p = to_picture(v, q->at[k]);
         cx += p.x / 4;
@@ -140,7 +145,7 @@ static omma_status look(omma_text_boxes *out, omma_read_net *net, const view *v,
     out->count = 0;
     for (int i = 0; i < all; i++) {
         omma_text_box b = out->items[i];
-        if (box_to_picture(&b.quad, v, w, h)) out->items[out->count++] = b;
+        if (box_to_picture(&b, v, w, h)) out->items[out->count++] = b;
     }
     return status;
 }
@@ -163,8 +168,10 @@ static bool is_askew(omma_point *axis, const omma_text_boxes *b) {
 /* A view that holds all of view v, its rows along the axis. */
 static omma_status turned_view(view *out, const view *v, omma_point axis, omma_error *err) {
     float s = fabsf(axis.y), c = fabsf(axis.x), w = (float)v->w, h = (float)v->h;
-    *out = (view){.w = to_grid((int)(w * c + h * s)), .h = to_grid((int)(w * s + h * c)),
-                  .ux = axis.x, .uy = axis.y};
+    *out = (view){.w = to_grid((int)(w * c + h * s)),
+                  .h = to_grid((int)(w * s + h * c)),
+                  .ux = axis.x,
+                  .uy = axis.y};
     OMMA_TRY(rgb_new(&out->rgb, out->w, out->h, err));
     float tw = (float)out->w, th = (float)out->h;
     omma_point half = to_picture(out, (omma_point){tw / 2, th / 2}); /* with no origin yet */
@@ -233,6 +240,21 @@ static omma_status replace(omma_text_boxes *out, const omma_text_box *by, int n,
     return OMMA_OK;
 }
 
+static float long_side(const omma_quad *q) { return fmaxf(side(q, 0, 1), side(q, 0, 3)); }
+static float short_side(const omma_quad *q) { return fminf(side(q, 0, 1), side(q, 0, 3)); }
+
+/* Are there whole lines in a box: as long as it and much less high? From afar, lines of
+ * small print run together. */
+static bool holds_lines(const omma_text_box *box, const omma_text_boxes *lines) {
+    for (int i = 0; i < lines->count; i++) {
+        const omma_quad *q = &lines->items[i].quad;
+        if (long_side(q) > 0.6f * long_side(&box->quad) &&
+            short_side(q) < 0.6f * short_side(&box->quad) && is_inside(q, &box->quad))
+            return true;
+    }
+    return false;
+}
+
 /* Look at the whole from afar, and let boxes that are high even so replace their pieces. */
 static omma_status look_from_afar(omma_text_boxes *out, omma_read_net *net,
                                   const unsigned char *rgb, int w, int h, double scale,
@@ -245,7 +267,7 @@ static omma_status look_from_afar(omma_text_boxes *out, omma_read_net *net,
     int high = 0;
     for (int i = 0; i < boxes.count; i++) {
         omma_text_box b = boxes.items[i];
-        if (fminf(side(&b.quad, 0, 1), side(&b.quad, 0, 3)) * (float)scale >= HIGH)
+        if (short_side(&b.quad) * (float)scale >= HIGH && !holds_lines(&b, out))
             boxes.items[high++] = b;
     }
     if (!status && high) status = replace(out, boxes.items, high, err);

@@ -5,7 +5,8 @@
  * RapidOCR enlarges them to 736 px at least, without a limit. Here small pictures are
  * enlarged until the shorter side is 736 px or the longer one 1600 (in a strip enlarged
  * further, words drift apart), by a factor of 4 at most, and large ones shrunk only to a
- * number of pixels, which bounds the time.
+ * number of pixels, which bounds the time. Letters beyond about 200 px fall to pieces;
+ * large pictures are therefore looked at a second time from afar, for such letters alone.
  *
  * Angle. PP-OCRv4's detector was trained on text within 10 degrees of level. It finds
  * upright columns of text too, but lines around 45 degrees fall to pieces. A page found to
