@@ -12,7 +12,11 @@
 #include <string.h>
 
 enum { TERMS = 4 };
-static const double BENT = 1.5; /* how much higher than its ribbon a bent line's rectangle is */
+/* How much higher than its ribbon a bent line's rectangle is. */
+static const double BENT = 1.25;
+/* A ribbon's ends are grown by this much more than its edges: it is lower than the
+ * rectangle would be, so D is less, and commas at the ends were cut off. */
+static const double ENDS = 1.4;
 
 /* A region in its rectangle's frame. */
 typedef struct frame {
@@ -138,7 +142,7 @@ bool omma_ribbon_fit(omma_ribbon *out, const omma_region *g, const omma_turned_r
     double height = (s.below - s.above) * s.p;
     if (2 * f.half < 4 * height || height * BENT > high) return false;
     double d = 2 * f.half * height * (double)ratio / (2 * (2 * f.half + height));
-    double last = 1 + d / f.half;
+    double last = 1 + ENDS * d / f.half;
     for (int k = 0; k <= OMMA_RIBBON_PARTS; k++) {
         double t = last * (2.0 * k / OMMA_RIBBON_PARTS - 1);
         double in = fmin(fmax(t, -1), 1); /* beyond its ends a line runs on straight */

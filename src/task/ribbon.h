@@ -24,7 +24,7 @@ typedef struct omma_ribbon {
  *   r      the smallest rectangle around it.
  *   ratio  by which it is grown, D = A ratio / L as in dbnet.h.
  * Returns whether the region is a line that bends: at least 4 times as long as high, and
- * its rectangle half as high again as the ribbon. Thread-safe. */
+ * its rectangle a quarter higher than the ribbon. Thread-safe. */
 bool omma_ribbon_fit(omma_ribbon *out, const omma_region *g, const omma_turned_rect *r,
                      float ratio);
 
