@@ -3,6 +3,7 @@
 #   make demo     read a page with a pretrained model, from nothing
 #   make test     all tests; needs no network beyond the first time
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make fuzz     fuzz every reader of files and the passes: SECONDS=60 each, FUZZ=NAME for one
 #   make bench    benchmarks
 #   make style    the style and the one-way rule of the house
 #   make install  PREFIX=/usr/local
@@ -10,8 +11,10 @@ BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_FLAGS ?=
+SECONDS ?= 60
+FUZZ ?=
 
-.PHONY: all build demo test asan bench style install clean setup-build setup-test setup-demo
+.PHONY: all build demo test asan fuzz bench style install clean setup-build setup-test setup-demo setup-fuzz
 all: build
 
 setup-build:
@@ -20,6 +23,8 @@ setup-test:
 	@scripts/setup.sh test
 setup-demo:
 	@scripts/setup.sh demo
+setup-fuzz:
+	@scripts/setup.sh fuzz
 
 build: setup-build
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS) >$(BUILD)-cmake.log 2>&1 || { cat $(BUILD)-cmake.log; exit 1; }
@@ -36,6 +41,9 @@ test: setup-test build
 asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS="$(CMAKE_FLAGS) -DOMMA_ASAN=ON"
 
+fuzz: setup-fuzz
+	@scripts/fuzz.sh $(SECONDS) $(FUZZ)
+
 bench: build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs
 	@for b in bench/*.sh $(BUILD)/bench/*; do \
@@ -49,4 +57,4 @@ install: build
 	@cmake --install $(BUILD)
 
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan build-fuzz
