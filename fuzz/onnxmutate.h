@@ -301,7 +301,7 @@ static void put_changed(mk *out, kind k, const piece *f, const names *known) {
     if (mutate_rnd(3) && put_sense(out, k, f, known)) return;
     if (f->wire == 0)
         mk_int(out, f->number,
-               mutate_rnd(4) ? interesting() : (int64_t)f->value + (int)mutate_rnd(3) - 1);
+               mutate_rnd(4) ? interesting() : (int64_t)(f->value + mutate_rnd(3) - 1));
     else if (f->size) put_mutated(out, f);
     else mk_put(out, f->at, f->whole);
 }
