@@ -856,20 +856,21 @@ static void recurrent(maker *m) {
 static omma_value *activation_on(maker *m, omma_value *x) {
     omma_value *y;
     if (!x) return NULL;
+    float odd = chance(m, 6) ? 0.9f : 1; /* what nearly is a pattern must not become one */
     switch (take(m, 7)) {
     case 0: return one(m, "Relu", x, MOVES);
     case 1: return (y = one(m, "Sigmoid", x, ROUNDS)) ? two(m, "Mul", x, y, ROUNDS) : NULL;
     case 2: return (y = one(m, "HardSigmoid", x, ROUNDS)) ? two(m, "Mul", y, x, ROUNDS) : NULL;
     case 3: { /* x * clip(x + 3, 0, 6) / 6 */
         step s = op("Clip");
-        put(&s, two(m, "Add", x, scalar(m, 3), ROUNDS));
-        put(&s, scalar(m, 0)), put(&s, scalar(m, 6));
+        put(&s, two(m, "Add", x, scalar(m, 3 * odd), ROUNDS));
+        put(&s, scalar(m, 0)), put(&s, scalar(m, chance(m, 8) ? 5 : 6));
         y = emit(m, &s, MOVES);
-        return y && (y = two(m, "Mul", x, y, ROUNDS)) ? two(m, "Div", y, scalar(m, 6), ROUNDS)
+        return y && (y = two(m, "Mul", x, y, ROUNDS)) ? two(m, "Div", y, scalar(m, 6 * odd), ROUNDS)
                                                       : NULL;
     }
     case 4: { /* x * (1 + erf(x / sqrt 2)) / 2 */
-        y = two(m, "Div", x, scalar(m, 1.41421356f), ROUNDS);
+        y = two(m, "Div", x, scalar(m, 1.41421356f * odd), ROUNDS);
         if (!y || !(y = one(m, "Erf", y, ROUNDS)) || !(y = two(m, "Add", y, scalar(m, 1), ROUNDS)))
             return NULL;
         y = two(m, "Mul", x, y, ROUNDS);
