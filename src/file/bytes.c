@@ -10,53 +10,47 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/arena.h"
+#include "base/pages.h"
+
+/* fstat of a descriptor that must be a regular file; closes it on error. */
+static omma_status regular(int fd, struct stat *st, const char *path, omma_error *err) {
+    const char *why = NULL;
+    if (fstat(fd, st)) why = strerror(errno);
+    else if (S_ISDIR(st->st_mode)) why = "is a folder, not a file";
+    else if (!S_ISREG(st->st_mode)) why = "is not a regular file";
+    if (!why) return OMMA_OK;
+    close(fd);
+    return omma_fail_at(err, OMMA_E_IO, path, -1, "%s", why);
+}
 
 static omma_status open_regular(int *fd, size_t *size, const char *path, omma_error *err) {
+    struct stat st;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0) return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot open: %s", strerror(errno));
-    struct stat st;
-    const char *why = NULL;
-    if (fstat(*fd, &st)) why = strerror(errno);
-    else if (S_ISDIR(st.st_mode)) why = "is a folder, not a file";
-    else if (!S_ISREG(st.st_mode)) why = "is not a regular file";
-    if (why) {
-        close(*fd);
-        return omma_fail_at(err, OMMA_E_IO, path, -1, "%s", why);
-    }
+    OMMA_TRY(regular(*fd, &st, path, err));
     *size = (size_t)st.st_size;
     return OMMA_OK;
 }
 
-omma_status omma_bytes_map(omma_bytes *out, const char *path, omma_error *err) {
-    *out = (omma_bytes){0};
-    int fd;
-    size_t size;
-    OMMA_TRY(open_regular(&fd, &size, path, err));
-    if (size) {
-        void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED) {
-            int e = errno;
-            close(fd);
-            return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot map: %s", strerror(e));
-        }
-        *out = (omma_bytes){p, size, true};
-    }
+/* Map the whole file and close it. */
+static omma_status map_all(omma_bytes *out, int fd, size_t size, const char *path,
+                           omma_error *err) {
+    void *p = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    int e = errno;
     close(fd);
+    if (p == MAP_FAILED)
+        return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot map: %s", strerror(e));
+    if (size) {
+        *out = (omma_bytes){p, size, true};
+        omma_pages_add(p, size);
+    }
     return OMMA_OK;
 }
 
-omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_error *err) {
-    *out = (omma_bytes){0};
-    int fd;
-    size_t size;
-    OMMA_TRY(open_regular(&fd, &size, path, err));
-    if (size > max) {
-        close(fd);
-        return omma_fail_at(err, OMMA_E_RANGE, path, -1,
-                            "is %zu bytes long, more than the %zu allowed", size, max);
-    }
-    unsigned char *p = omma_mem_alloc(size + 1); /* text readers find a final 0 */
+/* Copy the whole file, a final 0 behind it, and close it. */
+static omma_status read_all(omma_bytes *out, int fd, size_t size, const char *path,
+                            omma_error *err) {
+    unsigned char *p = omma_mem_alloc_raw(size + 1); /* text readers find a final 0 */
     if (!p) {
         close(fd);
         return omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for %zu bytes", size);
@@ -74,13 +68,54 @@ omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_
         omma_mem_free(p);
         return omma_fail_at(err, OMMA_E_IO, path, (int64_t)got, "cannot read on: %s", strerror(e));
     }
+    p[size] = 0;
     *out = (omma_bytes){p, size, false};
     return OMMA_OK;
 }
 
+omma_status omma_bytes_map(omma_bytes *out, const char *path, omma_error *err) {
+    *out = (omma_bytes){0};
+    int fd;
+    size_t size;
+    OMMA_TRY(open_regular(&fd, &size, path, err));
+    return map_all(out, fd, size, path, err);
+}
+
+omma_status omma_bytes_hold(omma_bytes *out, int fd, omma_budget *budget, unsigned links,
+                            const char *path, omma_error *err) {
+    *out = (omma_bytes){0};
+    struct stat st;
+    OMMA_TRY(regular(fd, &st, path, err));
+    size_t size = (size_t)st.st_size;
+    if (links && st.st_nlink > links) {
+        close(fd);
+        return omma_fail_at(err, OMMA_E_IO, path, -1,
+                            "has more than one name (hard link): it may be a file from elsewhere");
+    }
+    if (!(st.st_mode & S_IWOTH)) return map_all(out, fd, size, path, err);
+    omma_status s = omma_budget_take(budget, size, err);
+    if (!s) return read_all(out, fd, size, path, err);
+    close(fd);
+    omma_error_in_file(err, path);
+    return s;
+}
+
+omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_error *err) {
+    *out = (omma_bytes){0};
+    int fd;
+    size_t size;
+    OMMA_TRY(open_regular(&fd, &size, path, err));
+    if (size <= max) return read_all(out, fd, size, path, err);
+    close(fd);
+    return omma_fail_at(err, OMMA_E_RANGE, path, -1, "is %zu bytes long, more than the %zu allowed",
+                        size, max);
+}
+
 void omma_bytes_free(omma_bytes *b) {
-    if (b->mapped) munmap((void *)(uintptr_t)b->data, b->size);
-    else omma_mem_free((void *)(uintptr_t)b->data);
+    if (b->mapped) {
+        omma_pages_drop(b->data);
+        munmap((void *)(uintptr_t)b->data, b->size);
+    } else omma_mem_free((void *)(uintptr_t)b->data);
     *b = (omma_bytes){0};
 }
 
