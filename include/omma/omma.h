@@ -181,7 +181,8 @@ OMMA_API const omma_port *omma_model_output(const omma_model *m, int i);
 /* Make a session: the model made ready to run. Plans for given input shapes are made
  * on the first run with them and kept, so later runs allocate nothing.
  *   opt   may be NULL.
- * Returns OMMA_OK, OMMA_E_SHAPE, OMMA_E_UNSUPPORTED or OMMA_E_NOMEM. Thread-safe. */
+ * Returns OMMA_OK, OMMA_E_SHAPE, OMMA_E_UNSUPPORTED, OMMA_E_USAGE (OMMA_THREADS or OMMA_CPU
+ * in the environment make no sense) or OMMA_E_NOMEM. Thread-safe. */
 OMMA_API omma_status omma_session_new(omma_session **out, const omma_model *m,
                                       const omma_options *opt, omma_error *err);
 
