@@ -120,13 +120,17 @@ void omma_bytes_free(omma_bytes *b) {
 }
 
 /* Write everything and close; the reason on failure is in errno. */
-static int write_all(int fd, const char *p, size_t n, int sync) {
+static int write_all(int fd, const omma_bytes *parts, size_t n_parts, int sync) {
     int bad = 0;
-    while (n && !bad) {
-        ssize_t k = write(fd, p, n);
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) bad = errno;
-        else p += k, n -= (size_t)k;
+    for (size_t i = 0; i < n_parts; i++) {
+        const unsigned char *p = parts[i].data;
+        size_t n = parts[i].size;
+        while (n && !bad) {
+            ssize_t k = write(fd, p, n);
+            if (k < 0 && errno == EINTR) continue;
+            if (k < 0) bad = errno;
+            else p += k, n -= (size_t)k;
+        }
     }
     if (!bad && sync && fsync(fd)) bad = errno;
     if (close(fd) && !bad) bad = errno;
@@ -135,12 +139,18 @@ static int write_all(int fd, const char *p, size_t n, int sync) {
 }
 
 omma_status omma_bytes_write(const char *path, const void *data, size_t size, omma_error *err) {
+    const omma_bytes whole = {.data = data, .size = size};
+    return omma_bytes_write_parts(path, &whole, 1, err);
+}
+
+omma_status omma_bytes_write_parts(const char *path, const omma_bytes *parts, size_t n,
+                                   omma_error *err) {
     struct stat st;
     if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
         if (S_ISDIR(st.st_mode))
             return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: is a folder");
         int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write_all(fd, data, size, 0))
+        if (fd < 0 || write_all(fd, parts, n, 0))
             return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: %s", strerror(errno));
         return OMMA_OK;
     }
@@ -155,7 +165,7 @@ omma_status omma_bytes_write(const char *path, const void *data, size_t size, om
         mode_t mask = umask(0);
         umask(mask);
         if (fchmod(fd, 0666 & ~mask)) bad = errno;
-        if (write_all(fd, data, size, 1) && !bad) bad = errno;
+        if (write_all(fd, parts, n, 1) && !bad) bad = errno;
         if (!bad && rename(tmp, path)) bad = errno;
         if (bad) unlink(tmp);
     }

@@ -44,6 +44,10 @@ void omma_bytes_free(omma_bytes *b);
  * and an old one is untouched. */
 omma_status omma_bytes_write(const char *path, const void *data, size_t size, omma_error *err);
 
+/* As omma_bytes_write, n pieces one behind the other. */
+omma_status omma_bytes_write_parts(const char *path, const omma_bytes *parts, size_t n,
+                                   omma_error *err);
+
 /* Make a folder and its missing parents (mode 0777 & ~umask). OMMA_OK if it is there
  * already, OMMA_E_IO otherwise. */
 omma_status omma_folder_make(const char *path, omma_error *err);
