@@ -147,14 +147,14 @@ static int mapped(const char *name) {
 static void mapped_once(void **state) {
     (void)state;
     mk g = {0};
-    char name[8] = "x", next[8], weight[8], offset[16];
+    char name[16] = "x", next[16], weight[16], offset[16];
     mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(2));
     for (int i = 0; i < 30; i++) {
         snprintf(weight, sizeof weight, "w%d", i), snprintf(next, sizeof next, "y%d", i);
         snprintf(offset, sizeof offset, "%d", 8 * i);
         mk t = elsewhere(weight, "w.bin", offset, "8");
         mk_sub(&g, MK_INIT, &t);
-        char in[32];
+        char in[40];
         snprintf(in, sizeof in, "%s,%s", name, weight);
         mk_op(&g, "Add", in, next, NULL);
         strcpy(name, next);
