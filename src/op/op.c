@@ -240,6 +240,15 @@ double omma_get_number(omma_dtype t, const void *p, int64_t i) {
     return 0;
 }
 
+float omma_odd_f32(double d) {
+    const float f = (float)d;
+    const double back = (double)f;
+    if (back == d || d != d) return f;
+    uint32_t u = f32_bits(f);
+    if (!(u & 1)) u = (back > d) == (d > 0) ? u - 1 : u + 1;
+    return bits_f32(u);
+}
+
 /* v cut toward zero into [lo, hi]; NaN gives 0. hi must be exactly representable or be
  * the next power of two, which then maps to max. */
 static int64_t to_signed(double v, int bits) {
@@ -270,8 +279,8 @@ void omma_set_number(omma_dtype t, void *p, int64_t i, double v) {
     case OMMA_U32: ((uint32_t *)p)[i] = (uint32_t)to_unsigned(v, 32); return;
     case OMMA_I64: ((int64_t *)p)[i] = to_signed(v, 64); return;
     case OMMA_U64: ((uint64_t *)p)[i] = to_unsigned(v, 64); return;
-    case OMMA_F16: ((uint16_t *)p)[i] = omma_f32_to_f16((float)v); return;
-    case OMMA_BF16: ((uint16_t *)p)[i] = omma_f32_to_bf16((float)v); return;
+    case OMMA_F16: ((uint16_t *)p)[i] = omma_f32_to_f16(omma_odd_f32(v)); return;
+    case OMMA_BF16: ((uint16_t *)p)[i] = omma_f32_to_bf16(omma_odd_f32(v)); return;
     case OMMA_NONE:
     case OMMA_STRING: return;
     }

@@ -133,6 +133,10 @@ uint16_t omma_f32_to_f16(float f);
 float omma_bf16_to_f32(uint16_t h);
 uint16_t omma_f32_to_bf16(float f);
 
+/* d as a float with its last bit set when d lies between two floats (rounding to odd): rounding
+ * that to 16 bits gives what rounding d directly would. */
+float omma_odd_f32(double d);
+
 /* Elements from of t into double, and back (saturating for integers, NaN to 0). For slow
  * general paths. */
 double omma_get_number(omma_dtype t, const void *p, int64_t i);

@@ -16,7 +16,12 @@
     X(Attention)             \
     X(AveragePool)           \
     X(BatchNormalization)    \
+    X(BitShift)              \
+    X(BitwiseAnd)            \
+    X(BitwiseOr)             \
+    X(BitwiseXor)            \
     X(Cast)                  \
+    X(CastLike)              \
     X(Ceil)                  \
     X(CenterCropPad)         \
     X(Clip)                  \
