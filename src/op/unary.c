@@ -2,8 +2,8 @@
  *
  * One line of UNARY_LIST is one operator. Its numbers come from f32 and f64 functions (f32
  * from a kernel where there is one; float16 and bfloat16 go through the f32 one, a block at a
- * time) and, where ONNX allows integers, from one over every width. Clip, Not, IsNaN, IsInf,
- * Identity and Dropout stand apart below.
+ * time) and, where ONNX allows integers, from one over every width. Clip, Not, IsNaN, IsInf and
+ * Identity stand apart below.
  *
  * Traps: NaN must come out of everything as NaN, so comparisons are written so that NaN falls
  * through; -INT_MIN wraps around as in NumPy; y may be x. */
@@ -443,7 +443,7 @@ ROW(Not, Not_infer, Not_run, 1, 1, 1, OMMA_OP_ELEMENTWISE, NO_BOOL_GRAD)
 ROW(IsNaN, Is_infer, IsNaN_run, 1, 1, 1, 0, NO_BOOL_GRAD)
 ROW(IsInf, Is_infer, IsInf_run, 1, 1, 1, 0, NO_BOOL_GRAD)
 
-/* --- Identity, Dropout -------------------------------------------------------- */
+/* --- Identity -------------------------------------------------------- */
 
 static omma_status Identity_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
@@ -456,38 +456,3 @@ static omma_status Identity_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 ROW(Identity, Identity_infer, Identity_run, 1, 1, 1, OMMA_OP_VIEW, OMMA_NOT_YET)
-
-/* Dropout while not training: a copy (none where the plan lays the output on the input),
- * and a mask of ones, in the data's type up to opset 9, of bool since 10. A training_mode
- * input, which may be computed, must be false unless the ratio is 0. */
-static omma_status Dropout_infer(omma_build *b, omma_node *n) {
-    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
-    if (n->n_in > 1 && n->opset < 12)
-        return omma_bad(b, n, "opset %d gives the ratio as an attribute", n->opset);
-    if (omma_in(n, 1)) {
-        OMMA_TRY(omma_want(b, n, 1, OMMA_IN_FLOAT));
-        if (omma_value_count(n->in[1]) != 1) return omma_bad(b, n, "the ratio must be one number");
-    }
-    if (omma_in(n, 2)) {
-        OMMA_TRY(omma_want(b, n, 2, OMMA_IN_BOOL));
-        if (omma_value_count(n->in[2]) != 1)
-            return omma_bad(b, n, "training_mode must be one number");
-    }
-    OMMA_TRY(omma_out(b, n, 1, n->opset < 10 ? n->in[0]->dtype : OMMA_BOOL, n->in[0]->rank,
-                      n->in[0]->dims));
-    return omma_out_like(b, n, 0, n->in[0]);
-}
-
-static omma_status Dropout_run(const omma_exec *x, const omma_node *n) {
-    const omma_value *v = n->in[0], *ratio = omma_in(n, 1), *training = omma_in(n, 2);
-    if (training && *(const uint8_t *)training->mem &&
-        !(ratio && omma_get_number(ratio->dtype, ratio->mem, 0) == 0))
-        return omma_fail_node(x->err, OMMA_E_UNSUPPORTED, n->name, n->op->name,
-                              "training_mode is true; omma runs dropout for inference only");
-    const int64_t k = omma_value_count(v);
-    const omma_value *y = omma_wanted(n, 0), *mask = omma_wanted(n, 1);
-    if (y && k && y->mem != v->mem) memcpy(y->mem, v->mem, omma_value_bytes(v));
-    for (int64_t i = 0; mask && i < k; i++) omma_set_number(mask->dtype, mask->mem, i, 1);
-    return OMMA_OK;
-}
-ROW(Dropout, Dropout_infer, Dropout_run, 1, 3, 2, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)
