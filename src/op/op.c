@@ -28,12 +28,13 @@ omma_status omma_out_like(omma_build *b, const omma_node *n, int i, const omma_v
     return omma_out(b, n, i, v->dtype, v->rank, v->dims);
 }
 
-omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
-                         int *count) {
+/* The numbers of input i; any says that floating ones, if whole, will do as well. */
+static omma_status list_in(omma_build *b, const omma_node *n, int i, bool any, int64_t *out,
+                           int max, int *count) {
     const omma_value *v = omma_in(n, i);
     *count = -1;
     if (!v) return OMMA_OK;
-    if (v->dtype != OMMA_I64 && v->dtype != OMMA_I32)
+    if (v->dtype != OMMA_I64 && v->dtype != OMMA_I32 && !any)
         return omma_bad(b, n, "input %d ('%s') must hold integers, not %s", i, v->name,
                         omma_dtype_name(v->dtype));
     if (v->rank > 1)
@@ -52,15 +53,28 @@ omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out,
     }
     for (int64_t j = 0; j < k; j++) {
         const char *p = (const char *)v->data + (size_t)j * omma_dtype_size(v->dtype);
-        if (v->dtype == OMMA_I64) memcpy(&out[j], p, 8);
+        char copy[8];
+        memcpy(copy, p, omma_dtype_size(v->dtype));
+        if (v->dtype == OMMA_I64) memcpy(&out[j], copy, 8);
         else {
-            int32_t x;
-            memcpy(&x, p, 4);
-            out[j] = x;
+            const double x = omma_get_number(v->dtype, copy, 0);
+            if (!(fabs(x) < 0x1p53) || x != nearbyint(x))
+                return omma_bad(b, n, "input %d ('%s') holds %g, no whole number", i, v->name, x);
+            out[j] = (int64_t)x;
         }
     }
     *count = (int)k;
     return OMMA_OK;
+}
+
+omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
+                         int *count) {
+    return list_in(b, n, i, false, out, max, count);
+}
+
+omma_status omma_wholes_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
+                           int *count) {
+    return list_in(b, n, i, true, out, max, count);
 }
 
 omma_status omma_ints_attr(omma_build *b, const omma_node *n, const char *attr, int64_t *out,

@@ -84,7 +84,11 @@ omma_status omma_out_like(omma_build *b, const omma_node *n, int i, const omma_v
 omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
                          int *count);
 
-/* The same from input i if it is there, else from the attribute of that name. */
+/* The same where old opsets give whole numbers in the type of the data. */
+omma_status omma_wholes_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
+                           int *count);
+
+/* As omma_ints_in from input i if it is there, else from the attribute of that name. */
 omma_status omma_ints_arg(omma_build *b, const omma_node *n, int i, const char *attr, int64_t *out,
                           int max, int *count);
 

@@ -247,32 +247,31 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 #define SIGNED (OMMA_IN_FLOAT | OMMA_IN_SIGNED)
 
 /* name, types, integer form, attributes with defaults, why no gradient */
-#define UNARY_LIST(X)                                                                      \
-    X(Abs, OMMA_IN_NUMBER, Abs_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
-    X(Ceil, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                  \
-    X(Cos, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Elu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                         \
-    X(Erf, OMMA_IN_NUMBER, Erf_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
-    X(Exp, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Floor, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                 \
-    X(HardSigmoid, OMMA_IN_FLOAT, NULL, "alpha", 0.2f, "beta", 0.5f, OMMA_NOT_YET)         \
-    X(HardSwish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                      \
-    X(LeakyRelu, OMMA_IN_FLOAT, NULL, "alpha", 0.01f, NULL, 0, OMMA_NOT_YET)               \
-    X(Log, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Mish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                           \
-    X(Neg, SIGNED, Neg_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                                \
-    X(Reciprocal, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                     \
-    X(Relu, SIGNED, Relu_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                              \
-    X(Round, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                 \
-    X(Selu, OMMA_IN_FLOAT, NULL, "alpha", 1.67326319f, "gamma", 1.05070102f, OMMA_NOT_YET) \
-    X(Sigmoid, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
-    X(Sign, OMMA_IN_NUMBER, Sign_int, NULL, 0, NULL, 0, STEPS)                             \
-    X(Sin, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Softplus, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                       \
-    X(Softsign, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                       \
-    X(Sqrt, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                           \
-    X(Tan, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Tanh, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                           \
+#define UNARY_LIST(X)                                                              \
+    X(Abs, OMMA_IN_NUMBER, Abs_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
+    X(Ceil, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                          \
+    X(Cos, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Elu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                 \
+    X(Erf, OMMA_IN_NUMBER, Erf_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
+    X(Exp, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Floor, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                         \
+    X(HardSigmoid, OMMA_IN_FLOAT, NULL, "alpha", 0.2f, "beta", 0.5f, OMMA_NOT_YET) \
+    X(HardSwish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)              \
+    X(LeakyRelu, OMMA_IN_FLOAT, NULL, "alpha", 0.01f, NULL, 0, OMMA_NOT_YET)       \
+    X(Log, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Mish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                   \
+    X(Neg, SIGNED, Neg_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
+    X(Reciprocal, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)             \
+    X(Relu, SIGNED, Relu_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                      \
+    X(Round, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                         \
+    X(Sigmoid, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
+    X(Sign, OMMA_IN_NUMBER, Sign_int, NULL, 0, NULL, 0, STEPS)                     \
+    X(Sin, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Softplus, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)               \
+    X(Softsign, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)               \
+    X(Sqrt, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                   \
+    X(Tan, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Tanh, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                   \
     X(ThresholdedRelu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)
 
 #define ROW(Name, infer_, run_, min_in_, max_in_, max_out_, flags_, no_grad_) \
@@ -295,6 +294,16 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     ROW(Name, Name##_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, no_grad_)
 UNARY_LIST(X)
 #undef X
+
+/* Selu: opset 6 gave the constants more digits. */
+static omma_status Selu_infer(omma_build *b, omma_node *n) {
+    static const unary op = {OMMA_IN_FLOAT, Selu_f32, Selu_f64,    NULL,
+                             "alpha",       "gamma",  1.67326319f, 1.05070102f};
+    static const unary old = {OMMA_IN_FLOAT, Selu_f32, Selu_f64, NULL,
+                              "alpha",       "gamma",  1.6732f,  1.0507f};
+    return infer(b, n, n->opset < 6 ? &old : &op);
+}
+ROW(Selu, Selu_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)
 
 /* Gelu: by erf, or the tanh formula of Hendrycks and Gimpel. */
 static omma_status Gelu_infer(omma_build *b, omma_node *n) {
