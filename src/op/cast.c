@@ -1,5 +1,6 @@
 /* cast.c - Cast and CastLike: numbers of one type as numbers of another, named by an attribute
  * (before opset 6 by a word such as "FLOAT") or by an input of which nothing but the type counts.
+ * BitCast takes the same bytes for numbers of another type of that size.
  *
  * Every source type is widened without loss to one of three carriers, int64_t, uint64_t or
  * double, and narrowed from there: to integers by wrapping around (integers) or by cutting
@@ -158,3 +159,32 @@ static omma_status Cast_run(const omma_exec *x, const omma_node *n) {
                                     .no_field = OMMA_NOT_YET};
 ROW(Cast, 1)
 ROW(CastLike, 2)
+
+static omma_status BitCast_infer(omma_build *b, omma_node *n) {
+    const omma_value *x = n->in[0];
+    const int64_t to = omma_node_int(n, "to", OMMA_NONE);
+    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
+    if (to <= 0 || to >= 32 || !omma_type_in((omma_dtype)to, OMMA_IN_ANY))
+        return omma_unsupported(b, n, "a cast to type %lld", (long long)to);
+    if (omma_dtype_size((omma_dtype)to) != omma_dtype_size(x->dtype))
+        return omma_bad(b, n, "%s and %s differ in size", omma_dtype_name(x->dtype),
+                        omma_dtype_name((omma_dtype)to));
+    return omma_out(b, n, 0, (omma_dtype)to, x->rank, x->dims);
+}
+
+static omma_status BitCast_run(const omma_exec *x, const omma_node *n) {
+    (void)x;
+    const size_t bytes = omma_value_bytes(n->in[0]);
+    if (bytes && omma_wanted(n, 0)) memmove(n->out[0]->mem, n->in[0]->mem, bytes);
+    return OMMA_OK;
+}
+
+const omma_op omma_op_BitCast = {.name = "BitCast",
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .infer = BitCast_infer,
+                                 .run = BitCast_run,
+                                 .no_grad = "the bits of numbers: nothing to differentiate",
+                                 .no_field = OMMA_NOT_YET};

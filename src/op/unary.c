@@ -74,6 +74,7 @@ FAST(Sigmoid, OMMA_UN_SIGMOID, 1 / (1 + exp(-x)))
 FAST(Sqrt, OMMA_UN_SQRT, sqrt(x))
 FAST(Tanh, OMMA_UN_TANH, tanh(x))
 PLAIN(Ceil, ceil(x))
+PLAIN(Celu, x < 0 ? a * expm1(x / a) : x)
 PLAIN(Cos, cos(x))
 PLAIN(Elu, x < 0 ? a * expm1(x) : x)
 PLAIN(Floor, floor(x))
@@ -183,6 +184,7 @@ static void Softplus_f32(const omma_kernels *k, const un *u, int64_t n, const fl
         }                                                                       \
     }
 INTS(Abs, x < 0 ? 0 - (uint64_t)x : (uint64_t)x, x)
+INTS(BitwiseNot, ~x, ~x)
 INTS(Erf, (x > 5) - (x < -5), x > 5)
 INTS(Neg, 0 - (uint64_t)x, 0 - x)
 INTS(Relu, x < 0 ? 0 : x, x)
@@ -250,6 +252,7 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 #define UNARY_LIST(X)                                                              \
     X(Abs, OMMA_IN_NUMBER, Abs_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
     X(Ceil, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                          \
+    X(Celu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                \
     X(Cos, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
     X(Elu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                 \
     X(Erf, OMMA_IN_NUMBER, Erf_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
@@ -304,6 +307,12 @@ static omma_status Selu_infer(omma_build *b, omma_node *n) {
     return infer(b, n, n->opset < 6 ? &old : &op);
 }
 ROW(Selu, Selu_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)
+
+static omma_status BitwiseNot_infer(omma_build *b, omma_node *n) {
+    static const unary op = {OMMA_IN_INT, NULL, NULL, BitwiseNot_int, NULL, NULL, 0, 0};
+    return infer(b, n, &op);
+}
+ROW(BitwiseNot, BitwiseNot_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, STEPS)
 
 /* Gelu: by erf, or the tanh formula of Hendrycks and Gimpel. */
 static omma_status Gelu_infer(omma_build *b, omma_node *n) {
