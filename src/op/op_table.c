@@ -66,6 +66,7 @@
     X(Gelu)                  \
     X(Gemm)                  \
     X(GlobalAveragePool)     \
+    X(GlobalLpPool)          \
     X(GlobalMaxPool)         \
     X(Greater)               \
     X(GreaterOrEqual)        \
@@ -87,6 +88,7 @@
     X(Log)                   \
     X(LogSoftmax)            \
     X(LpNormalization)       \
+    X(LpPool)                \
     X(MatMul)                \
     X(MatMulInteger)         \
     X(Max)                   \
@@ -109,6 +111,7 @@
     X(QLinearMatMul)         \
     X(QuantizeLinear)        \
     X(RMSNormalization)      \
+    X(RNN)                   \
     X(Range)                 \
     X(Reciprocal)            \
     X(ReduceL1)              \
