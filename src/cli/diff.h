@@ -14,6 +14,14 @@ typedef struct diff_finding {
     omma_difference d;
 } diff_finding;
 
+/* What became of the first that differs when its node ran by itself. */
+typedef enum diff_retrial {
+    DIFF_UNTRIED,   /* one of its inputs has no reference, or it does not run by itself */
+    DIFF_STILL,     /* it differs on the reference's inputs too: the operator */
+    DIFF_AMPLIFIED, /* it agrees on them, not on omma's own: what it was given */
+    DIFF_FUSED      /* it agrees on both: a fused form of it, which ran in the model */
+} diff_retrial;
+
 typedef struct diff_report {
     const char *model, *folder; /* as the user wrote them */
     const omma_graph *graph;
@@ -23,6 +31,7 @@ typedef struct diff_report {
     diff_finding *findings;        /* constants, then in the order of the graph's nodes */
     const diff_finding **by_value; /* by value index; NULL: not compared */
     int count, differ;             /* of findings */
+    diff_retrial retrial;          /* not alone: of the first that differs */
     int nodes, lone;               /* alone: nodes with a reference, and those that could be run */
 } diff_report;
 

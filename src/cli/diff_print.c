@@ -124,6 +124,15 @@ static void put_verdict(const diff_report *r, const diff_finding *f) {
         printf("so the reference is of a model with other weights\n");
     } else if (r->alone) {
         printf("so this operator differs by itself\n");
+    } else if (r->retrial == DIFF_STILL) {
+        printf("given the reference's own inputs it differs too: this operator is at fault\n");
+    } else if (r->retrial == DIFF_AMPLIFIED) {
+        printf("given the reference's own inputs it agrees: no fault of this operator, which makes "
+               "much of\nlittle differences before it (near equals in another order, rounding, "
+               "cancellation).\n--isolate looks for operators that are at fault anywhere\n");
+    } else if (r->retrial == DIFF_FUSED) {
+        printf("run by itself it agrees: the fault is in the fused form of it and its neighbours "
+               "that omma\nran, and so in omma; please report it\n");
     } else if (n == 1) {
         printf("so the difference begins in this node\n");
     } else if (n > 1) {
@@ -329,6 +338,8 @@ int omma_diff_json(const diff_report *r, bool all) {
     if (first) json_finding(&w, first);
     else omma_json_put_null(&w);
     json_suspects(&w, r, first);
+    static const char *const causes[] = {NULL, "operator", "inputs", "fusion"};
+    json_text(&w, "cause", causes[r->retrial]);
     json_unused(&w, r->reference);
     if (all) {
         omma_json_key(&w, "values");

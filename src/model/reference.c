@@ -218,7 +218,7 @@ const omma_value *omma_reference_near(const omma_graph *g, const char *file) {
     stem[n] = 0;
     loosely(stem);
     const omma_value *best = NULL;
-    int least = (int)strlen(stem) / 3 + 1; /* must change less than a third */
+    int least = (int)strlen(stem) / 2 + 1; /* at most half may change */
     for (int i = 0; i < g->n_values; i++) {
         size_t k = strlen(g->values[i]->name);
         if (k > NEAR_MAX || k + (size_t)least < strlen(stem)) continue;
