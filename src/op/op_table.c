@@ -23,6 +23,7 @@
     X(Col2Im)                \
     X(Compress)              \
     X(Concat)                \
+    X(ConcatFromSequence)    \
     X(Constant)              \
     X(ConstantOfShape)       \
     X(Conv)                  \
@@ -60,6 +61,7 @@
     X(HardSigmoid)           \
     X(HardSwish)             \
     X(Identity)              \
+    X(If)                    \
     X(InstanceNormalization) \
     X(IsInf)                 \
     X(IsNaN)                 \
@@ -71,6 +73,7 @@
     X(LessOrEqual)           \
     X(Log)                   \
     X(LogSoftmax)            \
+    X(Loop)                  \
     X(LpNormalization)       \
     X(MatMul)                \
     X(MatMulInteger)         \
@@ -86,6 +89,9 @@
     X(NonZero)               \
     X(Not)                   \
     X(OneHot)                \
+    X(Optional)              \
+    X(OptionalGetElement)    \
+    X(OptionalHasElement)    \
     X(Or)                    \
     X(PRelu)                 \
     X(Pad)                   \
@@ -111,10 +117,17 @@
     X(Resize)                \
     X(RoiAlign)              \
     X(Round)                 \
+    X(Scan)                  \
     X(Scatter)               \
     X(ScatterElements)       \
     X(ScatterND)             \
     X(Selu)                  \
+    X(SequenceAt)            \
+    X(SequenceConstruct)     \
+    X(SequenceEmpty)         \
+    X(SequenceErase)         \
+    X(SequenceInsert)        \
+    X(SequenceLength)        \
     X(Shape)                 \
     X(Sigmoid)               \
     X(Sign)                  \
@@ -126,6 +139,7 @@
     X(Softsign)              \
     X(SpaceToDepth)          \
     X(Split)                 \
+    X(SplitToSequence)       \
     X(Sqrt)                  \
     X(Squeeze)               \
     X(Sub)                   \
