@@ -18,6 +18,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/pages.h"
 #include "base/pool.h"
 #include "op/element.h"
 #include "op/fused.h"
@@ -281,6 +282,7 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const recurrent *p
         src = wide;
     }
     pack_all(b->kern, p, which, src, dst, 1);
+    omma_pages_give_back(v->data, omma_value_bytes(v));
     return OMMA_OK;
 }
 
