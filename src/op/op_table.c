@@ -7,17 +7,29 @@
 
 #define OMMA_OP_LIST(X)      \
     X(Abs)                   \
+    X(Acos)                  \
+    X(Acosh)                 \
     X(Add)                   \
     X(And)                   \
     X(ArgMax)                \
     X(ArgMin)                \
     X(Asin)                  \
+    X(Asinh)                 \
     X(Atan)                  \
+    X(Atanh)                 \
     X(Attention)             \
     X(AveragePool)           \
     X(BatchNormalization)    \
+    X(BitCast)               \
+    X(BitShift)              \
+    X(BitwiseAnd)            \
+    X(BitwiseNot)            \
+    X(BitwiseOr)             \
+    X(BitwiseXor)            \
     X(Cast)                  \
+    X(CastLike)              \
     X(Ceil)                  \
+    X(Celu)                  \
     X(CenterCropPad)         \
     X(Clip)                  \
     X(Col2Im)                \
@@ -29,6 +41,8 @@
     X(ConvInteger)           \
     X(ConvTranspose)         \
     X(Cos)                   \
+    X(Cosh)                  \
+    X(CumProd)               \
     X(CumSum)                \
     X(DeformConv)            \
     X(DepthToSpace)          \
@@ -59,6 +73,7 @@
     X(GroupNormalization)    \
     X(HardSigmoid)           \
     X(HardSwish)             \
+    X(Hardmax)               \
     X(Identity)              \
     X(InstanceNormalization) \
     X(IsInf)                 \
@@ -116,9 +131,11 @@
     X(ScatterND)             \
     X(Selu)                  \
     X(Shape)                 \
+    X(Shrink)                \
     X(Sigmoid)               \
     X(Sign)                  \
     X(Sin)                   \
+    X(Sinh)                  \
     X(Size)                  \
     X(Slice)                 \
     X(Softmax)               \
@@ -130,6 +147,7 @@
     X(Squeeze)               \
     X(Sub)                   \
     X(Sum)                   \
+    X(SwiGLU)                \
     X(Swish)                 \
     X(Tan)                   \
     X(Tanh)                  \
