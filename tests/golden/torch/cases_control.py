@@ -10,11 +10,13 @@ from case_kit import case, node, random_of, steps, tensor
 from semantics import evaluate
 
 F, I, B = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+LIST = "a sequence of float tensors"
 
 
 def graph(nodes, inputs, outputs, constants=None):
     """inputs, outputs: (name, type, dims or None); constants: {name: array}"""
-    infos = [[helper.make_tensor_value_info(*v) for v in side] for side in (inputs, outputs)]
+    infos = [[helper.make_tensor_sequence_value_info(v[0], F, v[2]) if v[1] is LIST else
+              helper.make_tensor_value_info(*v) for v in side] for side in (inputs, outputs)]
     return helper.make_graph(nodes if isinstance(nodes, list) else [nodes], "body", *infos,
                              [tensor(np.asarray(v), k) for k, v in (constants or {}).items()])
 
@@ -402,6 +404,39 @@ def make_loop_nests():
                 {"c": np.array(c), "x": x}, {"y": x * 4 if c else -x}, {"trips": 3})
 
 
+def make_sequences():
+    """Lists, as PyTorch writes the list.append() of scripted loops."""
+    x = x_of("sequences", 4, 3)
+    state = [("s", "t", LIST, None)]
+    row = node("Gather", "x i", "row", axis=0)
+    append = [row, node("Mul", "row two", "r"), node("SequenceInsert", "s r", "t")]
+    two = {"trips": 4, "two": f32(2)[0]}
+    empty = node("SequenceEmpty", "", "none", dtype=F)
+    control("loop_sequence_stack",
+            [empty, loop(append, state, outputs="list", inputs=("trips", "", "none")),
+             node("ConcatFromSequence", "list", "y", axis=0, new_axis=1)], {"x": x}, {"y": x * 2},
+            two, shapes={"y": [None, None]})
+    control("loop_sequence_concat_and_length",
+            [empty, loop(append, state, outputs="list", inputs=("trips", "", "none")),
+             node("ConcatFromSequence", "list", "y", axis=0), node("SequenceLength", "list", "n"),
+             node("SequenceAt", "list last", "z")], {"x": x},
+            {"y": (x * 2).reshape(-1), "n": np.array(4), "z": x[3] * 2}, {**two, "last": -1},
+            shapes={"y": [None], "z": [None]})
+    control("loop_sequence_of_split",
+            [node("SplitToSequence", "x", "rows", axis=0, keepdims=0),
+             loop([node("SequenceAt", "rows i", "row"), node("Add", "s row", "t")],
+                  [("s", "t", F, (3,))], inputs=("trips", "", "start"))], {"x": x},
+            {"y": x.sum(0)}, {"trips": 4, "start": np.zeros(3, np.float32)})
+    control("loop_sequence_in_front",
+            [node("SequenceConstruct", "x", "first"),
+             loop([node("SequenceAt", "s zero", "head"), node("Add", "head x", "r"),
+                   node("SequenceInsert", "s r zero", "t")], state, outputs="list",
+                  inputs=("trips", "", "first")),
+             node("ConcatFromSequence", "list", "y", axis=1)], {"x": x},
+            {"y": np.concatenate([x * 4, x * 3, x * 2, x], 1)}, {"trips": 3, "zero": 0},
+            shapes={"y": [None, None]})
+
+
 def triangle(x, n):
     s = x
     for i in range(n):
@@ -516,4 +551,5 @@ def make():
     make_loop_states()
     make_loop_scans()
     make_loop_nests()
+    make_sequences()
     make_scan()

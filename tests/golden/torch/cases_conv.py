@@ -14,11 +14,11 @@ CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-def case(name, n, given, y, fixed, opset, dtype):
+def case(name, n, given, y, fixed, opset, dtype, shapes=None):
     """y: float64; in float32 and float64 the result is exact."""
     exact = dtype != np.float16
     assert not exact or np.array_equal(y, y.astype(dtype)), name
-    case_kit.case(name, n, given, {"y": y.astype(dtype)}, fixed, opset,
+    case_kit.case(name, n, given, {"y": y.astype(dtype)}, fixed, opset, shapes,
                   tolerance=(1e-6, 1e-6) if exact else None)
 
 
@@ -38,7 +38,7 @@ def same_pads(auto, spatial, kernel, strides, dilations):
 
 
 def conv(name, x, m, kernel, strides=None, dilations=None, pads=None, auto_pad=None, group=1,
-         bias=True, dtype=np.float32, weights="constant", kernel_shape=True, opset=17):
+         bias=True, dtype=np.float32, weights="constant", kernel_shape=True, opset=17, shapes=None):
     """x: [N, C, spatial...]; m: output channels; None leaves an attribute out."""
     rng = random_of("conv_" + name)
     k = len(x) - 2
@@ -61,7 +61,7 @@ def conv(name, x, m, kernel, strides=None, dilations=None, pads=None, auto_pad=N
              pads=pads, auto_pad=auto_pad, group=None if group == 1 else group)
     given = {a: v for a, v in data.items() if a == "x" or weights == "input"}
     fixed = {a: v for a, v in data.items() if a not in given}
-    case("conv_" + name, n, given, y.numpy(), fixed, opset, dtype)
+    case("conv_" + name, n, given, y.numpy(), fixed, opset, dtype, shapes)
 
 
 def transpose(name, x, m, kernel, strides=None, dilations=None, pads=None, output_padding=None,
@@ -196,6 +196,9 @@ def make_conv():
     conv("2d_opset7", [1, 3, 7, 8], 4, 3, 2, pads=[1, 1, 1, 1], opset=7)
     conv("2d_opset11", [1, 3, 7, 8], 4, 3, 2, auto_pad="SAME_LOWER", opset=11)
     # other types
+    conv("2d_no_images", [0, 3, 7, 8], 4, 3)
+    conv("2d_unknown_sizes", [2, 3, 7, 8], 4, 3, auto_pad="SAME_UPPER",
+         shapes={"x": ["n", 3, "h", "w"], "y": ["n", 4, "h", "w"]})
     for tag, dtype in (("f64", np.float64), ("f16", np.float16)):
         conv(f"{tag}_1d", [1, 4, 11], 3, 3, 2, pads=[1, 1], dtype=dtype)
         conv(f"{tag}_2d", [2, 3, 7, 8], 5, 3, pads=[1, 1, 1, 1], dtype=dtype)

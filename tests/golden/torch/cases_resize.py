@@ -109,10 +109,11 @@ def sizes_to_scales(shape, axes, sizes, policy):
 
 
 def resize(name, x, scales=None, sizes=None, axes=None, roi=None, torch_mode=None, opset=18,
-           dtype=np.float32, data=None, computed=False, **attributes):
+           dtype=np.float32, data=None, computed=False, negative=False, **attributes):
     """x: the shape; scales or sizes: of the listed axes, or of the last ones, those before
     staying. torch_mode: the arguments of F.interpolate beside the size, when it has such a
-    mode. computed: the sizes come from a Shape of another input."""
+    mode. computed: the sizes come from a Shape of another input. negative: axes are counted
+    from the last."""
     rng = random_of("resize_" + name)
     o = {**DEFAULTS, **attributes}
     o["cubic_coeff_a"] = float(np.float32(o["cubic_coeff_a"]))
@@ -162,7 +163,8 @@ def resize(name, x, scales=None, sizes=None, axes=None, roi=None, torch_mode=Non
     if computed:
         given_inputs["like"] = np.zeros(constants.pop("sizes"), np.float32)
         before = [node("Shape", "like", "sizes")]
-    n = node("Resize", inputs, "y", axes=axes, **attributes)
+    written = [a - len(x) for a in axes] if negative else axes
+    n = node("Resize", inputs, "y", axes=written, **attributes)
     case("resize_" + name, before + [n], given_inputs, {"y": y.astype(dtype)}, constants, opset,
          shapes={"like": ["n", "c", "h", "w"]} if computed else None,
          tolerance=(1e-3 if dtype == np.float16 else 1e-5, 1e-6))
@@ -293,6 +295,8 @@ def from_formulas():
                mode="linear", keep_aspect_ratio_policy=policy)
     resize("linear_axes_swapped", [1, 2, 5, 6], sizes=[11, 4], axes=[3, 2], mode="linear")
     resize("linear_axes_scales", [1, 2, 5, 6], scales=[2, 0.5], axes=[2, 3], mode="linear")
+    resize("linear_axes_negative", [1, 2, 5, 6], sizes=[11, 4], axes=[3, 2], mode="linear",
+           negative=True)
     resize("linear_axes_channels_last", [1, 5, 6, 3], sizes=[8, 9], axes=[1, 2], mode="linear")
     resize("cubic_axes_first", [5, 2, 6], sizes=[8], axes=[0], mode="cubic")
     resize("linear_all_axes", [3, 2, 4, 5], sizes=[2, 3, 7, 4], mode="linear")
@@ -302,6 +306,29 @@ def from_formulas():
            coordinate_transformation_mode="asymmetric")
 
 
+def older():
+    """Resize 10, Upsample 7 and 9: x / scale, rounded down."""
+    old = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    x = (random_of("resize_older").integers(16, 129, [1, 2, 4, 6]) / 16).astype(np.float32)
+    for mode in ("nearest", "linear"):
+        for tag, scales in (("up", [2.0, 1.5]), ("down", [0.5, 0.75])):
+            ways = [(s, s * n, int(s * n)) for s, n in zip(scales, x.shape[2:])]
+            y = plain(x.astype(np.float64), *[[None, None, *[w[i] for w in ways]]
+                                              for i in range(3)], [(0, 1)] * 4,
+                      {**DEFAULTS, **old, "mode": mode}).astype(np.float32)
+            all_scales = np.array([1, 1, *scales], np.float32)
+            case(f"resize_opset10_{mode}_{tag}", node("Resize", "x scales", "y", mode=mode),
+                 {"x": x}, {"y": y}, {"scales": all_scales}, 10)
+            if tag == "down":  # Upsample's scales are at least one
+                continue
+            case(f"resize_upsample9_{mode}", node("Upsample", "x scales", "y", mode=mode),
+                 {"x": x}, {"y": y}, {"scales": all_scales}, 9)
+            case(f"resize_upsample7_{mode}",
+                 node("Upsample", "x", "y", mode=mode, scales=all_scales.tolist()), {"x": x},
+                 {"y": y}, opset=7)
+
+
 def make():
+    older()
     from_torch()
     from_formulas()

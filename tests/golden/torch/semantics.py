@@ -56,6 +56,16 @@ OPERATORS = {
     "Constant": lambda value: numpy_helper.to_array(value),
     "Expand": lambda x, shape: x * np.ones([int(s) for s in shape], x.dtype),
     "Conv": conv,
+    # a sequence is a list
+    "SequenceEmpty": lambda dtype: [],
+    "SequenceConstruct": lambda *x: list(x),
+    "SequenceInsert": lambda s, x, at=None: s + [x] if at is None else
+    s[:int(at)] + [x] + s[int(at):],
+    "SequenceAt": lambda s, at: s[int(at)],
+    "SequenceLength": lambda s: np.array(len(s)),
+    "SplitToSequence": lambda x, axis, keepdims: list(np.moveaxis(x, axis, 0)),
+    "ConcatFromSequence": lambda s, axis, new_axis=0:
+    np.stack(s, axis) if new_axis else np.concatenate(s, axis),
 }
 
 
@@ -122,7 +132,8 @@ def run_node(n, scope):
     if n.op_type == "Scan":
         return run_scan(n, given, scope)
     attributes = {a.name: helper.get_attribute_value(a) for a in n.attribute}
-    return [np.asarray(OPERATORS[n.op_type](*given, **attributes))]
+    v = OPERATORS[n.op_type](*given, **attributes)
+    return [v if isinstance(v, list) else np.asarray(v)]
 
 
 def run_graph(graph, given, outer):
