@@ -35,6 +35,7 @@
     X(Col2Im)                \
     X(Compress)              \
     X(Concat)                \
+    X(ConcatFromSequence)    \
     X(Constant)              \
     X(ConstantOfShape)       \
     X(Conv)                  \
@@ -75,6 +76,7 @@
     X(HardSwish)             \
     X(Hardmax)               \
     X(Identity)              \
+    X(If)                    \
     X(InstanceNormalization) \
     X(IsInf)                 \
     X(IsNaN)                 \
@@ -86,6 +88,7 @@
     X(LessOrEqual)           \
     X(Log)                   \
     X(LogSoftmax)            \
+    X(Loop)                  \
     X(LpNormalization)       \
     X(MatMul)                \
     X(MatMulInteger)         \
@@ -101,6 +104,9 @@
     X(NonZero)               \
     X(Not)                   \
     X(OneHot)                \
+    X(Optional)              \
+    X(OptionalGetElement)    \
+    X(OptionalHasElement)    \
     X(Or)                    \
     X(PRelu)                 \
     X(Pad)                   \
@@ -126,10 +132,17 @@
     X(Resize)                \
     X(RoiAlign)              \
     X(Round)                 \
+    X(Scan)                  \
     X(Scatter)               \
     X(ScatterElements)       \
     X(ScatterND)             \
     X(Selu)                  \
+    X(SequenceAt)            \
+    X(SequenceConstruct)     \
+    X(SequenceEmpty)         \
+    X(SequenceErase)         \
+    X(SequenceInsert)        \
+    X(SequenceLength)        \
     X(Shape)                 \
     X(Shrink)                \
     X(Sigmoid)               \
@@ -143,6 +156,7 @@
     X(Softsign)              \
     X(SpaceToDepth)          \
     X(Split)                 \
+    X(SplitToSequence)       \
     X(Sqrt)                  \
     X(Squeeze)               \
     X(Sub)                   \
