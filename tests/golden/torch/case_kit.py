@@ -1,7 +1,7 @@
 # case_kit.py - how a conformance case is written and how all of them are packed.
 #
 # A case is a folder as in the ONNX project's node tests: <case>/model.onnx and
-# <case>/test_data_set_0/{input_N,output_N}.pb. The cases_*.py modules call case(); pack()
+# <case>/test_data_set_K/{input_N,output_N}.pb. The cases_*.py modules call case(); pack()
 # writes one archive, whose bytes depend on nothing but the cases.
 #
 # Numbers come from steps(): multiples of 1/16 between -1 and 1. They compress well, and a
@@ -76,7 +76,7 @@ def info(name, a, shape=None):
 
 
 def case(name, nodes, inputs, outputs, constants=None, opset=17, shapes=None,
-         check=True, tolerance=None):
+         check=True, tolerance=None, again=()):
     """Record one case.
 
     nodes      one NodeProto or a list of them
@@ -87,6 +87,7 @@ def case(name, nodes, inputs, outputs, constants=None, opset=17, shapes=None,
                that of the numbers
     check      False where ONNX 1.12 refuses what exporters write nevertheless
     tolerance  (relative, absolute)
+    again      [(inputs, outputs), ...]: further data sets, run in the same session
     """
     assert name not in cases, name
     nodes = nodes if isinstance(nodes, list) else [nodes]
@@ -107,10 +108,12 @@ def case(name, nodes, inputs, outputs, constants=None, opset=17, shapes=None,
     if check and opset <= onnx.defs.onnx_opset_version():
         onnx.checker.check_model(model, full_check=True)
     files = {"model.onnx": model.SerializeToString(deterministic=True)}
-    for kind, arrays in (("input", inputs), ("output", outputs)):
-        for i, (k, v) in enumerate(arrays.items()):
-            files[f"test_data_set_0/{kind}_{i}.pb"] = \
-                tensor(v, k).SerializeToString(deterministic=True)
+    for k, (given, wanted) in enumerate([(inputs, outputs), *again]):
+        for kind, arrays in (("input", given), ("output", wanted)):
+            for i, (n, v) in enumerate(arrays.items()):
+                v = v if isinstance(v, BF16) else np.asarray(v)
+                files[f"test_data_set_{k}/{kind}_{i}.pb"] = \
+                    tensor(v, n).SerializeToString(deterministic=True)
     if tolerance:
         files["tolerance.txt"] = b"%g %g\n" % tolerance
     cases[name] = files

@@ -21,14 +21,15 @@ def graph(nodes, inputs, outputs, constants=None):
                              [tensor(np.asarray(v), k) for k, v in (constants or {}).items()])
 
 
-def control(name, nodes, inputs, outputs, constants=None, **more):
+def control(name, nodes, inputs, outputs, constants=None, again=(), **more):
     constants = {k: np.asarray(v) for k, v in (constants or {}).items()}
-    model = case(name, nodes, inputs, outputs, constants, **more)
-    got = evaluate(model, [np.asarray(v) for v in inputs.values()])
-    assert len(got) == len(outputs)
-    for (k, want), g in zip(outputs.items(), got):
-        want = np.asarray(want)
-        assert want.dtype == g.dtype and np.array_equal(want, g), (name, k, want, g)
+    model = case(name, nodes, inputs, outputs, constants, again=again, **more)
+    for given, wanted in [(inputs, outputs), *again]:
+        got = evaluate(model, [np.asarray(v) for v in given.values()])
+        assert len(got) == len(wanted)
+        for (k, want), g in zip(wanted.items(), got):
+            want = np.asarray(want)
+            assert want.dtype == g.dtype and np.array_equal(want, g), (name, k, want, g)
 
 
 def f32(*v):

@@ -207,6 +207,22 @@ def make_conv():
         conv(f"{tag}_3d", [1, 2, 4, 3, 5], 3, 2, dtype=dtype, bias=False)
 
 
+def make_sessions():
+    """One session, pictures of several sizes; the first size again at the end."""
+    rng = random_of("conv_sizes")
+    w, b = steps(rng, 24, 12, 3, 3), steps(rng, 24)
+    runs = []
+    for size in ([1, 12, 9, 11], [2, 12, 5, 6], [1, 12, 2, 2], [1, 12, 20, 17], [1, 12, 9, 11]):
+        x = steps(rng, *size)
+        t = [torch.from_numpy(v.astype(np.float64)) for v in (x, w, b)]
+        y = F.conv2d(*t, stride=2, padding=1)
+        runs.append(({"x": x}, {"y": y.numpy().astype(np.float32)}))
+    case_kit.case("conv_2d_several_sizes",
+                  node("Conv", "x w b", "y", strides=[2, 2], pads=[1, 1, 1, 1]), *runs[0],
+                  {"w": w, "b": b}, tolerance=(1e-6, 1e-6), again=runs[1:],
+                  shapes={"x": ["n", 12, "h", "w"], "y": ["n", 24, "p", "q"]})
+
+
 def make_transpose():
     for k in range(1, 6):
         transpose(f"2d_k{k}", [1, 3, 5, 6], 4, k)
@@ -265,4 +281,5 @@ def make_transpose():
 
 def make():
     make_conv()
+    make_sessions()
     make_transpose()

@@ -15,6 +15,7 @@ import cases_cast
 import cases_control
 import cases_conv
 import cases_einsum
+import cases_flow
 import cases_grid
 import cases_resize
 
@@ -23,7 +24,8 @@ def main():
     torch.set_num_threads(1)
     here = os.path.dirname(os.path.abspath(__file__))
     path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "cases.tgz")
-    for module in (cases_conv, cases_cast, cases_einsum, cases_grid, cases_resize, cases_control):
+    for module in (cases_conv, cases_cast, cases_einsum, cases_grid, cases_resize, cases_control,
+                   cases_flow):
         before = len(case_kit.cases)
         module.make()
         print(f"{module.__name__}: {len(case_kit.cases) - before} cases")

@@ -55,7 +55,8 @@ OPERATORS = {
     "Cast": lambda x, to: x.astype(NUMPY[to]),
     "Constant": lambda value: numpy_helper.to_array(value),
     "Expand": lambda x, shape: x * np.ones([int(s) for s in shape], x.dtype),
-    "Conv": conv,
+    "Conv": conv, "NonZero": lambda x: np.stack(np.nonzero(x)),
+    "ArgMax": lambda x, axis, keepdims: np.asarray(np.argmax(x, axis, keepdims=bool(keepdims))),
     # a sequence is a list
     "SequenceEmpty": lambda dtype: [],
     "SequenceConstruct": lambda *x: list(x),
@@ -141,7 +142,8 @@ def run_graph(graph, given, outer):
              **{i.name: v for i, v in zip(graph.input, given)}}
     for n in graph.node:
         for name, v in zip(n.output, run_node(n, scope)):
-            scope[name] = v
+            if name:
+                scope[name] = v
     return [scope[o.name] for o in graph.output]
 
 
