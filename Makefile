@@ -3,6 +3,7 @@
 #   make demo     read a page with a pretrained model, from nothing
 #   make test     all tests; needs no network beyond the first time
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
 #   make bench    benchmarks
 #   make style    the style and the one-way rule of the house
 #   make install  PREFIX=/usr/local
@@ -11,7 +12,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_FLAGS ?=
 
-.PHONY: all build demo test asan bench style install clean setup-build setup-test setup-demo
+.PHONY: all build demo test test-big asan tsan bench style install clean setup-build setup-test setup-demo
 all: build
 
 setup-build:
@@ -35,6 +36,9 @@ test: setup-test build
 
 asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS="$(CMAKE_FLAGS) -DOMMA_ASAN=ON"
+
+test-big: setup-test build
+	@OMMA_TEST_BIG=2048 $(BUILD)/tests/test_external_rss
 
 bench: build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs

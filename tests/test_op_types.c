@@ -30,9 +30,7 @@ typedef struct row {
     against how;
 } row;
 
-static const row rows[] = {
 #include "optypes_rows.h"
-};
 
 enum { ROWS = sizeof rows / sizeof *rows };
 

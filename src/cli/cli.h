@@ -45,7 +45,9 @@ void omma_cli_put_name(const char *name, int width);
 /* --- options: one reader for all verbs ----------------------------------------- */
 
 /* kind 'b': a switch, target int*; 's': a string, const char**; 'i': int*; 'f': double*;
- * 't': a number of threads, 1..256, int*; 'm': may be repeated, target omma_cli_list*. */
+ * 't': a number of threads, 1..256, int*; 'm': may be repeated, target omma_cli_list*; 'z': a
+ * memory budget, size_t*: bytes, or with K, M or G behind; it becomes the process's ceiling
+ * (base/arena.h) too. */
 typedef struct omma_cli_option {
     char letter;      /* 0: none */
     const char *word; /* without the dashes */
@@ -57,6 +59,16 @@ typedef struct omma_cli_list {
     const char **items;
     int count;
 } omma_cli_list;
+
+/* The options of every verb that opens a model, for its table (o is the omma_options that it
+ * opens models with) and for its help. */
+#define OMMA_CLI_MODEL_OPTIONS(o) \
+    {0, "max-memory", 'z', &(o).max_memory}, { 0, "allow-external", 'b', &(o).allow_external }
+#define OMMA_CLI_MODEL_HELP                                                              \
+    "\nfor models and pictures that nobody vouches for:\n"                               \
+    "      --max-memory SIZE  fail when more memory is needed: bytes, or with K, M, G\n" \
+    "      --allow-external   read weights that the model keeps in other files of its\n" \
+    "                         folder\n"
 
 /* Sort argv into options and the rest. "--" ends the options; "--word=value", "-o value" and
  * "-ovalue" are understood; an empty argument or value is refused, since it is most often an

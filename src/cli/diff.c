@@ -19,9 +19,9 @@ static const char help_text[] =
     "  -i, --input NAME=FILE  the tensor for an input that is not in DIR\n"
     "      --rtol R           how far a number may be off, as a part of the largest magnitude\n"
     "                         of its tensor; default 0.001\n"
-    "      --atol A           and in itself; default 1e-7. Integers and booleans: only A\n"
+    "      --atol A           and in itself; default 1e-6. Integers and booleans: only A\n"
     "      --isolate          give each node the reference's inputs instead of omma's: which\n"
-    "                         operators are wrong by themselves?\n"
+    "                         operators differ by themselves?\n"
     "      --all              a line for every value compared\n"
     "      --json             for programs\n"
     "      --threads N        threads to use; the numbers do not depend on it\n"
@@ -319,7 +319,7 @@ static int diff(job *j) {
 }
 
 int omma_cli_diff(int argc, char **argv) {
-    job j = {.rtol = 1e-3, .atol = 1e-7};
+    job j = {.rtol = 1e-3, .atol = 1e-6};
     omma_cli_list args;
     int want_help;
     const omma_cli_option options[] = {

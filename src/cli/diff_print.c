@@ -123,13 +123,14 @@ static void put_verdict(const diff_report *r, const diff_finding *f) {
     if (!f->node) {
         printf("so the reference is of a model with other weights\n");
     } else if (r->alone) {
-        printf("so this operator differs by itself\n");
+        printf("so this operator is what the two compute differently\n");
     } else if (r->retrial == DIFF_STILL) {
-        printf("given the reference's own inputs it differs too: this operator is at fault\n");
+        printf("given the reference's own inputs it differs too: this operator is what the two "
+               "compute\ndifferently\n");
     } else if (r->retrial == DIFF_AMPLIFIED) {
         printf("given the reference's own inputs it agrees: no fault of this operator, which makes "
                "much of\nlittle differences before it (near equals in another order, rounding, "
-               "cancellation).\n--isolate looks for operators that are at fault anywhere\n");
+               "cancellation).\n--isolate looks for operators that differ by themselves\n");
     } else if (r->retrial == DIFF_FUSED) {
         printf("run by itself it agrees: the fault is in the fused form of it and its neighbours "
                "that omma\nran, and so in omma; please report it\n");

@@ -15,7 +15,7 @@ static const char help_text[] =
     "  -o, --output DIR       write each output to DIR/NAME.npy ('/' becomes '_')\n"
     "  -w, --watch VALUE      write this value inside the graph too; may be repeated\n"
     "      --threads N        threads to use; the numbers do not depend on it\n"
-    "  -h, --help             this text\n\n"
+    "  -h, --help             this text\n" OMMA_CLI_MODEL_HELP "\n"
     "Prints the shape and the range of each output. 'omma info MODEL' shows the names.\n\n"
     "example:\n"
     "  omma run vit.onnx -i pixels=cat.npy -o out/ --watch "
@@ -24,7 +24,7 @@ static const char help_text[] =
 typedef struct job {
     const char *path, *output;
     omma_cli_list inputs, watch;
-    int threads;
+    omma_options opt;
     omma_model *model;
     omma_session *session;
     omma_arena arena;
@@ -103,10 +103,9 @@ static omma_status check_names(const job *j, omma_error *err) {
 }
 
 static omma_status work(job *j, omma_error *err) {
-    omma_options opt = {.threads = j->threads};
-    OMMA_TRY(omma_model_open(&j->model, j->path, &opt, err));
+    OMMA_TRY(omma_model_open(&j->model, j->path, &j->opt, err));
     OMMA_TRY(all_inputs(j, err));
-    OMMA_TRY(omma_session_new(&j->session, j->model, &opt, err));
+    OMMA_TRY(omma_session_new(&j->session, j->model, &j->opt, err));
     for (int i = 0; i < j->watch.count; i++) OMMA_TRY(watch(j, j->watch.items[i], err));
     if (j->output) OMMA_TRY(check_names(j, err));
     if (j->output) OMMA_TRY(omma_folder_make(j->output, err));
@@ -128,8 +127,10 @@ int omma_cli_run(int argc, char **argv) {
     const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs},
                                        {'o', "output", 's', &j.output},
                                        {'w', "watch", 'm', &j.watch},
-                                       {0, "threads", 't', &j.threads}};
-    int status = omma_cli_parse(argc, argv, options, 4, &args, &want_help);
+                                       {0, "threads", 't', &j.opt.threads},
+                                       OMMA_CLI_MODEL_OPTIONS(j.opt)};
+    int status =
+        omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
     else if (!status && args.count != 1)
         status = omma_cli_misused("run", args.count ? "one model at a time; tensors go with -i"

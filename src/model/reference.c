@@ -210,22 +210,31 @@ static int distance(const char *a, const char *b) {
     return row[n];
 }
 
+/* For a guess a point is a sign too: modules' names have points where values' have slashes. */
+static void guessably(char *s) {
+    loosely(s);
+    for (; *s; s++)
+        if (*s == '.') *s = '_';
+}
+
 const omma_value *omma_reference_near(const omma_graph *g, const char *file) {
     char stem[NEAR_MAX + 1], name[NEAR_MAX + 1];
     size_t n = stem_size(file);
     if (n > NEAR_MAX) return NULL;
     memcpy(stem, file, n);
     stem[n] = 0;
-    loosely(stem);
+    guessably(stem);
     const omma_value *best = NULL;
-    int least = (int)strlen(stem) / 2 + 1; /* at most half may change */
+    int size = (int)strlen(stem), least = size / 2 + 1; /* at most half may change */
     for (int i = 0; i < g->n_values; i++) {
-        size_t k = strlen(g->values[i]->name);
-        if (k > NEAR_MAX || k + (size_t)least < strlen(stem)) continue;
-        strcpy(name, g->values[i]->name);
-        loosely(name);
-        int d = distance(stem, name);
-        if (d < least) least = d, best = g->values[i];
+        const omma_value *v = g->values[i];
+        size_t k = strlen(v->name);
+        if (v->data || k > NEAR_MAX || (int)k + least < size) continue;
+        strcpy(name, v->name);
+        guessably(name);
+        bool within = size > 3 && strstr(name, stem); /* the last such: a module's result */
+        int d = within ? 0 : distance(stem, name);
+        if (d < least || within) least = d, best = v;
     }
     return best;
 }
