@@ -3,7 +3,7 @@
 #ifndef OMMA_CLI_CLI_H
 #define OMMA_CLI_CLI_H
 
-#include "base/error.h"
+#include "base/arena.h"
 #include "file/json.h"
 
 enum { OMMA_EXIT_OK = 0, OMMA_EXIT_FAILED = 1, OMMA_EXIT_USAGE = 2 };
@@ -13,6 +13,7 @@ int omma_cli_detect(int argc, char **argv);
 int omma_cli_read(int argc, char **argv);
 int omma_cli_info(int argc, char **argv);
 int omma_cli_run(int argc, char **argv);
+int omma_cli_diff(int argc, char **argv);
 int omma_cli_check(int argc, char **argv);
 int omma_cli_models(int argc, char **argv);
 int omma_cli_pull(int argc, char **argv);
@@ -75,6 +76,18 @@ typedef struct omma_cli_list {
  * OMMA_EXIT_USAGE after a message. Free rest->items and every 'm' list's items. */
 int omma_cli_parse(int argc, char **argv, const omma_cli_option *options, int n,
                    omma_cli_list *rest, int *help);
+
+/* --- tensors ------------------------------------------------------------------- */
+
+/* Tensors for a model's inputs from the arguments of -i, each NAME=FILE.npy, or FILE.npy when
+ * there is one input.
+ *   out    receives an array by input; an input that no argument names has dtype OMMA_NONE.
+ *   arena  owns it and the numbers.
+ *   model  the model's file, for messages.
+ * Returns OMMA_OK, OMMA_E_NOTFOUND (no such input), OMMA_E_USAGE (no file, an input twice) or
+ * what reading a file returned. */
+omma_status omma_cli_inputs(omma_tensor **out, omma_arena *arena, const omma_model *m,
+                            const char *model, const omma_cli_list *args, omma_error *err);
 
 /* --- many pictures ------------------------------------------------------------- */
 

@@ -31,41 +31,9 @@ typedef struct job {
     omma_tensor *tensors;
 } job;
 
-static int input_index(const job *j, const char *name, size_t len) {
-    for (int i = 0; i < omma_model_input_count(j->model); i++) {
-        const char *have = omma_model_input(j->model, i)->name;
-        if (strlen(have) == len && !strncmp(have, name, len)) return i;
-    }
-    return -1;
-}
-
-/* NAME=FILE: the name ends at the last '=' that makes it an input, since both may hold one. */
-static omma_status read_input(job *j, const char *arg, omma_error *err) {
-    int count = omma_model_input_count(j->model);
-    int at = -1;
-    const char *file = arg;
-    for (const char *p = strchr(arg, '='); p; p = strchr(p + 1, '=')) {
-        int i = input_index(j, arg, (size_t)(p - arg));
-        if (i >= 0) at = i, file = p + 1;
-    }
-    if (at < 0 && count == 1 && !strchr(arg, '=')) at = 0;
-    if (at < 0)
-        return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them",
-                         arg, j->path);
-    if (!*file)
-        return omma_fail(err, OMMA_E_USAGE, "'%s' names no file; -i wants NAME=FILE.npy", arg);
-    if (j->tensors[at].dtype)
-        return omma_fail(err, OMMA_E_USAGE, "the input '%s' is given twice",
-                         omma_model_input(j->model, at)->name);
-    return omma_npy_read(&j->tensors[at], &j->arena, file, err);
-}
-
 static omma_status all_inputs(job *j, omma_error *err) {
-    int count = omma_model_input_count(j->model);
-    j->tensors = omma_arena_array(&j->arena, (size_t)count, sizeof *j->tensors);
-    if (!j->tensors) return omma_fail(err, OMMA_E_NOMEM, "no memory for the inputs");
-    for (int i = 0; i < j->inputs.count; i++) OMMA_TRY(read_input(j, j->inputs.items[i], err));
-    for (int i = 0; i < count; i++)
+    OMMA_TRY(omma_cli_inputs(&j->tensors, &j->arena, j->model, j->path, &j->inputs, err));
+    for (int i = 0; i < omma_model_input_count(j->model); i++)
         if (!j->tensors[i].dtype)
             return omma_fail(err, OMMA_E_USAGE, "the input '%s' is missing: -i %s=FILE.npy",
                              omma_model_input(j->model, i)->name,
