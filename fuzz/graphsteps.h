@@ -851,6 +851,61 @@ static void recurrent(maker *m) {
     emit(m, &s, ROUNDS);
 }
 
+/* Operators that are not met often. */
+static void rare(maker *m) {
+    static const char *const rounds[] = {"MeanVarianceNormalization",
+                                         "GlobalLpPool",
+                                         "LpPool",
+                                         "Det",
+                                         "CumProd",
+                                         "DFT",
+                                         "SwiGLU",
+                                         "ReduceLogSum"};
+    static const char *const jumps[] = {"Hardmax", "Shrink", "Unique", "ReverseSequence"};
+    const char *name_ = chance(m, 3) ? CHOOSE(jumps) : CHOOSE(rounds);
+    bool jump =
+        strchr("HSUR", name_[0]) && strcmp(name_, "SwiGLU") && strcmp(name_, "ReduceLogSum");
+    omma_value *x = pick(m, -1, jump ? SAME : FLOATS);
+    if (!x || !x->rank) return;
+    step s = op(name_);
+    put(&s, x);
+    s.opset = 24;
+    int64_t axis = take(m, (unsigned)x->rank), v[16];
+    if (!strcmp(name_, "LpPool")) {
+        attr_ints(m, &s, "kernel_shape", (int64_t[]){1 + take(m, 3), 1 + take(m, 3)},
+                  x->rank - 2 == 1 ? 1 : 2);
+        window_attrs(m, &s, x->rank - 2 == 1 ? 1 : 2, true);
+    } else if (!strcmp(name_, "CumProd")) put(&s, constant(m, OMMA_I64, 0, NULL, &axis));
+    else if (!strcmp(name_, "Unique")) {
+        s.n_out = 1 + (int)take(m, 4);
+        if (chance(m, 2)) attr_int(&s, "axis", axis);
+    } else if (!strcmp(name_, "ReverseSequence")) {
+        attr_int(&s, "batch_axis", take(m, 2)), attr_int(&s, "time_axis", take(m, 2));
+        for (int i = 0; i < 16; i++) v[i] = 1 + take(m, 4);
+        if (x->rank > 1 && x->dims[0] < 16 && x->dims[1] < 16)
+            put(&s, ints(m, (int)(s.attrs[0].i ? x->dims[1] : x->dims[0]), v));
+    } else if (!strcmp(name_, "Hardmax")) attr_int(&s, "axis", axis);
+    emit(m, &s, jump ? JUMPS : ROUNDS);
+}
+
+static void bits(maker *m) {
+    static const char *const ops[] = {"BitwiseAnd", "BitwiseOr", "BitwiseXor"};
+    omma_value *x = pick(m, -1, WHOLES);
+    if (chance(m, 4)) one(m, "BitwiseNot", x, JUMPS);
+    else two(m, CHOOSE(ops), x, pick(m, -1, WHOLES), JUMPS);
+}
+
+static void rotary(maker *m) {
+    omma_value *x = pick(m, 4, FLOATS);
+    if (!x || x->dims[3] % 2) return;
+    int64_t d[3] = {x->dims[0], x->dims[2], x->dims[3] / 2};
+    step s = op("RotaryEmbedding");
+    s.opset = 23;
+    put(&s, x), put(&s, numbers(m, false, 1, 0, 3, d)), put(&s, numbers(m, false, 1, 0, 3, d));
+    attr_int(&s, "interleaved", take(m, 2));
+    emit(m, &s, ROUNDS);
+}
+
 /* --- patterns that fuse --------------------------------------------------------------------- */
 
 static omma_value *activation_on(maker *m, omma_value *x) {
@@ -931,6 +986,7 @@ static void (*const steps[])(maker *) = {conv,        block,          unary,
                                          range,       quantize,       recurrent,
                                          activation,  layer_norm,     tokens,
                                          conv_other,  conv_transpose, block,
-                                         binary};
+                                         binary,      rare,           bits,
+                                         rotary};
 
 #endif
