@@ -106,6 +106,7 @@
     X(Mod)                       \
     X(Mul)                       \
     X(Neg)                       \
+    X(NegativeLogLikelihoodLoss) \
     X(NonMaxSuppression)         \
     X(NonZero)                   \
     X(Not)                       \
@@ -151,6 +152,7 @@
     X(Size)                      \
     X(Slice)                     \
     X(Softmax)                   \
+    X(SoftmaxCrossEntropyLoss)   \
     X(Softplus)                  \
     X(Softsign)                  \
     X(SpaceToDepth)              \
