@@ -30,6 +30,7 @@
     X(BlackmanWindow)            \
     X(Cast)                      \
     X(CastLike)                  \
+    X(CausalConvWithState)       \
     X(Ceil)                      \
     X(Celu)                      \
     X(CenterCropPad)             \
@@ -90,6 +91,7 @@
     X(LeakyRelu)                 \
     X(Less)                      \
     X(LessOrEqual)               \
+    X(LinearAttention)           \
     X(Log)                       \
     X(LogSoftmax)                \
     X(LpNormalization)           \

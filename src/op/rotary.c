@@ -27,7 +27,7 @@ static omma_status shapes(omma_build *b, const omma_node *n, rotary *p) {
         p->heads = x->dims[1], p->len = x->dims[2], p->d = x->dims[3];
         p->head_step = p->len * p->d, p->row_step = p->d;
     } else if (x->rank == 3) {
-        if (heads < 1 || x->dims[2] % heads)
+        if (heads < 1 || x->dims[2] < 1 || x->dims[2] % heads)
             return omma_bad(b, n, "%lld heads do not divide a row of %lld numbers",
                             (long long)heads, (long long)x->dims[2]);
         p->heads = heads, p->len = x->dims[1], p->d = x->dims[2] / heads;
