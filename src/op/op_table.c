@@ -47,6 +47,7 @@
     X(Cosh)                      \
     X(CumProd)                   \
     X(CumSum)                    \
+    X(DFT)                       \
     X(DeformConv)                \
     X(DepthToSpace)              \
     X(DequantizeLinear)          \
@@ -141,6 +142,7 @@
     X(RoiAlign)                  \
     X(RotaryEmbedding)           \
     X(Round)                     \
+    X(STFT)                      \
     X(Scatter)                   \
     X(ScatterElements)           \
     X(ScatterND)                 \
