@@ -247,6 +247,8 @@ static const row rows[] = {
     {"Transpose", 25, ANY, "T2x3x4", "perm=[2,0,1]", 0, REAL},
     {"Transpose", 25, ANY, "T2x1x2x1x2x1x2x3", "", 0, REAL},
     {"Trilu", 14, ANY, "T3x4", "", 0, REAL},
+    {"Unique", 11, ANY, "T3x4", "", 4, REAL},
+    {"Unique", 11, ANY, "T2x4", "axis=1 sorted=0", 4, REAL},
     {"Unsqueeze", 25, ANY, "T3x2 I=0,-1", "", 0, REAL},
     {"Upsample", 9, ANY, "T1x1x2x3 F=1,1,2,2", "", 0, REAL},
     {"Where", 16, ANY, "B2x3 T3 T2x1", "", 0, REAL},

@@ -175,6 +175,7 @@
     X(TopK)                      \
     X(Transpose)                 \
     X(Trilu)                     \
+    X(Unique)                    \
     X(Unsqueeze)                 \
     X(Upsample)                  \
     X(Where)                     \
