@@ -178,16 +178,10 @@ static omma_status take_inputs(const job *j, const omma_node *n, bool own, omma_
     return OMMA_OK;
 }
 
-static bool runs_alone(const omma_node *n) {
-    for (int i = 0; i < n->n_attrs; i++)
-        if (n->attrs[i].kind == OMMA_ATTR_GRAPH) return false;
-    return !(n->op->flags & OMMA_OP_RANDOM);
-}
-
 /* Run a node on the reference's inputs or omma's own; *ran false when it cannot be. */
 static omma_status run_node(omma_alone *a, bool *ran, const job *j, const omma_node *n, bool own,
                             omma_error *err) {
-    *ran = runs_alone(n);
+    *ran = !(n->op->flags & OMMA_OP_RANDOM);
     if (!*ran) return OMMA_OK;
     omma_arena arena;
     omma_arena_init(&arena, j->arena.budget);
@@ -199,14 +193,21 @@ static omma_status run_node(omma_alone *a, bool *ran, const job *j, const omma_n
     return s;
 }
 
+/* A node that refuses the reference's inputs is counted, and the first is told; the walk goes on.
+ */
 static omma_status compare_alone(job *j, const omma_node *n, omma_error *err) {
     omma_alone a = {0};
+    omma_error why;
     bool ran;
-    omma_status s = run_node(&a, &ran, j, n, false, err);
+    diff_report *r = &j->report;
+    omma_status s = run_node(&a, &ran, j, n, false, &why);
+    if (s && !r->refused++) r->refusal = why;
+    ran = ran && !s;
+    s = OMMA_OK;
     for (int k = 0; k < n->n_out && !s && ran; k++)
         if (referred(j, n, k)) s = compare(j, n->out[k], n, omma_alone_output(&a, n, k), err);
     omma_alone_free(&a);
-    j->report.lone += !s && ran;
+    r->lone += ran;
     return s;
 }
 
@@ -275,6 +276,15 @@ static omma_status start_report(job *j, omma_error *err) {
 /* Nothing was compared: say what the folder has, and what it might have meant. */
 static omma_status nothing(const job *j, omma_error *err) {
     const omma_reference *r = &j->reference;
+    if (j->report.refused) {
+        *err = j->report.refusal;
+        return err->status;
+    }
+    if (j->report.nodes)
+        return omma_fail(err, OMMA_E_NOTFOUND,
+                         "none of the %d nodes with a reference can run by itself: not all that "
+                         "they read has a reference too",
+                         j->report.nodes);
     for (int i = 0; i < r->n_files; i++) {
         if (r->files[i].value) continue;
         const omma_value *near = omma_reference_near(j->model->graph, r->files[i].name);
@@ -311,7 +321,7 @@ static int diff(job *j) {
     if (work(j, &err)) status = omma_cli_failed("diff", &err);
     else if (j->json) status = omma_diff_json(&j->report, j->all);
     else omma_diff_print(&j->report, j->all);
-    if (j->report.differ) status = OMMA_EXIT_FAILED;
+    if (j->report.differ || j->report.refused) status = OMMA_EXIT_FAILED;
     omma_session_free(j->session);
     omma_model_free(j->model);
     omma_arena_free(&j->arena);
