@@ -180,7 +180,16 @@ static inline int manifest_operators(char *reason, const char *said) {
     return 1;
 }
 
-/* The reason for what omma said; the old one, or the message itself, where no pattern fits. */
+/* Did a person write it, and not this table? */
+static inline bool manifest_by_hand(const char *reason) {
+    if (!*reason || !strncmp(reason, "operator", 8)) return false;
+    for (size_t i = 0; i < sizeof manifest_patterns / sizeof *manifest_patterns; i++)
+        if (!strcmp(reason, manifest_patterns[i].reason)) return false;
+    return true;
+}
+
+/* The reason for what omma said. Where no pattern fits, one that was there already and that a
+ * person wrote, else the message itself. */
 static inline void manifest_reason(char *reason, const char *said) {
     if (manifest_operators(reason, said)) return;
     for (size_t i = 0; i < sizeof manifest_patterns / sizeof *manifest_patterns; i++)
@@ -188,7 +197,7 @@ static inline void manifest_reason(char *reason, const char *said) {
             strcpy(reason, manifest_patterns[i].reason);
             return;
         }
-    if (*reason) return;
+    if (manifest_by_hand(reason)) return;
     const char *p = strstr(said, "model.onnx: ");
     snprintf(reason, MANIFEST_REASON, "%.150s", p ? p + 12 : said);
 }
