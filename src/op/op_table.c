@@ -30,6 +30,7 @@
     X(BlackmanWindow)            \
     X(Cast)                      \
     X(CastLike)                  \
+    X(CausalConvWithState)       \
     X(Ceil)                      \
     X(Celu)                      \
     X(CenterCropPad)             \
@@ -47,6 +48,7 @@
     X(Cosh)                      \
     X(CumProd)                   \
     X(CumSum)                    \
+    X(DFT)                       \
     X(DeformConv)                \
     X(DepthToSpace)              \
     X(DequantizeLinear)          \
@@ -92,6 +94,7 @@
     X(LeakyRelu)                 \
     X(Less)                      \
     X(LessOrEqual)               \
+    X(LinearAttention)           \
     X(Log)                       \
     X(LogSoftmax)                \
     X(Loop)                      \
@@ -109,6 +112,7 @@
     X(Mod)                       \
     X(Mul)                       \
     X(Neg)                       \
+    X(NegativeLogLikelihoodLoss) \
     X(NonMaxSuppression)         \
     X(NonZero)                   \
     X(Not)                       \
@@ -144,6 +148,7 @@
     X(RoiAlign)                  \
     X(RotaryEmbedding)           \
     X(Round)                     \
+    X(STFT)                      \
     X(Scan)                      \
     X(Scatter)                   \
     X(ScatterElements)           \
@@ -164,6 +169,7 @@
     X(Size)                      \
     X(Slice)                     \
     X(Softmax)                   \
+    X(SoftmaxCrossEntropyLoss)   \
     X(Softplus)                  \
     X(Softsign)                  \
     X(SpaceToDepth)              \
@@ -183,6 +189,7 @@
     X(TopK)                      \
     X(Transpose)                 \
     X(Trilu)                     \
+    X(Unique)                    \
     X(Unsqueeze)                 \
     X(Upsample)                  \
     X(Where)                     \
