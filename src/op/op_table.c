@@ -10,6 +10,7 @@
     X(Acos)                      \
     X(Acosh)                     \
     X(Add)                       \
+    X(Affine)                    \
     X(AffineGrid)                \
     X(And)                       \
     X(ArgMax)                    \
@@ -45,6 +46,7 @@
     X(ConvTranspose)             \
     X(Cos)                       \
     X(Cosh)                      \
+    X(Crop)                      \
     X(CumProd)                   \
     X(CumSum)                    \
     X(DFT)                       \
@@ -83,6 +85,7 @@
     X(HardSwish)                 \
     X(Hardmax)                   \
     X(Identity)                  \
+    X(ImageScaler)               \
     X(InstanceNormalization)     \
     X(IsInf)                     \
     X(IsNaN)                     \
@@ -117,6 +120,7 @@
     X(Or)                        \
     X(PRelu)                     \
     X(Pad)                       \
+    X(ParametricSoftplus)        \
     X(Pow)                       \
     X(QLinearConv)               \
     X(QLinearMatMul)             \
@@ -143,6 +147,7 @@
     X(RotaryEmbedding)           \
     X(Round)                     \
     X(STFT)                      \
+    X(ScaledTanh)                \
     X(Scatter)                   \
     X(ScatterElements)           \
     X(ScatterND)                 \
