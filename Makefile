@@ -3,6 +3,8 @@
 #   make demo     read a page with a pretrained model, from nothing
 #   make test     all tests; needs no network beyond the first time
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make tsan     the tests with threads in them under ThreadSanitizer
+#   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
 #   make bench    benchmarks
 #   make style    the style and the one-way rule of the house
 #   make install  PREFIX=/usr/local
@@ -11,7 +13,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_FLAGS ?=
 
-.PHONY: all build demo test asan bench style install clean setup-build setup-test setup-demo
+.PHONY: all build demo test test-big asan tsan bench style install clean setup-build setup-test setup-demo
 all: build
 
 setup-build:
@@ -36,6 +38,17 @@ test: setup-test build
 asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS="$(CMAKE_FLAGS) -DOMMA_ASAN=ON"
 
+# -R: older ThreadSanitizers do not start where addresses are laid out too freely
+TSAN_TESTS = test_pool test_share test_session test_pass test_kernel
+tsan: setup-test
+	@cmake -S . -B build-tsan -DOMMA_TSAN=ON $(CMAKE_FLAGS) >build-tsan-cmake.log 2>&1 || { cat build-tsan-cmake.log; exit 1; }
+	@rm -f build-tsan-cmake.log
+	@MAKEFLAGS=--no-print-directory cmake --build build-tsan -j $(JOBS) --target $(TSAN_TESTS)
+	@OMMA_TEST_SCRIPTS= TSAN_OPTIONS=halt_on_error=1 setarch -R tests/run.sh build-tsan
+
+test-big: setup-test build
+	@OMMA_TEST_BIG=2048 $(BUILD)/tests/test_external_rss
+
 bench: build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs
 	@for b in bench/*.sh $(BUILD)/bench/*; do \
@@ -49,4 +62,4 @@ install: build
 	@cmake --install $(BUILD)
 
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan build-tsan

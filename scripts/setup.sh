@@ -8,7 +8,7 @@ set -eu
 packages="gcc libc6-dev make cmake pkg-config libjpeg62-turbo-dev libspng-dev libwebp-dev libjansson-dev nettle-dev"
 case "${1:-build}" in
 build) ;;
-test) packages="$packages libcmocka-dev curl ca-certificates tar" ;;
+test) packages="$packages libcmocka-dev libonnx-testdata curl ca-certificates tar" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
 *) echo "usage: setup.sh build|test|demo" >&2; exit 2 ;;
 esac

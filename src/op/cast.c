@@ -11,6 +11,13 @@
 #include "base/pool.h"
 #include "op/element.h"
 
+/* v rounded to odd, as omma_odd_f32: a double has too few bits for all of v, so of those that
+ * 24 cannot hold the last sixteen count as one. */
+static float odd_integer(uint64_t v) {
+    if (v < (uint64_t)1 << 48) return omma_odd_f32((double)v);
+    return omma_odd_f32(0x1p16 * (double)(v >> 16 | ((v & 0xFFFF) != 0)));
+}
+
 /* --- narrowing: from carrier i (int64_t), u (uint64_t) or d (double) to a type --- */
 
 #define FROM_INTEGERS(to, T, iexpr, uexpr)                   \
@@ -31,7 +38,9 @@ FROM_INTEGERS(BOOL, uint8_t, v != 0, v != 0)
 FROM_INTEGERS(F32, float, v, v)
 FROM_INTEGERS(F64, double, v, v)
 FROM_INTEGERS(F16, uint16_t, omma_f32_to_f16((float)v), omma_f32_to_f16((float)v))
-FROM_INTEGERS(BF16, uint16_t, omma_f32_to_bf16((float)v), omma_f32_to_bf16((float)v))
+FROM_INTEGERS(BF16, uint16_t,
+              omma_f32_to_bf16(v < 0 ? -odd_integer(0 - (uint64_t)v) : odd_integer((uint64_t)v)),
+              omma_f32_to_bf16(odd_integer(v)))
 static inline uint8_t d_BOOL(double v) { return v != 0; }
 static inline float d_F32(double v) { return (float)v; }
 static inline double d_F64(double v) { return v; }

@@ -107,6 +107,7 @@ omma_status omma_number_in(omma_build *b, const omma_node *n, int i, double *out
     const omma_value *v = omma_in(n, i);
     *found = false;
     if (!v) return OMMA_OK;
+    if (v->list) return omma_bad(b, n, "input %d ('%s') is a sequence, not a number", i, v->name);
     if (!v->data) {
         b->wanted = v;
         return omma_unsupported(b, n, "input %d ('%s') must be constant", i, v->name);

@@ -39,6 +39,7 @@
     X(Col2Im)                    \
     X(Compress)                  \
     X(Concat)                    \
+    X(ConcatFromSequence)        \
     X(Constant)                  \
     X(ConstantOfShape)           \
     X(Conv)                      \
@@ -85,6 +86,7 @@
     X(HardSwish)                 \
     X(Hardmax)                   \
     X(Identity)                  \
+    X(If)                        \
     X(ImageScaler)               \
     X(InstanceNormalization)     \
     X(IsInf)                     \
@@ -98,6 +100,7 @@
     X(LinearAttention)           \
     X(Log)                       \
     X(LogSoftmax)                \
+    X(Loop)                      \
     X(LpNormalization)           \
     X(LpPool)                    \
     X(MatMul)                    \
@@ -117,6 +120,9 @@
     X(NonZero)                   \
     X(Not)                       \
     X(OneHot)                    \
+    X(Optional)                  \
+    X(OptionalGetElement)        \
+    X(OptionalHasElement)        \
     X(Or)                        \
     X(PRelu)                     \
     X(Pad)                       \
@@ -148,10 +154,17 @@
     X(Round)                     \
     X(STFT)                      \
     X(ScaledTanh)                \
+    X(Scan)                      \
     X(Scatter)                   \
     X(ScatterElements)           \
     X(ScatterND)                 \
     X(Selu)                      \
+    X(SequenceAt)                \
+    X(SequenceConstruct)         \
+    X(SequenceEmpty)             \
+    X(SequenceErase)             \
+    X(SequenceInsert)            \
+    X(SequenceLength)            \
     X(Shape)                     \
     X(Shrink)                    \
     X(Sigmoid)                   \
@@ -166,6 +179,7 @@
     X(Softsign)                  \
     X(SpaceToDepth)              \
     X(Split)                     \
+    X(SplitToSequence)           \
     X(Sqrt)                      \
     X(Squeeze)                   \
     X(Sub)                       \

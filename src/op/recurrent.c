@@ -17,6 +17,7 @@
  * the activations that take one, in order, or to each if there are as many as activations. */
 #include <string.h>
 
+#include "base/pages.h"
 #include "base/pool.h"
 #include "op/fused.h"
 #include "op/recurrent.h"
@@ -219,6 +220,7 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const omma_recurre
         src = wide;
     }
     pack_all(b->kern, p, which, src, dst, 1);
+    omma_pages_give_back(v->data, omma_value_bytes(v));
     return OMMA_OK;
 }
 

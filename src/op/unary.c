@@ -2,8 +2,8 @@
  *
  * One line of UNARY_LIST is one operator. Its numbers come from f32 and f64 functions (f32
  * from a kernel where there is one; float16 and bfloat16 go through the f32 one, a block at a
- * time) and, where ONNX allows integers, from one over every width. Clip, Not, IsNaN, IsInf and
- * Identity stand apart below.
+ * time) and, where ONNX allows integers, from one over every width. Clip, Not, IsNaN and IsInf
+ * stand apart below.
  *
  * Traps: NaN must come out of everything as NaN, so comparisons are written so that NaN falls
  * through; -INT_MIN wraps around as in NumPy; y may be x. */
@@ -460,17 +460,3 @@ static omma_status IsInf_run(const omma_exec *x, const omma_node *n) {
 ROW(Not, Not_infer, Not_run, 1, 1, 1, OMMA_OP_ELEMENTWISE, NO_BOOL_GRAD)
 ROW(IsNaN, Is_infer, IsNaN_run, 1, 1, 1, 0, NO_BOOL_GRAD)
 ROW(IsInf, Is_infer, IsInf_run, 1, 1, 1, 0, NO_BOOL_GRAD)
-
-/* --- Identity -------------------------------------------------------- */
-
-static omma_status Identity_infer(omma_build *b, omma_node *n) {
-    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
-    return omma_out_like(b, n, 0, n->in[0]);
-}
-
-static omma_status Identity_run(const omma_exec *x, const omma_node *n) {
-    (void)x;
-    (void)n;
-    return OMMA_OK;
-}
-ROW(Identity, Identity_infer, Identity_run, 1, 1, 1, OMMA_OP_VIEW, OMMA_NOT_YET)
