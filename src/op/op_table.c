@@ -10,6 +10,7 @@
     X(Acos)                      \
     X(Acosh)                     \
     X(Add)                       \
+    X(Affine)                    \
     X(AffineGrid)                \
     X(And)                       \
     X(ArgMax)                    \
@@ -46,6 +47,7 @@
     X(ConvTranspose)             \
     X(Cos)                       \
     X(Cosh)                      \
+    X(Crop)                      \
     X(CumProd)                   \
     X(CumSum)                    \
     X(DFT)                       \
@@ -85,6 +87,7 @@
     X(Hardmax)                   \
     X(Identity)                  \
     X(If)                        \
+    X(ImageScaler)               \
     X(InstanceNormalization)     \
     X(IsInf)                     \
     X(IsNaN)                     \
@@ -123,6 +126,7 @@
     X(Or)                        \
     X(PRelu)                     \
     X(Pad)                       \
+    X(ParametricSoftplus)        \
     X(Pow)                       \
     X(QLinearConv)               \
     X(QLinearMatMul)             \
@@ -149,6 +153,7 @@
     X(RotaryEmbedding)           \
     X(Round)                     \
     X(STFT)                      \
+    X(ScaledTanh)                \
     X(Scan)                      \
     X(Scatter)                   \
     X(ScatterElements)           \
