@@ -4,6 +4,7 @@
 #   make test     all tests; needs no network beyond the first time
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make tsan     the tests with threads in them under ThreadSanitizer
+#   make fuzz     fuzz every reader of files and the passes: SECONDS=60 each, FUZZ=NAME for one
 #   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
 #   make bench    benchmarks
 #   make style    the style and the one-way rule of the house
@@ -12,8 +13,10 @@ BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_FLAGS ?=
+SECONDS ?= 60
+FUZZ ?=
 
-.PHONY: all build demo test test-big asan tsan bench style install clean setup-build setup-test setup-demo
+.PHONY: all build demo test test-big asan tsan fuzz bench style install clean setup-build setup-test setup-demo setup-fuzz
 all: build
 
 setup-build:
@@ -22,6 +25,8 @@ setup-test:
 	@scripts/setup.sh test
 setup-demo:
 	@scripts/setup.sh demo
+setup-fuzz:
+	@scripts/setup.sh fuzz
 
 build: setup-build
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS) >$(BUILD)-cmake.log 2>&1 || { cat $(BUILD)-cmake.log; exit 1; }
@@ -49,6 +54,9 @@ tsan: setup-test
 test-big: setup-test build
 	@OMMA_TEST_BIG=2048 $(BUILD)/tests/test_external_rss
 
+fuzz: setup-fuzz
+	@scripts/fuzz.sh $(SECONDS) $(FUZZ)
+
 bench: build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs
 	@for b in bench/*.sh $(BUILD)/bench/*; do \
@@ -62,4 +70,4 @@ install: build
 	@cmake --install $(BUILD)
 
 clean:
-	rm -rf build build-asan build-tsan
+	rm -rf build build-asan build-tsan build-fuzz

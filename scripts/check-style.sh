@@ -11,7 +11,7 @@ names="layers whitespace columns layout opening names guards todo paths quiet ma
 LC_ALL=C
 export LC_ALL
 
-c_files() { find src include tests bench examples -name '*.[ch]' 2>/dev/null | sort; }
+c_files() { find src include tests fuzz bench examples -name '*.[ch]' 2>/dev/null | sort; }
 text_files() {
     c_files
     find scripts tests bench -name '*.sh' | sort

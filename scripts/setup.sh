@@ -2,6 +2,7 @@
 # Install the Debian packages that are missing, or print the line that would.
 #   setup.sh build    what building the library and the command needs
 #   setup.sh test     that, and what the tests need
+#   setup.sh fuzz     what building the fuzz targets needs
 #   setup.sh demo     that, and what fetching the demo's model and picture needs
 # Quick and silent when nothing is missing.
 set -eu
@@ -10,7 +11,8 @@ case "${1:-build}" in
 build) ;;
 test) packages="$packages libcmocka-dev libonnx-testdata curl ca-certificates tar" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
-*) echo "usage: setup.sh build|test|demo" >&2; exit 2 ;;
+fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
+*) echo "usage: setup.sh build|test|demo|fuzz" >&2; exit 2 ;;
 esac
 
 missing=
@@ -18,7 +20,8 @@ for p in $packages; do
     dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
 done
 # npm may come from Debian or from Node's own packages
-if [ "${1:-build}" != build ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
+case "${1:-build}" in build | fuzz) needs_npm= ;; *) needs_npm=1 ;; esac
+if [ "$needs_npm" ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
 [ -n "$missing" ] || exit 0
 
 line="apt-get update && apt-get install -y --no-install-recommends$missing"

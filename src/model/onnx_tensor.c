@@ -247,6 +247,7 @@ omma_status omma_onnx_tensor_file(omma_tensor *out, const char *path, omma_arena
                                   omma_error *err) {
     omma_bytes file;
     OMMA_TRY(omma_bytes_map(&file, path, err));
+    if (!file.size) return omma_fail_at(err, OMMA_E_FORMAT, path, 0, "is empty");
     omma_pb m = {file.data, file.data + file.size, file.data, path, err};
     omma_pb_field whole = {
         .wire = OMMA_PB_BYTES, .data = file.data, .size = file.size, .at = file.data};
