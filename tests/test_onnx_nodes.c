@@ -60,7 +60,7 @@ static void correct(suite *s, const char *own, const char *name, nodetest_result
                                : faulty              ? MANIFEST_FAULTY
                                                      : MANIFEST_PASS;
     const manifest_line *general = s->shares ? manifest_find(&lines, name) : NULL;
-    if (general && general->verdict == verdict) {
+    if (general && general->verdict == verdict) { /* a line of its own says nothing more */
         if (l) *l = lines.lines[--lines.count];
         return;
     }

@@ -157,7 +157,7 @@ static void order_notes_and_alignment(void **state) {
 
 #define T(name, dtype, shape, from, to)                                                            \
     "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" from "," to "]" \
-                                                                                               "}"
+    "}"
 #define FORMAT OMMA_E_FORMAT
 #define LACKS OMMA_E_UNSUPPORTED
 

@@ -261,6 +261,8 @@ static omma_status Loop_expand(omma_build *b, omma_graph *g, omma_node *n, bool 
     omma_value *trip = u.body->capture_at > 0 ? n->in[0] : NULL;
     omma_value *condition = u.body->capture_at > 1 ? n->in[1] : NULL;
     if (trip) OMMA_TRY(omma_ints_in(b, n, 0, &trips, 1, &given));
+    /* A count without a condition is a for loop: the text has what the body says ignored. */
+    const bool counted = trip && !condition;
     const int64_t before = u.done;
     *done = true;
     while (u.done < trips) {
@@ -275,7 +277,7 @@ static omma_status Loop_expand(omma_build *b, omma_graph *g, omma_node *n, bool 
         if (!go) break;
         OMMA_TRY(loop_inputs(&u));
         OMMA_TRY(iterate(&u, 1));
-        condition = origin(u.result[0]);
+        if (!counted) condition = origin(u.result[0]);
     }
     return loop_end(&u);
 }

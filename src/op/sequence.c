@@ -113,8 +113,9 @@ static omma_status ConcatFromSequence_expand(omma_build *b, omma_graph *g, omma_
 static omma_status piece_lengths(omma_build *b, const omma_node *n, int64_t length,
                                  int64_t **lengths, int *count) {
     const omma_value *split = omma_in(n, 1);
-    if (length > ITEMS_MAX) return omma_unsupported(b, n, "more than %d pieces", ITEMS_MAX);
-    int max = (int)length + 1, given = -1;
+    int64_t room = split && split->rank > 0 ? omma_value_count(split) : length;
+    if (room > ITEMS_MAX) return omma_unsupported(b, n, "more than %d pieces", ITEMS_MAX);
+    int max = (int)room, given = -1;
     *lengths = omma_arena_array(b->arena, (size_t)max, sizeof **lengths);
     if (!*lengths) return omma_nomem(b, n);
     int64_t *each = *lengths, one = 1, sum = 0;
