@@ -3,6 +3,7 @@
 #   make demo     read a page with a pretrained model, from nothing
 #   make test     all tests; needs no network beyond the first time
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make tsan     the tests with threads in them under ThreadSanitizer
 #   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
 #   make bench    benchmarks
 #   make style    the style and the one-way rule of the house
@@ -37,6 +38,14 @@ test: setup-test build
 asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS="$(CMAKE_FLAGS) -DOMMA_ASAN=ON"
 
+# -R: older ThreadSanitizers do not start where addresses are laid out too freely
+TSAN_TESTS = test_pool test_share test_session test_pass test_kernel
+tsan: setup-test
+	@cmake -S . -B build-tsan -DOMMA_TSAN=ON $(CMAKE_FLAGS) >build-tsan-cmake.log 2>&1 || { cat build-tsan-cmake.log; exit 1; }
+	@rm -f build-tsan-cmake.log
+	@MAKEFLAGS=--no-print-directory cmake --build build-tsan -j $(JOBS) --target $(TSAN_TESTS)
+	@OMMA_TEST_SCRIPTS= TSAN_OPTIONS=halt_on_error=1 setarch -R tests/run.sh build-tsan
+
 test-big: setup-test build
 	@OMMA_TEST_BIG=2048 $(BUILD)/tests/test_external_rss
 
@@ -53,4 +62,4 @@ install: build
 	@cmake --install $(BUILD)
 
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan build-tsan

@@ -2,7 +2,8 @@
 # Run every test program and script and add up what they say (TAP).
 #   run.sh BUILD_DIR
 # Prints the failures, what was skipped and why, and at the end: N passed, N failed, N skipped
-# Exit status 1 when anything failed. OMMA_TEST_ONLY=PART runs those whose name contains PART.
+# Exit status 1 when anything failed. OMMA_TEST_ONLY=PART runs those whose name contains PART;
+# OMMA_TEST_SCRIPTS, set to nothing, leaves the scripts out.
 set -u
 build=$(cd "${1:?usage: run.sh BUILD_DIR}" && pwd)
 tree=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,7 +17,7 @@ mkdir -p "$log"
 [ -d "$OMMA_SHARED" ] || echo "no shared data at $OMMA_SHARED: tests that need it are skipped"
 
 passed=0 failed=0 skipped=0
-for test in "$build"/tests/test_* tests/test_*.sh; do
+for test in "$build"/tests/test_* ${OMMA_TEST_SCRIPTS-tests/test_*.sh}; do
     name=$(basename "$test" .sh)
     case "$name" in *"${OMMA_TEST_ONLY:-}"*) ;; *) continue ;; esac
     [ -x "$test" ] && [ -f "$test" ] || continue

@@ -75,7 +75,7 @@ static void attention(subject *x) {
     mk_attr_int(&a, "axis", 0);
     mk_op(&g, "Concat", "rows,rest", "to", &a);
     for (int i = 0; i < 3; i++) {
-        char in[16], mid[8], out[8], flat[16];
+        char in[16], mid[16], out[16], flat[24];
         snprintf(in, sizeof in, "x,w%c", "qkv"[i]);
         snprintf(mid, sizeof mid, "m%d", i), snprintf(out, sizeof out, "h%d", i);
         snprintf(flat, sizeof flat, "m%d,to", i);

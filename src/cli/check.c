@@ -3,8 +3,10 @@
  * run. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
+#include "file/safetensors.h"
 #include "model/inspect.h"
 
 static const char help_text[] =
@@ -12,12 +14,30 @@ static const char help_text[] =
     "usage: omma check [options] FILE...\n\n"
     "Reads the whole ONNX file, verifies its graph and works out every shape, without\n"
     "running it. Prints 'sound', or the first fault with the name and the byte offset\n"
-    "where it is. Exit status 0 if all files are sound, 1 if not.\n\n"
+    "where it is. Exit status 0 if all files are sound, 1 if not. A FILE that ends in\n"
+    ".safetensors is checked as such.\n\n"
     "  -h, --help    this text\n" OMMA_CLI_MODEL_HELP "\n"
     "example:\n"
     "  omma check downloaded.onnx && omma info downloaded.onnx\n";
 
+static bool is_safetensors(const char *path) {
+    static const char end[] = ".safetensors";
+    const size_t n = strlen(path), k = sizeof end - 1;
+    return n > k && !strcmp(path + n - k, end);
+}
+
+static int one_safetensors(const char *path) {
+    omma_safetensors s;
+    omma_error err;
+    if (omma_safetensors_open(&s, path, NULL, &err)) return omma_cli_failed("check", &err);
+    omma_cli_put_name(path, 0);
+    printf(": sound: %d tensors\n", s.count);
+    omma_safetensors_free(&s);
+    return OMMA_EXIT_OK;
+}
+
 static int one(const char *path, const omma_options *opt) {
+    if (is_safetensors(path)) return one_safetensors(path);
     omma_error err;
     omma_model *m = NULL;
     omma_inspection x = {0};

@@ -41,7 +41,10 @@ static omma_status all_inputs(job *j, omma_error *err) {
     return OMMA_OK;
 }
 
-static char in_file_name(char c) { return c == '/' ? '_' : c; }
+/* A name in a model says nothing about where its file goes, and nothing odd about its name. */
+static char in_file_name(char c) {
+    return c == '/' || (unsigned char)c < 0x20 || c == 0x7f ? '_' : c;
+}
 
 static omma_status give(const job *j, const char *name, const omma_tensor *t, omma_error *err) {
     omma_cli_put_name(name, 0);

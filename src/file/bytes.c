@@ -23,13 +23,10 @@ static omma_status regular(int fd, struct stat *st, const char *path, omma_error
     return omma_fail_at(err, OMMA_E_IO, path, -1, "%s", why);
 }
 
-static omma_status open_regular(int *fd, size_t *size, const char *path, omma_error *err) {
-    struct stat st;
+static omma_status open_file(int *fd, const char *path, omma_error *err) {
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0) return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot open: %s", strerror(errno));
-    OMMA_TRY(regular(*fd, &st, path, err));
-    *size = (size_t)st.st_size;
-    return OMMA_OK;
+    return *fd >= 0 ? OMMA_OK
+                    : omma_fail_at(err, OMMA_E_IO, path, -1, "cannot open: %s", strerror(errno));
 }
 
 /* Map the whole file and close it. */
@@ -76,9 +73,8 @@ static omma_status read_all(omma_bytes *out, int fd, size_t size, const char *pa
 omma_status omma_bytes_map(omma_bytes *out, const char *path, omma_error *err) {
     *out = (omma_bytes){0};
     int fd;
-    size_t size;
-    OMMA_TRY(open_regular(&fd, &size, path, err));
-    return map_all(out, fd, size, path, err);
+    OMMA_TRY(open_file(&fd, path, err));
+    return omma_bytes_hold(out, fd, NULL, 0, path, err);
 }
 
 omma_status omma_bytes_hold(omma_bytes *out, int fd, omma_budget *budget, unsigned links,
@@ -103,8 +99,10 @@ omma_status omma_bytes_hold(omma_bytes *out, int fd, omma_budget *budget, unsign
 omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_error *err) {
     *out = (omma_bytes){0};
     int fd;
-    size_t size;
-    OMMA_TRY(open_regular(&fd, &size, path, err));
+    struct stat st;
+    OMMA_TRY(open_file(&fd, path, err));
+    OMMA_TRY(regular(fd, &st, path, err));
+    size_t size = (size_t)st.st_size;
     if (size <= max) return read_all(out, fd, size, path, err);
     close(fd);
     return omma_fail_at(err, OMMA_E_RANGE, path, -1, "is %zu bytes long, more than the %zu allowed",

@@ -17,8 +17,9 @@ typedef struct omma_bytes {
     bool mapped;
 } omma_bytes;
 
-/* Map a regular file read-only. Free with omma_bytes_free. Returns OMMA_OK or OMMA_E_IO
- * (missing, a directory, not a regular file, not readable), naming the file. */
+/* Map a regular file read-only, as omma_bytes_hold does without a budget. Free with
+ * omma_bytes_free. Returns OMMA_OK, OMMA_E_IO (missing, a directory, not a regular file, not
+ * readable), naming the file, or OMMA_E_NOMEM. */
 omma_status omma_bytes_map(omma_bytes *out, const char *path, omma_error *err);
 
 /* Hold the file of an open descriptor, which is closed, for a long time: mapped when it can be

@@ -96,10 +96,17 @@ static void to_planes(const omma_detector *d) {
         for (size_t c = 0; c < 3; c++) d->planes[c * n + i] = (float)d->pixels[i * 3 + c] / 255.0f;
 }
 
+/* What a file declares of its outputs need not be what its nodes make. */
 static omma_status collect(omma_detector *d, int *count, omma_error *err) {
     const omma_tensor *labels = omma_session_output(d->session, d->labels);
     const omma_tensor *boxes = omma_session_output(d->session, d->boxes);
     const omma_tensor *scores = omma_session_output(d->session, d->scores);
+    if (labels->dtype != OMMA_I64 || boxes->dtype != OMMA_F32 || scores->dtype != OMMA_F32)
+        return omma_fail(err, OMMA_E_SHAPE,
+                         "the detector's labels, boxes and scores are of %s, %s and %s, not of the "
+                         "types its file declares",
+                         omma_dtype_name(labels->dtype), omma_dtype_name(boxes->dtype),
+                         omma_dtype_name(scores->dtype));
     int64_t n = omma_tensor_count(labels);
     if (omma_tensor_count(scores) != n || omma_tensor_count(boxes) != n * 4 || n > INT32_MAX)
         return omma_fail(err, OMMA_E_SHAPE,
