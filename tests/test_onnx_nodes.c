@@ -162,7 +162,8 @@ static void last_state(void **state) {
     if (s.vision)
         print_message("COUNTED: node tests of vision operators: %d of %d pass\n", s.vision_passed,
                       s.vision_total);
-    print_message("COUNTED: node tests: %d of %d pass, %d wrong\n", s.passed, s.total, s.wrong);
+    print_message("COUNTED: node tests: %d of %d pass, %d wrong, %d faulty tests\n", s.passed,
+                  s.total, s.wrong, s.faulty);
     assert_int_equal(s.faults, 0);
 }
 
