@@ -125,7 +125,6 @@ static const struct manifest_pattern {
     {"of element type 25,", "2-bit integers"},
     {"of element type 26,", "2-bit integers"},
     {"is not a tensor (a sequence", "sequences and optional values"},
-    {"does not say which operator set", "operators of ai.onnx.ml or of training"},
     {"training_mode", "training mode"},
     {"; omma reads 7 to", "operator sets before 7"},
     {"must be of bfloat16, not uint16", "the test's data call bfloat16 numbers uint16"},

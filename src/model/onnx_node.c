@@ -351,6 +351,11 @@ static omma_status find_operator(omma_onnx *o, const omma_pb *outer, const omma_
                                  const parts *p, const omma_op **op) {
     bool standard = !*p->domain || !strcmp(p->domain, "ai.onnx");
     *op = standard ? omma_op_find(p->op) : NULL;
+    if (*op && !o->opset)
+        return omma_pb_fail(outer, field, OMMA_E_FORMAT,
+                            "'%s' is an operator of ONNX, but the file does not say of which "
+                            "operator set",
+                            p->name);
     if (*op) return OMMA_OK;
     const char *full = standard ? p->op : omma_arena_printf(o->arena, "%s.%s", p->domain, p->op);
     return full ? omma_onnx_miss(o, full, p->name)
