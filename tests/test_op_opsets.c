@@ -1,6 +1,7 @@
 /* test_op_opsets.c - the forms of old operator sets: each row gives an operator as an old opset
  * writes it and as a newer one does, and both must give the same numbers. See opcase.h. */
 #include "opcase.h"
+#include "opmodel.h"
 
 typedef struct form {
     int opset;
@@ -164,6 +165,7 @@ static void forms_agree(void **state) {
                 fail_msg("%s-%d (%s; %s) and %s-%d differ in output %d", r->op, r->old.opset,
                          r->old.inputs, r->old.attrs, r->op, r->now.opset, i);
         }
+        if (!opmodel_agrees(a, outs)) fail_msg("%s-%d as a model", r->op, r->old.opset);
         optest_free(a);
         optest_free(z);
     }

@@ -1,7 +1,9 @@
-/* test_op_types.c - every operator with every element type: it runs, and agrees with what
- * float64 (int64 where the operator takes integers only, or rounds) gives for the same numbers,
- * rounded to the type. A row names the types, inputs and attributes; see opcase.h. */
+/* test_op_types.c - every operator with every element type: it runs, in a model gives the same
+ * bits, and agrees with what float64 (int64 where the operator takes integers only, or rounds)
+ * gives for the same numbers, rounded to the type. A row names the types, inputs and attributes;
+ * see opcase.h. */
 #include "opcase.h"
+#include "opmodel.h"
 
 enum {
     FL = OMMA_IN_FLOAT,
@@ -88,6 +90,7 @@ static bool right(const row *r, omma_dtype t) {
     const omma_dtype reference = whole ? whole_type(r) : twice ? OMMA_F32 : OMMA_F64;
     if (ok && r->how != NOTHING) want = run_row(r, reference, t);
     if (ok && r->how != NOTHING) ok = want != NULL;
+    if (ok) ok = opmodel_agrees(got, outs);
     for (int i = 0; i < outs && ok && want; i++)
         ok = agree(r, twice ? OMMA_F32 : t, &got->out[i], &want->out[i]);
     if (got) optest_free(got);

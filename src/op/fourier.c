@@ -20,6 +20,8 @@
 #include "base/pool.h"
 #include "op/element.h"
 
+enum { MOST = 1 << 24 }; /* numbers of a transform: their table must not eat the machine */
+
 typedef struct complex_number {
     double re, im;
 } number;
@@ -160,7 +162,8 @@ static omma_status prepare(omma_build *b, omma_node *n) {
     fourier *f = (fourier *)n->param;
     if (!f->lines) return OMMA_OK;
     f->workers = omma_workers(b);
-    if (f->n > INT32_MAX || !omma_dims_bytes((int64_t[]){3, f->n}, 2, sizeof(number), &f->each) ||
+    if (f->n > MOST) return omma_unsupported(b, n, "a transform of more than %d numbers", MOST);
+    if (!omma_dims_bytes((int64_t[]){3, f->n}, 2, sizeof(number), &f->each) ||
         !omma_align_up(f->each, 64, &f->each) ||
         !omma_mul(f->each, (size_t)f->workers, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");
