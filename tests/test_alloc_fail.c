@@ -112,6 +112,61 @@ static void cut_plan(subject *x) {
     x->watch = "d";
 }
 
+/* An input whose contents decide a shape: it becomes part of the plan. */
+static void by_value(subject *x) {
+    static int64_t to[2] = {4, 12};
+    mk g = {0};
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(-1, 8));
+    mk_port(&g, MK_INPUT, "to", OMMA_I64, MK_DIMS(2));
+    mk_op(&g, "Reshape", "x,to", "r", NULL);
+    mk_op(&g, "Softmax", "r", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, MK_DIMS(-1, -1));
+    write_subject(x, &g);
+    x->in[0] = (omma_tensor){OMMA_F32, 2, {6, 8}, numbers};
+    x->in[1] = (omma_tensor){OMMA_I64, 1, {2}, to};
+    x->n_in = 2;
+    x->watch = "r";
+}
+
+/* A branch and a loop whose conditions are computed, a sequence, a function of the file. */
+static void written_out(subject *x) {
+    mk g = {0}, yes = {0}, no = {0}, body = {0}, a = {0}, f = {0}, n = {0}, own = {0};
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(-1));
+    mk_floats(&g, "limit", (float[]){100}, MK_SCALAR);
+    mk_attr_int(&a, "keepdims", 0), mk_op(&g, "ReduceSum", "x", "s", &a);
+    mk_op(&g, "Less", "s,limit", "c", NULL);
+    mk_op(&yes, "Abs", "x", "r", NULL), mk_op(&no, "Neg", "x", "r", NULL);
+    mk_port(&yes, MK_OUTPUT, "r", OMMA_F32, MK_DIMS(-1));
+    mk_port(&no, MK_OUTPUT, "r", OMMA_F32, MK_DIMS(-1));
+    mk_attr_graph(&a, "then_branch", &yes), mk_attr_graph(&a, "else_branch", &no);
+    mk_op(&g, "If", "c", "b", &a);
+    mk_port(&body, MK_INPUT, "i", OMMA_I64, MK_SCALAR);
+    mk_port(&body, MK_INPUT, "go", OMMA_BOOL, MK_SCALAR);
+    mk_port(&body, MK_INPUT, "q", OMMA_NONE, -1, NULL);
+    mk_op(&body, "SequenceAt", "q,i", "last", NULL), mk_op(&body, "Add", "last,b", "next", NULL);
+    mk_op(&body, "SequenceInsert", "q,next", "q2", NULL);
+    mk_attr_int(&a, "keepdims", 0), mk_op(&body, "ReduceSum", "next", "t", &a);
+    mk_op(&body, "Less", "t,limit", "more", NULL);
+    mk_port(&body, MK_OUTPUT, "more", OMMA_BOOL, MK_SCALAR);
+    mk_port(&body, MK_OUTPUT, "q2", OMMA_NONE, -1, NULL);
+    mk_port(&body, MK_OUTPUT, "next", OMMA_F32, MK_DIMS(-1));
+    mk_op(&g, "SequenceConstruct", "b", "q0", NULL);
+    mk_attr_graph(&a, "body", &body), mk_op(&g, "Loop", ",c,q0", "q1,all", &a);
+    mk_attr_int(&a, "axis", 0), mk_op(&g, "ConcatFromSequence", "q1", "joined", &a);
+    mk_str(&f, 1, "half"), mk_str(&f, 10, "own"), mk_str(&f, 4, "v"), mk_str(&f, 5, "w");
+    mk_str(&n, 1, "v"), mk_str(&n, 2, "w"), mk_str(&n, 4, "Sigmoid"), mk_sub(&f, 7, &n);
+    mk_str(&n, 1, "joined"), mk_str(&n, 2, "y"), mk_str(&n, 4, "half"), mk_str(&n, 7, "own");
+    mk_sub(&g, MK_NODE, &n);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, MK_DIMS(-1));
+    mk_port(&g, MK_OUTPUT, "all", OMMA_F32, MK_DIMS(-1, -1));
+    mk m = mk_model(&g, 17);
+    mk_str(&own, 1, "own"), mk_int(&own, 2, 1), mk_sub(&m, 8, &own), mk_sub(&m, 25, &f);
+    mk_write(x->path, &m), mk_free(&m);
+    x->in[0] = (omma_tensor){OMMA_F32, 1, {64}, numbers};
+    x->n_in = 1;
+    x->watch = "b";
+}
+
 /* Weights in a file of their own. */
 static void external(subject *x) {
     mk bytes = {0}, g = {0}, t;
@@ -244,11 +299,14 @@ static void survives(void (*make)(subject *)) {
 static void with_convolutions(void **state) { (void)state, survives(convolutions); }
 static void with_attention(void **state) { (void)state, survives(attention); }
 static void with_a_cut(void **state) { (void)state, survives(cut_plan); }
+static void with_a_size_by_value(void **state) { (void)state, survives(by_value); }
+static void with_bodies(void **state) { (void)state, survives(written_out); }
 static void with_external_data(void **state) { (void)state, survives(external); }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(with_convolutions), cmocka_unit_test(with_attention),
-        cmocka_unit_test(with_a_cut), cmocka_unit_test(with_external_data)};
+        cmocka_unit_test(with_a_cut),        cmocka_unit_test(with_a_size_by_value),
+        cmocka_unit_test(with_bodies),       cmocka_unit_test(with_external_data)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
+#include "file/npy.h"
 #include "model/external.h"
 #include "onnxmake.h"
 
@@ -401,6 +402,52 @@ static void tensor_files_stay_alone(void **state) {
     omma_arena_free(&arena);
 }
 
+/* The command asks for the same. */
+static int command(const char *verb, const char *more) {
+    char line[1024];
+    snprintf(line, sizeof line, "'%s' %s %s %s >%s/out 2>%s/err", getenv("OMMA"), verb, file, more,
+             folder, folder);
+    return system(line);
+}
+
+static bool said(const char *word) {
+    char path[128], text[2048] = "";
+    snprintf(path, sizeof path, "%s/err", folder);
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f) fclose(f);
+    return n && strstr(text, word);
+}
+
+static void verbs_ask_for_it(void **state) {
+    (void)state;
+    if (!getenv("OMMA")) {
+        print_message("SKIPPED: needs OMMA, the command\n");
+        skip();
+    }
+    static const char *const verbs[] = {"check", "info"};
+    mk t = elsewhere("w", "w.bin", "0", "8");
+    write_model(&t, false);
+    for (int i = 0; i < 2; i++) {
+        assert_int_not_equal(command(verbs[i], ""), 0);
+        assert_true(said("w.bin") && said("--allow-external"));
+        if (command(verbs[i], "--allow-external")) fail_msg("%s refuses", verbs[i]);
+    }
+    char x[128], in[256];
+    float two[2] = {1, 2};
+    omma_tensor tensor = {OMMA_F32, 1, {2}, two};
+    snprintf(x, sizeof x, "%s/x.npy", folder);
+    snprintf(in, sizeof in, "--allow-external -i x=%s", x);
+    assert_int_equal(omma_npy_write(&tensor, x, NULL), 0);
+    assert_int_not_equal(command("run", in + strlen("--allow-external")), 0);
+    assert_true(said("--allow-external"));
+    assert_int_equal(command("run", in), 0);
+    assert_int_not_equal(command("detect -m", "--allow-external x.png"), 0);
+    assert_true(said("not a detector")); /* so it was opened */
+    assert_int_not_equal(command("detect -m", "x.png"), 0);
+    assert_true(said("w.bin"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_elsewhere),
@@ -415,6 +462,7 @@ int main(void) {
         cmocka_unit_test(places_outside_the_file),
         cmocka_unit_test(contradictions),
         cmocka_unit_test(tensor_files_stay_alone),
+        cmocka_unit_test(verbs_ask_for_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -591,9 +591,10 @@ static void norm_faults(void **state) {
         const char *attr;
         int64_t value;
         omma_status s;
-    } c[] = {{"BatchNormalization", 15, 4, 3, "training_mode", 1, OMMA_E_UNSUPPORTED},
+    } c[] = {{"BatchNormalization", 15, 4, 3, "training_mode", 1, OMMA_OK},
              {"BatchNormalization", 15, 4, 3, "training_mode", 0, OMMA_OK},
-             {"BatchNormalization", 7, 4, 3, "spatial", 0, OMMA_E_UNSUPPORTED},
+             {"BatchNormalization", 7, 4, 3, "spatial", 0, OMMA_E_SHAPE},
+             {"BatchNormalization", 7, 4, 12, "spatial", 0, OMMA_OK},
              {"BatchNormalization", 9, 4, 2, "spatial", 1, OMMA_E_SHAPE},
              {"InstanceNormalization", 6, 2, 4, "x", 0, OMMA_E_SHAPE},
              {"GroupNormalization", 18, 2, 3, "num_groups", 0, OMMA_E_SHAPE},
@@ -608,7 +609,7 @@ static void norm_faults(void **state) {
     for (size_t k = 0; k < sizeof c / sizeof *c; k++) {
         optest *t = optest_new(c[k].op, c[k].opset);
         optest_f32(t, (float[24]){0}, OPTEST_DIMS(2, 3, 4));
-        for (int i = 0; i < c[k].vectors; i++) optest_f32(t, (float[8]){0}, &c[k].len, 1);
+        for (int i = 0; i < c[k].vectors; i++) optest_f32(t, (float[12]){0}, &c[k].len, 1);
         optest_int(t, c[k].attr, c[k].value);
         const omma_status s = optest_try(t, 1, 1);
         if (s != c[k].s) fail_msg("case %zu, %s: status %d: %s", k, c[k].op, s, t->err.message);

@@ -25,7 +25,7 @@ static const char help_text[] =
     "      --all              a line for every value compared\n"
     "      --json             for programs\n"
     "      --threads N        threads to use; the numbers do not depend on it\n"
-    "  -h, --help             this text\n\n"
+    "  -h, --help             this text\n" OMMA_CLI_MODEL_HELP "\n"
     "Names the first node, in the model's order, whose output differs, by how much and where,\n"
     "and whether what it was given agreed. Exit status 0: all agree; 1: something differs, or\n"
     "failed. 'man omma-diff' tells how to write a reference with onnxruntime or PyTorch.\n\n"
@@ -36,7 +36,8 @@ typedef struct job {
     const char *path, *folder;
     omma_cli_list inputs;
     double rtol, atol;
-    int isolate, all, json, threads;
+    int isolate, all, json;
+    omma_options opt;
     omma_model *model;
     omma_session *session;
     omma_arena arena; /* the whole run */
@@ -133,9 +134,9 @@ static omma_status watch_all(job *j, omma_error *err) {
     return OMMA_OK;
 }
 
-static omma_status run_whole(job *j, const omma_options *opt, omma_error *err) {
+static omma_status run_whole(job *j, omma_error *err) {
     const omma_graph *g = j->model->graph;
-    OMMA_TRY(omma_session_new(&j->session, j->model, opt, err));
+    OMMA_TRY(omma_session_new(&j->session, j->model, &j->opt, err));
     OMMA_TRY(watch_all(j, err));
     OMMA_TRY(omma_session_run(j->session, j->tensors, g->n_inputs, err));
     for (int i = 0; i < g->n_nodes; i++)
@@ -177,35 +178,36 @@ static omma_status take_inputs(const job *j, const omma_node *n, bool own, omma_
     return OMMA_OK;
 }
 
-static bool runs_alone(const omma_node *n) {
-    for (int i = 0; i < n->n_attrs; i++)
-        if (n->attrs[i].kind == OMMA_ATTR_GRAPH) return false;
-    return !(n->op->flags & OMMA_OP_RANDOM);
-}
-
 /* Run a node on the reference's inputs or omma's own; *ran false when it cannot be. */
 static omma_status run_node(omma_alone *a, bool *ran, const job *j, const omma_node *n, bool own,
                             omma_error *err) {
-    *ran = runs_alone(n);
+    *ran = !(n->op->flags & OMMA_OP_RANDOM);
     if (!*ran) return OMMA_OK;
     omma_arena arena;
     omma_arena_init(&arena, j->arena.budget);
     omma_tensor *in = omma_arena_array(&arena, (size_t)n->n_in, sizeof *in);
     omma_status s = in ? take_inputs(j, n, own, in, ran, &arena, err)
                        : omma_fail(err, OMMA_E_NOMEM, "no memory for a node's inputs");
-    if (!s && *ran) s = omma_alone_run(a, n, in, &(omma_options){.threads = j->threads}, err);
+    if (!s && *ran) s = omma_alone_run(a, n, in, &j->opt, err);
     omma_arena_free(&arena);
     return s;
 }
 
+/* A node that refuses the reference's inputs is counted, and the first is told; the walk goes on.
+ */
 static omma_status compare_alone(job *j, const omma_node *n, omma_error *err) {
     omma_alone a = {0};
+    omma_error why;
     bool ran;
-    omma_status s = run_node(&a, &ran, j, n, false, err);
+    diff_report *r = &j->report;
+    omma_status s = run_node(&a, &ran, j, n, false, &why);
+    if (s && !r->refused++) r->refusal = why;
+    ran = ran && !s;
+    s = OMMA_OK;
     for (int k = 0; k < n->n_out && !s && ran; k++)
         if (referred(j, n, k)) s = compare(j, n->out[k], n, omma_alone_output(&a, n, k), err);
     omma_alone_free(&a);
-    j->report.lone += !s && ran;
+    r->lone += ran;
     return s;
 }
 
@@ -274,6 +276,15 @@ static omma_status start_report(job *j, omma_error *err) {
 /* Nothing was compared: say what the folder has, and what it might have meant. */
 static omma_status nothing(const job *j, omma_error *err) {
     const omma_reference *r = &j->reference;
+    if (j->report.refused) {
+        *err = j->report.refusal;
+        return err->status;
+    }
+    if (j->report.nodes)
+        return omma_fail(err, OMMA_E_NOTFOUND,
+                         "none of the %d nodes with a reference can run by itself: not all that "
+                         "they read has a reference too",
+                         j->report.nodes);
     for (int i = 0; i < r->n_files; i++) {
         if (r->files[i].value) continue;
         const omma_value *near = omma_reference_near(j->model->graph, r->files[i].name);
@@ -293,13 +304,12 @@ static omma_status nothing(const job *j, omma_error *err) {
 }
 
 static omma_status work(job *j, omma_error *err) {
-    omma_options opt = {.threads = j->threads};
-    OMMA_TRY(omma_model_open(&j->model, j->path, &opt, err));
+    OMMA_TRY(omma_model_open(&j->model, j->path, &j->opt, err));
     OMMA_TRY(omma_reference_open(&j->reference, j->model->graph, j->folder, &j->arena, err));
     OMMA_TRY(all_inputs(j, err));
     OMMA_TRY(start_report(j, err));
     OMMA_TRY(compare_constants(j, err));
-    OMMA_TRY(j->isolate ? run_alone(j, err) : run_whole(j, &opt, err));
+    OMMA_TRY(j->isolate ? run_alone(j, err) : run_whole(j, err));
     try_again(j);
     return j->report.count ? OMMA_OK : nothing(j, err);
 }
@@ -311,7 +321,7 @@ static int diff(job *j) {
     if (work(j, &err)) status = omma_cli_failed("diff", &err);
     else if (j->json) status = omma_diff_json(&j->report, j->all);
     else omma_diff_print(&j->report, j->all);
-    if (j->report.differ) status = OMMA_EXIT_FAILED;
+    if (j->report.differ || j->report.refused) status = OMMA_EXIT_FAILED;
     omma_session_free(j->session);
     omma_model_free(j->model);
     omma_arena_free(&j->arena);
@@ -323,10 +333,13 @@ int omma_cli_diff(int argc, char **argv) {
     omma_cli_list args;
     int want_help;
     const omma_cli_option options[] = {
-        {0, "ref", 's', &j.folder},      {'i', "input", 'm', &j.inputs}, {0, "rtol", 'f', &j.rtol},
-        {0, "atol", 'f', &j.atol},       {0, "all", 'b', &j.all},        {0, "json", 'b', &j.json},
-        {0, "isolate", 'b', &j.isolate}, {0, "threads", 't', &j.threads}};
-    int status = omma_cli_parse(argc, argv, options, 8, &args, &want_help);
+        {0, "ref", 's', &j.folder},      {'i', "input", 'm', &j.inputs},
+        {0, "rtol", 'f', &j.rtol},       {0, "atol", 'f', &j.atol},
+        {0, "all", 'b', &j.all},         {0, "json", 'b', &j.json},
+        {0, "isolate", 'b', &j.isolate}, {0, "threads", 't', &j.opt.threads},
+        OMMA_CLI_MODEL_OPTIONS(j.opt)};
+    int status =
+        omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
     else if (status) goto done;
     else if (args.count != 1)

@@ -33,6 +33,8 @@ typedef struct diff_report {
     int count, differ;             /* of findings */
     diff_retrial retrial;          /* not alone: of the first that differs */
     int nodes, lone;               /* alone: nodes with a reference, and those that could be run */
+    int refused;                   /* alone: nodes that ended in an error */
+    omma_error refusal;            /* the first of these */
 } diff_report;
 
 /* The first that differs, or NULL. */

@@ -237,6 +237,11 @@ void omma_diff_print(const diff_report *r, bool all) {
     if (r->alone) printf("; %d of %d nodes ran by themselves", r->lone, r->nodes);
     else if (left) printf("; %d without a reference", left);
     printf("\n");
+    if (r->refused) {
+        printf("%d refused the reference's inputs, the first saying: ", r->refused);
+        omma_cli_put_name(r->refusal.message, 0);
+        printf("\n");
+    }
     const diff_finding *first = omma_diff_first(r);
     if (first) put_first(r, first);
     else put_furthest(r);
@@ -334,6 +339,7 @@ int omma_diff_json(const diff_report *r, bool all) {
     json_int(&w, "compared", r->count);
     json_int(&w, "differ", r->differ);
     json_int(&w, "without_reference", without_reference(r));
+    json_int(&w, "refused", r->refused);
     const diff_finding *first = omma_diff_first(r);
     omma_json_key(&w, "first");
     if (first) json_finding(&w, first);

@@ -85,7 +85,10 @@ omma_status omma_onnx_opset(omma_onnx *o, const omma_pb *outer, const omma_pb_fi
             version = f.value;
         }
     }
-    if (*domain && strcmp(domain, "ai.onnx")) return OMMA_OK;
+    if (*domain && strcmp(domain, "ai.onnx")) {
+        o->file->domains++;
+        return OMMA_OK;
+    }
     if (version < OPSET_MIN || version > OPSET_MAX)
         return omma_pb_fail(outer, field, OMMA_E_UNSUPPORTED,
                             "operator set %llu; omma reads %d to %d", (unsigned long long)version,
@@ -163,7 +166,7 @@ omma_status omma_onnx_read(omma_model *model, omma_error *err) {
     if (!graph.data)
         return omma_fail_at(err, OMMA_E_FORMAT, model->path, -1,
                             "holds no graph: it is not an ONNX model");
-    if (!model->opset)
+    if (!model->opset && !file.domains)
         return omma_fail_at(
             err, OMMA_E_FORMAT, model->path, -1,
             "does not say which operator set it uses: it is not an ONNX model, or a damaged one");

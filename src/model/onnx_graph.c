@@ -256,7 +256,8 @@ static omma_status count_ports(omma_onnx *o, omma_pb m) {
         if (!more) break;
         in += f.number == G_INPUT;
         out += f.number == G_OUTPUT;
-        if (f.number == G_NAME) OMMA_TRY(omma_onnx_string(o, &m, &f, SIZE_MAX, &o->graph->name));
+        if (f.number == G_NAME)
+            OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &o->graph->name));
         if (f.number == G_SPARSE)
             return omma_pb_fail(&m, &f, OMMA_E_UNSUPPORTED,
                                 "sparse weights; omma reads dense ones");

@@ -9,7 +9,7 @@
 
 /* Fields of NodeProto and AttributeProto. */
 enum { N_INPUT = 1, N_OUTPUT = 2, N_NAME = 3, N_OP = 4, N_ATTR = 5, N_DOMAIN = 7, N_OVERLOAD = 8 };
-enum { ATTRS_MAX = 64 }; /* of a node; no operator has half as many */
+enum { ATTRS_MAX = 64, PORTS_MAX = 1 << 24 }; /* of a node; no operator has half as many */
 enum {
     A_NAME = 1,
     A_F = 2,
@@ -49,9 +49,9 @@ static omma_status count_parts(omma_onnx *o, omma_pb m, parts *n) {
         OMMA_TRY(omma_pb_next(&m, &f, &more));
         if (!more) return OMMA_OK;
         switch (f.number) {
-        case N_INPUT: n->inputs++; break;
-        case N_OUTPUT: n->outputs++; break;
-        case N_ATTR: n->attrs++; break;
+        case N_INPUT: n->inputs += n->inputs <= PORTS_MAX; break;
+        case N_OUTPUT: n->outputs += n->outputs <= PORTS_MAX; break;
+        case N_ATTR: n->attrs += n->attrs <= ATTRS_MAX; break;
         case N_NAME: OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &n->name)); break;
         case N_OP: OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &n->op)); break;
         case N_DOMAIN: OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &n->domain)); break;
@@ -351,10 +351,16 @@ static omma_status find_operator(omma_onnx *o, const omma_pb *outer, const omma_
                                  const parts *p, const omma_op **op) {
     bool standard = !*p->domain || !strcmp(p->domain, "ai.onnx");
     *op = standard ? omma_op_find(p->op) : NULL;
+    if (*op && !o->opset)
+        return omma_pb_fail(outer, field, OMMA_E_FORMAT,
+                            "'%s' is an operator of ONNX, but the file does not say of which "
+                            "operator set",
+                            p->name);
     if (*op) return OMMA_OK;
     const char *full = standard ? p->op : omma_arena_printf(o->arena, "%s.%s", p->domain, p->op);
-    return full ? omma_onnx_miss(o, full, p->name)
-                : omma_pb_fail(outer, field, OMMA_E_NOMEM, "no memory");
+    if (!full || omma_onnx_miss(o, full, p->name))
+        return omma_pb_fail(outer, field, OMMA_E_NOMEM, "no memory for the name of an operator");
+    return OMMA_OK;
 }
 
 omma_status omma_onnx_node(omma_onnx *o, const omma_pb *outer, const omma_pb_field *field) {
@@ -363,6 +369,9 @@ omma_status omma_onnx_node(omma_onnx *o, const omma_pb *outer, const omma_pb_fie
     const omma_op *op;
     OMMA_TRY(omma_pb_enter(outer, field, &m));
     OMMA_TRY(count_parts(o, m, &p));
+    if (p.inputs > PORTS_MAX || p.outputs > PORTS_MAX)
+        return omma_pb_fail(outer, field, OMMA_E_RANGE, "node '%s' has more than %d values", p.name,
+                            PORTS_MAX);
     if (p.attrs > ATTRS_MAX)
         return omma_pb_fail(outer, field, OMMA_E_FORMAT, "node '%s' has more than %d attributes",
                             p.name, ATTRS_MAX);

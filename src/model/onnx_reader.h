@@ -31,6 +31,7 @@ typedef struct omma_onnx_file {
     omma_map functions; /* "domain:name:overload" -> omma_onnx_function */
     int n_functions;
     int inlined; /* nodes read in calls so far */
+    int domains; /* imported beside the standard one */
 } omma_onnx_file;
 
 /* A call of a function that is being read: what its body's attributes refer to. */
@@ -55,7 +56,7 @@ typedef struct omma_onnx {
     omma_graph *graph;
     omma_map values;            /* name -> omma_value */
     const char *prefix;         /* goes before the names of new values; "" outside functions */
-    int opset;                  /* of the standard domain */
+    int opset;                  /* of the standard domain; 0: not imported */
     int depth;                  /* of nesting */
     struct omma_onnx *outer;    /* of a body: the scope around it */
     const omma_onnx_call *call; /* inside a function, else NULL */

@@ -147,19 +147,32 @@ static omma_status match(omma_reference *r, const omma_graph *g, const struct ru
     return OMMA_OK;
 }
 
-/* input_N and output_N. */
+/* The N of input_N and output_N, or -1. */
+static long number_of(const char *name, bool *in) {
+    *in = !strncmp(name, "input_", 6);
+    if (!*in && strncmp(name, "output_", 7)) return -1;
+    char *end;
+    const char *digits = strchr(name, '_') + 1;
+    long k = strtol(digits, &end, 10);
+    return digit(*digits) < 0 || *end != '.' ? -1 : k;
+}
+
 static void match_numbers(omma_reference *r, const omma_graph *g) {
+    bool in;
     for (int i = 0; i < r->n_files; i++) {
-        const char *name = r->files[i].name;
-        bool in = !strncmp(name, "input_", 6);
-        if (!in && strncmp(name, "output_", 7)) continue;
-        char *end;
-        const char *digits = strchr(name, '_') + 1;
-        long k = strtol(digits, &end, 10);
-        if (digit(*digits) < 0 || *end != '.' || k < 0) continue;
-        if (k < (in ? g->n_inputs : g->n_outputs))
+        long k = number_of(r->files[i].name, &in);
+        if (k >= 0 && k < (in ? g->n_inputs : g->n_outputs))
             pair(r, &r->files[i], in ? g->inputs[k] : g->outputs[k]);
     }
+}
+
+/* Nothing but input_N.pb and output_N.pb: the data of an ONNX test. */
+static bool is_test_data(const omma_reference *r) {
+    bool in;
+    for (int i = 0; i < r->n_files; i++)
+        if (number_of(r->files[i].name, &in) < 0 || !ends_with(r->files[i].name, ".pb"))
+            return false;
+    return true;
 }
 
 omma_status omma_reference_open(omma_reference *r, const omma_graph *g, const char *folder,
@@ -169,6 +182,7 @@ omma_status omma_reference_open(omma_reference *r, const omma_graph *g, const ch
     r->n_unused = r->n_files;
     r->by_value = omma_arena_array(arena, (size_t)g->n_values, sizeof *r->by_value);
     omma_status s = r->by_value ? OMMA_OK : OMMA_E_NOMEM;
+    if (!s && is_test_data(r)) match_numbers(r, g);
     for (int i = 0; !s && i < RULES; i++) {
         omma_arena scratch;
         omma_arena_init(&scratch, arena->budget);

@@ -8,7 +8,9 @@
  *      at the beginning are left out, if no other value does;
  *   4. or, for input_N and output_N as in the ONNX project's tests, is the graph's input or
  *      output N.
- * Earlier rules go before later ones for the whole folder, and .npy before .pb. */
+ * Earlier rules go before later ones for the whole folder, and .npy before .pb. In a folder of
+ * nothing but input_N.pb and output_N.pb the last rule goes first: such names are of ports, from
+ * 0, and a model may have an output_1 that is its first. */
 #ifndef OMMA_MODEL_REFERENCE_H
 #define OMMA_MODEL_REFERENCE_H
 

@@ -32,6 +32,7 @@ static omma_status infer(omma_build *b, omma_node *n) {
 static omma_status prepare(omma_build *b, omma_node *n) {
     det *d = (det *)n->param;
     d->workers = omma_workers(b);
+    if (!d->count) return OMMA_OK;
     if (!omma_dims_bytes((int64_t[]){d->m, d->m}, 2, sizeof(double), &d->each) ||
         !omma_align_up(d->each, 64, &d->each) ||
         !omma_mul(d->each, (size_t)d->workers, &n->scratch))

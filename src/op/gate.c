@@ -59,3 +59,23 @@ void omma_gate_apply(const omma_kernels *k, const omma_gate *g, float clip, int6
         for (int64_t i = 0; i < n; i++) x[i] = activate_one(g, x[i]);
     }
 }
+
+double omma_gate_number(const omma_gate *g, double clip, double x) {
+    const double a = (double)g->a, b = (double)g->b;
+    if (clip > 0) x = x < -clip ? -clip : x > clip ? clip : x;
+    switch (g->kind) {
+    case OMMA_GATE_RELU: return x < 0 ? 0 : x;
+    case OMMA_GATE_TANH: return tanh(x);
+    case OMMA_GATE_SIGMOID: return 1 / (1 + exp(-x));
+    case OMMA_GATE_AFFINE: return a * x + b;
+    case OMMA_GATE_LEAKY_RELU: return x < 0 ? a * x : x;
+    case OMMA_GATE_THRESHOLDED_RELU: return x <= a ? 0 : x;
+    case OMMA_GATE_SCALED_TANH: return a * tanh(b * x);
+    case OMMA_GATE_HARD_SIGMOID: x = a * x + b; return x < 0 ? 0 : x > 1 ? 1 : x;
+    case OMMA_GATE_ELU: return x < 0 ? a * expm1(x) : x;
+    case OMMA_GATE_SOFTSIGN: return x / (1 + fabs(x));
+    case OMMA_GATE_SOFTPLUS: return x != x ? x : fmax(x, 0) + log1p(exp(-fabs(x)));
+    case OMMA_GATE_COUNT: break;
+    }
+    return x;
+}

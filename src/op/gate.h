@@ -35,4 +35,7 @@ bool omma_gate_takes_b(omma_gate_kind kind);
 /* x = g(x) for n numbers, brought into [-clip, clip] before if clip is more than 0. */
 void omma_gate_apply(const omma_kernels *k, const omma_gate *g, float clip, int64_t n, float *x);
 
+/* The same of one number, in double. */
+double omma_gate_number(const omma_gate *g, double clip, double x);
+
 #endif

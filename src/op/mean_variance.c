@@ -5,7 +5,7 @@
  *   x: any shape of floats; axes: default 0, 2, 3
  *
  * The variance is of the mean (biased), in a second pass about it, in double.
- * Source: ONNX MeanVarianceNormalization 9, 13. */
+ * Source: ONNX MeanVarianceNormalization 1, 9, 13. */
 #include <math.h>
 
 #include "base/checked.h"
@@ -20,6 +20,14 @@ typedef struct moments {
     int64_t groups, each;
 } moments;
 
+/* Opset 1, where it was an experiment: each image apart, its channels together or not. */
+static int old_axes(const omma_node *n, int64_t *axes) {
+    const bool across = omma_node_int(n, "across_channels", 0) != 0;
+    int count = 0;
+    for (int d = across ? 1 : 2; d < n->in[0]->rank; d++) axes[count++] = d;
+    return count;
+}
+
 static omma_status infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
     const omma_value *x = n->in[0];
@@ -27,7 +35,7 @@ static omma_status infer(omma_build *b, omma_node *n) {
     int count, axis;
     unsigned mask = 0;
     OMMA_TRY(omma_ints_attr(b, n, "axes", axes, OMMA_MAX_RANK, &count));
-    if (count < 0) count = 3;
+    if (count < 0) count = n->opset < 9 ? old_axes(n, axes) : 3;
     for (int i = 0; i < count; i++) {
         OMMA_TRY(omma_axis(b, n, axes[i], x->rank, &axis));
         mask |= 1u << axis;
@@ -76,7 +84,8 @@ static void groups(void *arg, int64_t begin, int64_t end, int worker) {
                 mean;
             square += d * d;
         }
-        const double by = 1 / (sqrt(square / (double)m->each) + 1e-9);
+        const bool divides = n->opset >= 9 || omma_node_int(n, "normalize_variance", 1);
+        const double by = divides ? 1 / (sqrt(square / (double)m->each) + 1e-9) : 1;
         for (int64_t i = 0; i < m->each; i++) {
             const int64_t at = from + locate(m->n_along, m->along, m->along_stride, i);
             omma_set_number(y->dtype, y->mem, at,

@@ -112,9 +112,9 @@ static omma_status channels_of(omma_build *b, omma_node *n, int min_rank, channe
     return omma_out_like(b, n, 0, x);
 }
 
-/* Inputs 1 to 4 of Batch: with spatial = 0 they may have a channel's shape too. */
-static omma_status want_channels(omma_build *b, const omma_node *n, const channels *c) {
-    if (c->plane != 1 || n->in[1]->rank == 1) return want_vectors(b, n, 1, 4, c->c);
+/* Inputs 1 to 4 of Batch: places apart (spatial = 0) they may have the shape of an image too. */
+static omma_status want_channels(omma_build *b, const omma_node *n, const channels *c, bool apart) {
+    if (!apart) return want_vectors(b, n, 1, 4, c->c);
     for (int i = 1; i <= 4; i++) {
         OMMA_TRY(omma_want(b, n, i, OMMA_IN_FLOAT));
         if (omma_value_count(n->in[i]) != c->c)
@@ -128,14 +128,15 @@ static omma_status BatchNormalization_infer(omma_build *b, omma_node *n) {
     channels *c;
     bool more = false; /* outputs than the first */
     OMMA_TRY(channels_of(b, n, 1, &c));
-    if (n->opset < 9 && !omma_node_int(n, "spatial", 1)) {
+    const bool apart = n->opset < 9 && !omma_node_int(n, "spatial", 1);
+    if (apart) {
         int64_t all;
         if (!omma_dims_count((int64_t[]){c->c, c->plane}, 2, &all))
             return omma_bad(b, n, "the size overflows");
         c->c = c->groups = all;
         c->plane = 1;
     }
-    OMMA_TRY(want_channels(b, n, c));
+    OMMA_TRY(want_channels(b, n, c, apart));
     for (int i = 1; i < n->n_out; i++)
         if (n->out[i]) more = true;
     c->trains = n->opset >= 14 ? omma_node_int(n, "training_mode", 0) != 0 : more;

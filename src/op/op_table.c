@@ -10,6 +10,7 @@
     X(Acos)                      \
     X(Acosh)                     \
     X(Add)                       \
+    X(Affine)                    \
     X(AffineGrid)                \
     X(And)                       \
     X(ArgMax)                    \
@@ -30,6 +31,7 @@
     X(BlackmanWindow)            \
     X(Cast)                      \
     X(CastLike)                  \
+    X(CausalConvWithState)       \
     X(Ceil)                      \
     X(Celu)                      \
     X(CenterCropPad)             \
@@ -45,8 +47,10 @@
     X(ConvTranspose)             \
     X(Cos)                       \
     X(Cosh)                      \
+    X(Crop)                      \
     X(CumProd)                   \
     X(CumSum)                    \
+    X(DFT)                       \
     X(DeformConv)                \
     X(DepthToSpace)              \
     X(DequantizeLinear)          \
@@ -83,6 +87,7 @@
     X(Hardmax)                   \
     X(Identity)                  \
     X(If)                        \
+    X(ImageScaler)               \
     X(InstanceNormalization)     \
     X(IsInf)                     \
     X(IsNaN)                     \
@@ -92,6 +97,7 @@
     X(LeakyRelu)                 \
     X(Less)                      \
     X(LessOrEqual)               \
+    X(LinearAttention)           \
     X(Log)                       \
     X(LogSoftmax)                \
     X(Loop)                      \
@@ -109,6 +115,7 @@
     X(Mod)                       \
     X(Mul)                       \
     X(Neg)                       \
+    X(NegativeLogLikelihoodLoss) \
     X(NonMaxSuppression)         \
     X(NonZero)                   \
     X(Not)                       \
@@ -119,6 +126,7 @@
     X(Or)                        \
     X(PRelu)                     \
     X(Pad)                       \
+    X(ParametricSoftplus)        \
     X(Pow)                       \
     X(QLinearConv)               \
     X(QLinearMatMul)             \
@@ -144,6 +152,8 @@
     X(RoiAlign)                  \
     X(RotaryEmbedding)           \
     X(Round)                     \
+    X(STFT)                      \
+    X(ScaledTanh)                \
     X(Scan)                      \
     X(Scatter)                   \
     X(ScatterElements)           \
@@ -164,6 +174,7 @@
     X(Size)                      \
     X(Slice)                     \
     X(Softmax)                   \
+    X(SoftmaxCrossEntropyLoss)   \
     X(Softplus)                  \
     X(Softsign)                  \
     X(SpaceToDepth)              \
@@ -183,6 +194,7 @@
     X(TopK)                      \
     X(Transpose)                 \
     X(Trilu)                     \
+    X(Unique)                    \
     X(Unsqueeze)                 \
     X(Upsample)                  \
     X(Where)                     \

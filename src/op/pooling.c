@@ -273,13 +273,19 @@ static void plain_average(const plain_job *j, int64_t plane, const box *x, int64
     omma_set_number(j->t, j->y, out, x->taps ? sum / x->count : 0);
 }
 
+/* |v|^p and s^(1/p), the usual p without pow. */
+static double raised(double v, double p) {
+    return p == 2 ? v * v : p == 1 ? fabs(v) : pow(fabs(v), p);
+}
+static double root(double s, double p) { return p == 2 ? sqrt(s) : p == 1 ? s : pow(s, 1 / p); }
+
 static void plain_lp(const plain_job *j, int64_t plane, const box *x, int64_t out) {
     const pool_param *p = j->p;
     double sum = 0;
     for (int64_t tap = 0; tap < x->taps; tap++)
-        sum += pow(fabs(omma_number(j->t, j->x, plane * p->win.in_count + offset_of(p, x, tap))),
-                   p->power);
-    omma_set_number(j->t, j->y, out, pow(sum, 1 / p->power));
+        sum += raised(omma_number(j->t, j->x, plane * p->win.in_count + offset_of(p, x, tap)),
+                      p->power);
+    omma_set_number(j->t, j->y, out, root(sum, p->power));
 }
 
 static void plain_planes(void *arg, int64_t begin, int64_t end, int worker) {
@@ -388,11 +394,11 @@ static double global_plain(const global_job *j, int64_t i) {
     double v = j->average ? 0 : -INFINITY;
     for (int64_t k = i * j->plane; k < (i + 1) * j->plane; k++) {
         double a = omma_number(j->t, j->src, k);
-        if (j->power > 0) v += pow(fabs(a), j->power);
+        if (j->power > 0) v += raised(a, j->power);
         else if (j->average) v += a;
         else if (a > v || a != a) v = a;
     }
-    if (j->power > 0) return pow(v, 1 / j->power);
+    if (j->power > 0) return root(v, j->power);
     return j->average ? v / (double)j->plane : v;
 }
 

@@ -9,6 +9,8 @@
  * R, rotary_embedding_dim, is D when 0; the numbers of a head beyond R are copied. Number i goes
  * with i + R/2, or, interleaved, 2i with 2i + 1.
  * Source: ONNX RotaryEmbedding 23; Su et al., RoFormer. */
+#include <string.h>
+
 #include "base/pool.h"
 #include "op/element.h"
 
@@ -27,7 +29,7 @@ static omma_status shapes(omma_build *b, const omma_node *n, rotary *p) {
         p->heads = x->dims[1], p->len = x->dims[2], p->d = x->dims[3];
         p->head_step = p->len * p->d, p->row_step = p->d;
     } else if (x->rank == 3) {
-        if (heads < 1 || x->dims[2] % heads)
+        if (heads < 1 || x->dims[2] < 1 || x->dims[2] % heads)
             return omma_bad(b, n, "%lld heads do not divide a row of %lld numbers",
                             (long long)heads, (long long)x->dims[2]);
         p->heads = heads, p->len = x->dims[1], p->d = x->dims[2] / heads;
@@ -70,6 +72,18 @@ static omma_status infer(omma_build *b, omma_node *n) {
 
 static double at(const omma_value *v, int64_t i) { return omma_get_number(v->dtype, v->mem, i); }
 
+/* One row of float32: half pairs, first and second number step apart. */
+static void turn_f32(const rotary *p, const float *x, const float *c, const float *s, float *y) {
+    const int64_t apart = p->interleaved ? 1 : p->half, step = p->interleaved ? 2 : 1;
+    for (int64_t i = 0; i < p->half; i++) {
+        const float u = x[i * step], v = x[i * step + apart];
+        y[i * step] = c[i] * u - s[i] * v;
+        y[i * step + apart] = s[i] * u + c[i] * v;
+    }
+    if (2 * p->half < p->d)
+        memcpy(y + 2 * p->half, x + 2 * p->half, (size_t)(p->d - 2 * p->half) * sizeof *y);
+}
+
 /* Items are rows: (batch, head, place). */
 static void rows(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
@@ -81,6 +95,11 @@ static void rows(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t row = image * p->len + s,
                       from = image * p->heads * p->len * p->d + h * p->head_step + s * p->row_step,
                       angle = (places ? ((const int64_t *)places->mem)[row] : row) * p->half;
+        if (x->dtype == OMMA_F32) {
+            turn_f32(p, (const float *)x->mem + from, (const float *)n->in[COS]->mem + angle,
+                     (const float *)n->in[SIN]->mem + angle, (float *)y->mem + from);
+            continue;
+        }
         for (int64_t i = 0; i < p->half; i++) {
             const int64_t a = from + (p->interleaved ? 2 * i : i),
                           z = p->interleaved ? a + 1 : a + p->half;
@@ -104,7 +123,7 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
                                 (long long)n->in[COS]->dims[0]);
     }
     if (omma_wanted(n, 0))
-        omma_parallel(x->threads, p->batch * p->heads * p->len, 1 + OMMA_GRAIN / 8 / (p->d + 1),
+        omma_parallel(x->threads, p->batch * p->heads * p->len, 1 + OMMA_GRAIN / 2 / (p->d + 1),
                       rows, (void *)(uintptr_t)n);
     return OMMA_OK;
 }

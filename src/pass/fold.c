@@ -3,6 +3,7 @@
  * That is how the shape arithmetic of exported models vanishes. */
 #include <string.h>
 
+#include "base/pages.h"
 #include "pass/pass.h"
 
 /* Nodes a graph may have once branches and loops are written out. */
@@ -58,7 +59,10 @@ static omma_status compute(omma_build *b, omma_node *n, omma_arena *tmp) {
         if (!n->out[i]->mem) return omma_nomem(b, n);
     }
     omma_exec x = {.threads = 1, .kern = b->kern, .err = b->err};
-    return n->op->run(&x, n);
+    OMMA_TRY(n->op->run(&x, n));
+    for (int i = 0; i < n->n_in; i++) /* most often nobody else reads them */
+        if (n->in[i]) omma_pages_give_back(n->in[i]->data, omma_value_bytes(n->in[i]));
+    return OMMA_OK;
 }
 
 static void become_constant(omma_node *n) {

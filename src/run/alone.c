@@ -64,10 +64,6 @@ omma_status omma_alone_run(omma_alone *a, const omma_node *n, const omma_tensor 
                            const omma_options *opt, omma_error *err) {
     *a = (omma_alone){0};
     omma_arena_init(&a->arena, NULL);
-    for (int i = 0; i < n->n_attrs; i++)
-        if (n->attrs[i].kind == OMMA_ATTR_GRAPH)
-            return omma_fail_node(err, OMMA_E_UNSUPPORTED, n->name, n->op->name,
-                                  "a node with graphs in it does not run by itself");
     size_t room = (size_t)n->n_in + 1;
     const omma_tensor **given = omma_arena_array(&a->arena, room, sizeof *given);
     omma_tensor *tensors = omma_arena_array(&a->arena, room, sizeof *tensors);

@@ -16,8 +16,7 @@ typedef struct omma_alone {
  *           read from there.
  *   inputs  n->n_in tensors; those of absent and constant inputs are not looked at. Read
  *           during the call only.
- * Returns as omma_session_run, and OMMA_E_UNSUPPORTED for a node with graphs in it (they may read
- * values of the graph around it). omma_alone_output and omma_alone_free in any case. */
+ * Returns as omma_session_run. omma_alone_output and omma_alone_free in any case. */
 omma_status omma_alone_run(omma_alone *a, const omma_node *n, const omma_tensor *inputs,
                            const omma_options *opt, omma_error *err);
 

@@ -9,7 +9,8 @@
 
 /* Is what the environment asks for something that can be had? Returns OMMA_OK, or OMMA_E_USAGE
  * naming the variable: OMMA_THREADS that is no number from 1 to 256, OMMA_CPU that is no set
- * of kernels or one this processor cannot run. An empty variable counts as unset. */
+ * of kernels. (One that this processor cannot run asks for nothing faster than it, and gets the
+ * fastest there is.) An empty variable counts as unset. */
 omma_status omma_debug_environment(omma_error *err);
 
 /* After a pass: verify in debug builds, dump when asked to. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/pages.h"
 #include "run/debug.h"
 #include "run/stage.h"
 
@@ -70,6 +71,7 @@ static omma_status align(omma_build *b, omma_value *v) {
     if (!v->mem)
         return omma_fail_node(b->err, OMMA_E_NOMEM, v->name, NULL, "no memory for an aligned copy");
     if (fresh && bytes) memcpy(v->mem, v->data, bytes);
+    if (fresh) omma_pages_give_back(v->data, bytes);
     return OMMA_OK;
 }
 
@@ -148,22 +150,27 @@ static void mark_sources(const omma_graph *g, const omma_value *v, bool *marked)
 /* What is wanted is known at once if it comes from small inputs: they are taken by value,
  * and the plan is made again. Numbers made from anything but whole numbers change with
  * every run, so there a cut is better where one can be made. */
-static bool take_by_value(omma_plan *p, const omma_value *wanted, bool can_cut, bool *by_value) {
+static omma_status take_by_value(omma_plan *p, const omma_value *wanted, bool can_cut,
+                                 bool *by_value, bool *more, omma_error *err) {
     const omma_graph *g = p->graph;
-    bool *marked = omma_arena_array(&p->arena, (size_t)g->n_values, sizeof *marked), more = false;
-    if (!marked) return false;
+    bool *marked = omma_arena_array(&p->arena, (size_t)g->n_values, sizeof *marked);
+    *more = false;
+    if (!marked) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
     mark_sources(g, wanted, marked);
     for (int i = 0; i < g->n_inputs; i++) {
         const omma_value *v = g->inputs[i];
         if (!marked[v->index] || v->data) continue;
         bool whole = v == wanted || (v->dtype != OMMA_F32 && v->dtype != OMMA_F64 &&
                                      v->dtype != OMMA_F16 && v->dtype != OMMA_BF16);
-        if (!small(v) || (can_cut && !whole)) return false;
-        more = true;
+        if (!small(v) || (can_cut && !whole)) {
+            *more = false;
+            return OMMA_OK;
+        }
+        *more = true;
     }
-    for (int i = 0; i < g->n_inputs && more; i++)
+    for (int i = 0; i < g->n_inputs && *more; i++)
         if (marked[g->inputs[i]->index]) by_value[i] = true;
-    return more;
+    return OMMA_OK;
 }
 
 static bool *copy_marks(omma_plan *p, const bool *by_value, int n) {
@@ -188,9 +195,11 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
         OMMA_TRY(set_input(&b, g->inputs[i], &inputs[i], p->by_value[i]));
     int at;
     omma_status s = omma_pass_fold(&b, g, true, &at);
-    if (b.wanted && at >= 0 && take_by_value(p, b.wanted, at > 0, o->by_value)) {
-        *again = true;
-        return OMMA_OK;
+    if (b.wanted && at >= 0) {
+        omma_error why; /* err keeps what the node said */
+        omma_status taken = take_by_value(p, b.wanted, at > 0, o->by_value, again, &why);
+        if (taken && err) *err = why;
+        if (taken || *again) return taken;
     }
     if (s && at <= 0) return s;
     p->n_outputs = g->n_outputs;

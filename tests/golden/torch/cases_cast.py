@@ -91,14 +91,14 @@ def fits(v, kind):
     return np.isfinite(v) and i.min <= int(v) <= i.max and (kind != "u8" or v > -1)
 
 
-def make_array(kind, numbers):
+def make_array(kind, numbers, shape=-1):
     """Exact Python numbers of a type -> array of it."""
     if kind == "bf16":
-        wide = np.array(numbers, np.float32)
+        wide = np.array(numbers, np.float32).reshape(shape)
         bits = wide.view(np.uint32)
         assert not (bits & 0xFFFF).any()
         return BF16(np.where(wide != wide, 0x7FC0, bits >> 16))
-    return np.array(numbers, NUMPY[kind])
+    return np.array(numbers, NUMPY[kind]).reshape(shape)
 
 
 def to_torch(a):

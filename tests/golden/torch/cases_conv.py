@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 import case_kit
 from case_kit import node, random_of, steps
+from cases_cast import make_array, round_to
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -223,6 +224,24 @@ def make_sessions():
                   shapes={"x": ["n", 12, "h", "w"], "y": ["n", 24, "p", "q"]})
 
 
+def make_bfloat16():
+    """Exact numbers, rounded once; operator set 22 is the first with this type."""
+    rng = random_of("conv_bf16")
+    x, w, b = steps(rng, 1, 6, 7, 8), steps(rng, 6, 3, 3, 3), steps(rng, 6)
+    t = [torch.from_numpy(v.astype(np.float64)) for v in (x, w, b)]
+    results = {
+        "conv_bf16_2d_group2": ("Conv", F.conv2d(*t, stride=2, padding=1, groups=2)),
+        "conv_transpose_bf16_2d_group2":
+            ("ConvTranspose", F.conv_transpose2d(t[0], t[1], t[2], stride=2, padding=1, groups=2)),
+    }
+    narrow = lambda a: make_array("bf16", [round_to("bf16", float(v)) for v in a.ravel()],
+                                  a.shape)
+    for name, (op, y) in results.items():
+        case_kit.case(name, node(op, "x w b", "y", strides=[2, 2], pads=[1, 1, 1, 1], group=2),
+                      {"x": narrow(x)}, {"y": narrow(y.numpy())},
+                      {"w": narrow(w), "b": narrow(b)}, 22, tolerance=(0, 0))
+
+
 def make_transpose():
     for k in range(1, 6):
         transpose(f"2d_k{k}", [1, 3, 5, 6], 4, k)
@@ -282,4 +301,5 @@ def make_transpose():
 def make():
     make_conv()
     make_sessions()
+    make_bfloat16()
     make_transpose()
