@@ -281,6 +281,8 @@ static omma_value *emit(maker *m, step *s, manner how) {
     const omma_op *row = omma_op_find(s->op);
     int values = m->g->n_values, nodes = m->g->n_nodes;
     if (s->broken || !row || !row->infer || !row->run) return NULL;
+    if (s->n_in < row->min_in || (row->max_in >= 0 && s->n_in > row->max_in)) return NULL;
+    if (s->n_out < row->min_out || (row->max_out >= 0 && s->n_out > row->max_out)) return NULL;
     if (values + s->n_out > MAKER_VALUES || nodes > 60) return NULL;
     if (m->n_owned + 16 > MAKER_VALUES * 4 || s->n_out > 8) return NULL;
     bool same = inputs_same(m, s, how);
