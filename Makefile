@@ -3,6 +3,7 @@
 #   make demo     read a page with a pretrained model, from nothing
 #   make test     all tests; needs no network beyond the first time
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make test-zoo torchvision's models against PyTorch (zoo/README.md); ONLY=resnet for a part
 #   make bench    benchmarks
 #   make style    the style and the one-way rule of the house
 #   make install  PREFIX=/usr/local
@@ -11,7 +12,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_FLAGS ?=
 
-.PHONY: all build demo test asan bench style install clean setup-build setup-test setup-demo
+.PHONY: all build demo test test-zoo asan bench style install clean setup-build setup-test setup-demo setup-zoo
 all: build
 
 setup-build:
@@ -20,6 +21,8 @@ setup-test:
 	@scripts/setup.sh test
 setup-demo:
 	@scripts/setup.sh demo
+setup-zoo:
+	@scripts/setup.sh zoo
 
 build: setup-build
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS) >$(BUILD)-cmake.log 2>&1 || { cat $(BUILD)-cmake.log; exit 1; }
@@ -35,6 +38,9 @@ test: setup-test build
 
 asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS="$(CMAKE_FLAGS) -DOMMA_ASAN=ON"
+
+test-zoo: setup-zoo build
+	@/usr/bin/python3 zoo/run.py --omma $(BUILD)/omma --work $(BUILD)/zoo --record docs/zoo.md
 
 bench: build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs

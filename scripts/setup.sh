@@ -3,6 +3,8 @@
 #   setup.sh build    what building the library and the command needs
 #   setup.sh test     that, and what the tests need
 #   setup.sh demo     that, and what fetching the demo's model and picture needs
+#   setup.sh zoo      that of build, and PyTorch, torchvision and onnx for `make test-zoo` (without
+#                     OpenBLAS PyTorch's matrix products are ten times slower)
 # Quick and silent when nothing is missing.
 set -eu
 packages="gcc libc6-dev make cmake pkg-config libjpeg62-turbo-dev libspng-dev libwebp-dev libjansson-dev nettle-dev"
@@ -10,7 +12,8 @@ case "${1:-build}" in
 build) ;;
 test) packages="$packages libcmocka-dev curl ca-certificates tar" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
-*) echo "usage: setup.sh build|test|demo" >&2; exit 2 ;;
+zoo) packages="$packages python3 python3-torch python3-torchvision python3-onnx python3-pil python3-numpy libopenblas0-pthread" ;;
+*) echo "usage: setup.sh build|test|demo|zoo" >&2; exit 2 ;;
 esac
 
 missing=
@@ -18,7 +21,8 @@ for p in $packages; do
     dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
 done
 # npm may come from Debian or from Node's own packages
-if [ "${1:-build}" != build ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
+case "${1:-build}" in test | demo) want_npm=1 ;; *) want_npm= ;; esac
+if [ "$want_npm" ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
 [ -n "$missing" ] || exit 0
 
 line="apt-get update && apt-get install -y --no-install-recommends$missing"

@@ -1,0 +1,175 @@
+"""Random weights that mean something.
+
+A freshly made network is a poor test: its batch norms pass their input through, its biases,
+last layers and layer scales are zero, and a signal may grow or fade by orders of magnitude on
+its way. `settle` makes such a network behave like a trained one as far as numbers go:
+
+1. Parameters that are constant (zeros, ones, layer scales of 1e-6) become random ones.
+2. While it looks at pictures once, each batch norm takes the statistics of what arrives and
+   each product whose output is far from unit spread is scaled. As every layer does so before
+   it passes its numbers on, one look suffices.
+
+Detectors get a score threshold, in the widest gap between scores near the one asked for, so
+that some tens of boxes survive and none of them by a hair.
+"""
+import torch
+from torch import nn
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+PRODUCTS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Conv3d)
+NORMS = (nn.BatchNorm2d, FrozenBatchNorm2d, nn.BatchNorm1d, nn.BatchNorm3d)
+
+# The spread of the outputs of detectors' last layers: part of the name, standard deviation.
+# Those before a softmax are centred too, so that no class wins everywhere, and so are the
+# layers of DETR's transformer, or tokens and queries would grow alike.
+SPREADS = (
+    ("rpn.head.cls_logits", 1.5),
+    ("rpn.head.bbox_pred", 0.3),
+    ("box_predictor.cls_score", 3.0),
+    ("box_predictor.bbox_pred", 2.0),
+    ("mask_fcn_logits", 2.0),
+    ("class_embed", 2.0),
+    ("bbox_embed.layers.2", 1.2),
+    ("input_proj", 1.0),
+    ("linear2", 1.0),
+    ("head.classification_head.cls_logits", 0.5),
+    ("head.regression_head.bbox_reg", 0.5),
+    ("classification_head.module_list", 1.5),
+    ("regression_head.module_list", 1.0),
+)
+
+
+def spread_parameters(model, g):
+    def normal(t):
+        return torch.randn(t.shape, generator=g, dtype=torch.float32).to(t.dtype)
+
+    tensors = dict(model.named_parameters())
+    for name, module in model.named_modules():
+        if isinstance(module, FrozenBatchNorm2d):
+            tensors[name + ".weight"], tensors[name + ".bias"] = module.weight, module.bias
+    for name, p in tensors.items():
+        if not p.is_floating_point() or p.numel() == 0:
+            continue
+        if "position_bias_table" in name:
+            p.copy_(0.5 * normal(p))
+        elif "pos_embedding" in name or name.endswith("_token"):
+            p.copy_(0.3 * normal(p))
+        elif p.numel() == 1 or p.min() != p.max():
+            continue
+        elif abs(c := float(p.flatten()[0])) < 1e-12:
+            matrix = p.ndim >= 2 and p.shape[0] > 1
+            p.copy_(normal(p) * ((p.numel() / p.shape[0]) ** -0.5 if matrix else 0.1))
+        elif abs(c) < 1e-2:  # a layer scale
+            p.copy_(0.5 + 0.1 * normal(p))
+        else:
+            p.copy_(c * (1 + 0.15 * normal(p)).clamp(0.5, 1.5))
+
+
+def settle_norm(module, args):
+    if getattr(module, "settled", False):
+        return
+    module.settled = True
+    x = args[0].transpose(0, 1).flatten(1)
+    if x.shape[1] >= 8:
+        mean, var = x.mean(1), x.var(1)
+    else:  # too few numbers for statistics of each channel
+        mean, var = torch.zeros(x.shape[0]), (x * x).mean().expand(x.shape[0])
+    module.running_mean.copy_(mean)
+    module.running_var.copy_(torch.maximum(var, 0.05 * var.mean()) + 1e-6)
+
+
+def centre(module, args, y):
+    """Move the bias so that each channel of y lies near zero."""
+    axes = [i for i in range(y.ndim) if i != (1 if y.ndim == 4 else y.ndim - 1)]
+    if y.numel() // len(module.bias) < 16:
+        return y
+    mean = y.mean(axes)
+    module.bias.sub_(mean - 0.1 * mean / mean.abs().max().clamp(min=1e-6))
+    return module.forward(*args)
+
+
+CENTRED = ("cls_score", "classification_head.module_list", "transformer.", "input_proj",
+           "class_embed", "bbox_embed.layers.2")
+
+
+def settle_product(name):
+    spread = next((s for part, s in SPREADS if part in name), None)
+    centred = any(part in name for part in CENTRED)
+
+    def hook(module, args, y):
+        if getattr(module, "settled", False):
+            return None
+        module.settled = True
+        s = float(y.std()) if y.numel() > 1 else 0.0
+        want = spread or (1.0 if s < 0.7 or s > 1.4 else s)
+        if s < 1e-20 or s == want:
+            return None
+        if centred and module.bias is not None:
+            s = float(centre(module, args, y).std())
+        module.weight.mul_(want / s)
+        y = module.forward(*args)
+        return centre(module, args, y) if centred and module.bias is not None else y
+
+    return hook
+
+
+def settle_attention(module, args):
+    """Queries and keys in the middle and wide enough that attention chooses: scores of spread
+    2.5; values in the middle, so that what was chosen is seen in the sum."""
+    if getattr(module, "settled", False) or len(args) < 3 or module.in_proj_weight is None:
+        return
+    module.settled = True
+    width = module.embed_dim
+    for i, (x, want) in enumerate(zip(args, (1.6, 1.6, 1.0))):
+        w = module.in_proj_weight[i * width:(i + 1) * width]
+        b = module.in_proj_bias[i * width:(i + 1) * width]
+        y = (x @ w.T).reshape(-1, width)
+        mean = y.mean(0)
+        s = float((y - mean).pow(2).mean().sqrt())
+        if s < 1e-6:
+            continue
+        w.mul_(want / s)
+        b.sub_(mean * (want / s))
+
+
+def settle(model, look, seed):
+    """Make the weights of `model` meaningful; look() runs it once on pictures."""
+    g = torch.Generator().manual_seed(seed)
+    model.eval()
+    hooks = []
+    with torch.no_grad():
+        spread_parameters(model, g)
+        for name, m in model.named_modules():
+            if isinstance(m, NORMS) and getattr(m, "running_mean", None) is not None:
+                hooks.append(m.register_forward_pre_hook(settle_norm))
+            elif isinstance(m, nn.MultiheadAttention):
+                hooks.append(m.register_forward_pre_hook(settle_attention))
+            elif isinstance(m, PRODUCTS):
+                hooks.append(m.register_forward_hook(settle_product(name)))
+        look()
+        for name, p in model.named_parameters():
+            # FCOS: distances to four sides, of which ReLU keeps the positive ones.
+            if name == "head.regression_head.bbox_reg.bias" and p.numel() == 4:
+                p.add_(1.5)
+    for h in hooks:
+        h.remove()
+
+
+def gap_near(scores, rank, width):
+    """A threshold in the widest gap of the sorted scores around `rank`."""
+    s = sorted((float(v) for v in scores), reverse=True)
+    lo, hi = max(rank - width, 1), min(rank + width, len(s) - 1)
+    if hi <= lo:
+        return s[-1] / 2 if s else 0.0
+    k = max(range(lo, hi), key=lambda i: s[i] - s[i + 1])
+    return (s[k] + s[k + 1]) / 2
+
+
+def set_threshold(model, images, boxes=40):
+    """Let about `boxes` boxes of these pictures pass the detector's score threshold."""
+    owner = model.roi_heads if hasattr(model, "roi_heads") else model
+    owner.score_thresh = 0.02
+    with torch.no_grad():
+        scores = model(images)[0]["scores"]
+    owner.score_thresh = gap_near(scores, boxes, boxes // 3)
+    return owner.score_thresh
