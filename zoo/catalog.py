@@ -150,12 +150,10 @@ def build_flow(s):
 
 def build_video(s):
     model = torchvision.models.get_model(s.name, weights=None)
-    frames, side = (16, 224) if s.name.startswith("mvit") else (16, 112)
-    if s.name == "s3d":
-        side = 224
+    frames, side = (8, 64) if s.name.endswith("_18") else (16, 224)
     def clip(first, count):
         shots = [pictures.batch(first + i, 1, side + 16, side + 16)[0] for i in range(count)]
-        moved = [[p[:, k % 16:k % 16 + side, k // 2:k // 2 + side] for k in range(frames)] for p in shots]
+        moved = [[p[:, k:k + side, k // 2:k // 2 + side] for k in range(frames)] for p in shots]
         return np.ascontiguousarray(np.stack([np.stack(m, 1) for m in moved]))
     look = torch.from_numpy(clip(0, 2))
     settle.settle(model, lambda: model(look), 1)

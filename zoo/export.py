@@ -19,6 +19,7 @@ import onnx
 import torch
 
 import catalog
+import qdq
 
 OPSET = 17
 OPSETS = {"detect": 16, "quantized": 13}
@@ -67,6 +68,9 @@ def export(s, folder):
     runs = [forward(model, c) for c in cases]
     check_meaning(s, outputs, runs[0][0], runs[-1][0])
     path = os.path.join(folder, "model.onnx")
+    # Swin v2 sets part of a bias to zero; PyTorch 1.13 knows zeros_like but not zero.
+    torch.onnx.register_custom_op_symbolic(
+        "aten::zero", lambda g, x: g.op("Mul", x, g.op("Constant", value_t=torch.tensor(0.0))), OPSET)
     opset = OPSETS.get(s.kind, OPSET)
     about["opset"] = opset
     try:
@@ -84,11 +88,13 @@ def export(s, folder):
     about["bytes"] = sum(e.stat().st_size for e in os.scandir(folder) if e.is_file())
     about["external"] = any(t.data_location == onnx.TensorProto.EXTERNAL for t in proto.graph.initializer)
     about["inputs"], about["outputs"] = inputs, outputs
+    if s.kind == "quantized":
+        about["watched"] = qdq.quantized_values(path)
     about["cases"] = []
     for k, (case, (y, ms)) in enumerate(zip(cases[:-1], runs)):
         where = os.path.join(folder, f"case{k}")
         os.makedirs(where, exist_ok=True)
-        for name, a in list(zip(inputs, case)):
+        for name, a in zip(inputs, case):
             np.save(os.path.join(where, f"in_{name}.npy"), a)
         for name, a in zip(outputs, y):
             np.save(os.path.join(where, f"out_{name}.npy"), a)

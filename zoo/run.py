@@ -22,6 +22,8 @@ import numpy as np
 
 import check
 
+QUANTIZED_FLIPS = 1e-4  # the share of quantized numbers that may round the other way
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXPORT_LIMIT, RUN_LIMIT = 1200, 600  # [s]
 
@@ -36,7 +38,7 @@ def digest(paths):
 
 def sources():
     """What an export depends on."""
-    return [os.path.join(HERE, n + ".py") for n in ("catalog", "detr", "export", "pictures", "settle")]
+    return [os.path.join(HERE, n + ".py") for n in ("catalog", "detr", "export", "pictures", "qdq", "settle")]
 
 
 def read_json(path, otherwise):
@@ -83,14 +85,18 @@ def traced_ms(path):
 
 def run_case(a, about, folder, k):
     """(figures, ms of the nodes, s of the command); raises Differs."""
+    model = os.path.join(folder, "model.onnx")
     case, out = os.path.join(folder, f"case{k}"), os.path.join(folder, f"omma{k}")
     shutil.rmtree(out, ignore_errors=True)
     os.makedirs(out)
-    command = [a.omma, "run", os.path.join(folder, "model.onnx"), "-o", out]
+    command = [a.omma, "run", model, "-o", out]
     if about["external"]:
         command.append("--allow-external")
     for name in about["inputs"]:
         command += ["-i", f"{name}={os.path.join(case, f'in_{name}.npy')}"]
+    watched = about.get("watched", [])
+    for name in watched:
+        command += ["--watch", name]
     trace = os.path.join(out, "trace.txt")
     start = time.time()
     try:
@@ -102,9 +108,25 @@ def run_case(a, about, folder, k):
     if done.returncode != 0:
         said = done.stdout.strip().splitlines() or [""]
         raise check.Differs(f"omma: exit status {done.returncode}: {said[-1]}")
-    ours = {n: np.load(os.path.join(out, n + ".npy")) for n in about["outputs"]}
+    ours = {n: np.load(os.path.join(out, n.replace("/", "_") + ".npy")) for n in about["outputs"] + watched}
     theirs = {n: np.load(os.path.join(case, f"out_{n}.npy")) for n in about["outputs"]}
-    return check.compare(ours, theirs), traced_ms(trace), seconds, theirs
+    note = f"{len(theirs['boxes'])} boxes" if "boxes" in theirs else ""
+    if watched:
+        theirs, note = follow_quantized(model, about, case, ours, theirs)
+    return check.compare(ours, theirs), traced_ms(trace), seconds, note
+
+
+def follow_quantized(model, about, case, ours, torchs):
+    """What omma should have computed, layer by layer, and a note; raises Differs."""
+    import qdq
+
+    inputs = {n: np.load(os.path.join(case, f"in_{n}.npy")) for n in about["inputs"]}
+    theirs, count, flips, worst = qdq.follow(model, inputs, ours)
+    if worst > 1 or flips > QUANTIZED_FLIPS * count:
+        raise check.Differs(f"{flips} of {count} quantized numbers differ, by up to {worst} steps")
+    away = max(np.abs(ours[n] - torchs[n]).max() / np.abs(torchs[n]).max() for n in torchs)
+    return theirs, (f"layer by layer: {flips} of {count} quantized numbers differ, by {worst} step; "
+                    f"PyTorch's integers end {away:.2g} away")
 
 
 def sizes_of(about):
@@ -129,12 +151,11 @@ def examine(a, s, state):
         row["torch_ms"] = [c["torch_ms"] for c in about["cases"]]
         try:
             for k in range(len(about["cases"])):
-                f, t, wall, theirs = run_case(a, about, folder, k)
+                f, t, wall, said = run_case(a, about, folder, k)
                 worst = tuple(max(p, q) for p, q in zip(worst, f))
                 ms.append(t)
                 seconds.append(wall)
-                if "boxes" in theirs:
-                    note += (", " if note else "") + f"{len(theirs['boxes'])} boxes"
+                note += (", " if note and said else "") + said
             row.update(result="equal", max_rel=worst[0], rms_rel=worst[1], off=worst[2], note=note)
         except check.Differs as e:
             row.update(result="FAIL", note=f"case {len(ms)}: {e}")

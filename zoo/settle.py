@@ -32,6 +32,7 @@ SPREADS = (
     ("bbox_embed.layers.2", 1.2),
     ("input_proj", 1.0),
     ("linear2", 1.0),
+    ("flow_head.conv2", 0.02),  # [px] a step, of twelve; larger ones are chaos
     ("head.classification_head.cls_logits", 0.5),
     ("head.regression_head.bbox_reg", 0.5),
     ("classification_head.module_list", 1.5),
@@ -89,7 +90,7 @@ def centre(module, args, y):
 
 
 CENTRED = ("cls_score", "classification_head.module_list", "transformer.", "input_proj",
-           "class_embed", "bbox_embed.layers.2")
+           "flow_head.conv2", "class_embed", "bbox_embed.layers.2")
 
 
 def settle_product(name):
