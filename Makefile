@@ -4,6 +4,7 @@
 #   make test     all tests; needs no network beyond the first time
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make test-zoo torchvision's models against PyTorch (zoo/README.md); ONLY=resnet for a part
+#   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
 #   make bench    benchmarks
 #   make style    the style and the one-way rule of the house
 #   make install  PREFIX=/usr/local
@@ -11,8 +12,9 @@ BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_FLAGS ?=
+PYTHON ?= /usr/bin/python3
 
-.PHONY: all build demo test test-zoo asan bench style install clean setup-build setup-test setup-demo setup-zoo
+.PHONY: all build demo test test-big test-zoo asan tsan bench style install clean setup-build setup-test setup-demo setup-zoo
 all: build
 
 setup-build:
@@ -40,7 +42,10 @@ asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS="$(CMAKE_FLAGS) -DOMMA_ASAN=ON"
 
 test-zoo: setup-zoo build
-	@/usr/bin/python3 zoo/run.py --omma $(BUILD)/omma --work $(BUILD)/zoo --record docs/zoo.md
+	@$(PYTHON) zoo/run.py --omma $(BUILD)/omma --work $(BUILD)/zoo --record docs/zoo.md
+
+test-big: setup-test build
+	@OMMA_TEST_BIG=2048 $(BUILD)/tests/test_external_rss
 
 bench: build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs

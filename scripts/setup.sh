@@ -10,7 +10,7 @@ set -eu
 packages="gcc libc6-dev make cmake pkg-config libjpeg62-turbo-dev libspng-dev libwebp-dev libjansson-dev nettle-dev"
 case "${1:-build}" in
 build) ;;
-test) packages="$packages libcmocka-dev curl ca-certificates tar" ;;
+test) packages="$packages libcmocka-dev libonnx-testdata curl ca-certificates tar" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
 zoo) packages="$packages python3 python3-torch python3-torchvision python3-onnx python3-pil python3-numpy libopenblas0-pthread" ;;
 *) echo "usage: setup.sh build|test|demo|zoo" >&2; exit 2 ;;

@@ -192,6 +192,13 @@ static inline void mk_attr_tensor(mk *list, const char *name, mk *tensor) {
     mk_attr(list, name, 4, &a);
 }
 
+/* graph, a GraphProto, is freed. */
+static inline void mk_attr_graph(mk *list, const char *name, mk *graph) {
+    mk a = {0};
+    mk_sub(&a, 6, graph);
+    mk_attr(list, name, 5, &a);
+}
+
 static inline void mk_names(mk *n, uint32_t field, const char *names) {
     while (*names) {
         size_t k = strcspn(names, ",");

@@ -32,7 +32,7 @@ for test in "$build"/tests/test_* tests/test_*.sh; do
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     printf '%-24s %3d passed %3d failed %3d skipped\n' "$name" "$p" "$f" "$s"
-    grep -iE 'SKIPPED:|# SKIP ' "$log/$name.txt" | sed 's/^/    /' | head -5
+    grep -iE 'SKIPPED:|# SKIP |COUNTED:' "$log/$name.txt" | sed 's/^/    /' | head -8
     [ "$f" = 0 ] || sed 's/^/    /' "$log/$name.txt" | tail -40
 done
 echo "$passed passed, $failed failed, $skipped skipped"

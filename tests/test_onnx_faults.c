@@ -205,7 +205,7 @@ static mk opset(int64_t v) {
     return mk_model(&g, v);
 }
 
-static mk opset_low(void) { return opset(6); }
+static mk opset_low(void) { return opset(0); }
 static mk opset_high(void) { return opset(29); }
 static mk opset_huge(void) { return opset(INT64_MIN); }
 
@@ -272,12 +272,103 @@ static mk sparse(void) {
     return mk_small_end(&g);
 }
 
-static mk functions(void) {
-    mk g = {0}, f = {0};
+/* A FunctionProto f of domain "own": x -> y by one node of that operator and domain. */
+static mk one_function(const char *op, const char *domain) {
+    mk f = {0}, n = {0};
+    mk_str(&f, 1, "f"), mk_str(&f, 10, "own"), mk_str(&f, 4, "x"), mk_str(&f, 5, "y");
+    mk_str(&n, 1, "x"), mk_str(&n, 2, "y"), mk_str(&n, 4, op), mk_str(&n, 7, domain);
+    mk_sub(&f, 7, &n);
+    return f;
+}
+
+/* A model that calls f. */
+static mk calls(const char *in, const char *out) {
+    mk g = {0}, n = {0};
     mk_small(&g);
-    mk m = mk_small_end(&g);
-    mk_str(&f, 1, "my function"), mk_sub(&m, 25, &f);
+    mk_names(&n, 1, in), mk_names(&n, 2, out), mk_str(&n, 4, "f"), mk_str(&n, 7, "own");
+    mk_sub(&g, MK_NODE, &n);
+    return mk_small_end(&g);
+}
+
+static mk function_twice(void) {
+    mk m = calls("x", "z"), f = one_function("Relu", ""), again = one_function("Relu", "");
+    mk_sub(&m, 25, &f), mk_sub(&m, 25, &again);
     return m;
+}
+
+static mk function_of_itself(void) {
+    mk m = calls("x", "z"), f = one_function("f", "own");
+    mk_sub(&m, 25, &f);
+    return m;
+}
+
+static mk function_inputs(void) {
+    mk m = calls("x,x", "z"), f = one_function("Relu", "");
+    mk_sub(&m, 25, &f);
+    return m;
+}
+
+static mk function_unwritten(void) {
+    mk m = calls("x", "z"), f = {0};
+    mk_str(&f, 1, "f"), mk_str(&f, 10, "own"), mk_str(&f, 4, "x"), mk_str(&f, 5, "y");
+    mk_sub(&m, 25, &f);
+    return m;
+}
+
+static mk function_unnamed(void) {
+    mk m = calls("x", "z"), f = {0};
+    mk_str(&f, 10, "own");
+    mk_sub(&m, 25, &f);
+    return m;
+}
+
+/* --- bodies --- */
+
+/* An If whose then branch is `body`. */
+static mk branch(mk *body) {
+    mk g = {0}, attrs = {0};
+    mk_small(&g);
+    mk_raw(&g, "c", OMMA_BOOL, "\1", MK_SCALAR);
+    mk_attr_graph(&attrs, "then_branch", body);
+    mk_op(&g, "If", "c", "z", &attrs);
+    return mk_small_end(&g);
+}
+
+static mk body_reads_nothing(void) {
+    mk g = {0};
+    mk_op(&g, "Relu", "nowhere", "t", NULL);
+    mk_port(&g, MK_OUTPUT, "t", OMMA_F32, MK_DIMS(2));
+    return branch(&g);
+}
+
+static mk body_order(void) {
+    mk g = {0};
+    mk_op(&g, "Relu", "later", "t", NULL);
+    mk_op(&g, "Relu", "x", "later", NULL);
+    mk_port(&g, MK_OUTPUT, "t", OMMA_F32, MK_DIMS(2));
+    return branch(&g);
+}
+
+static mk body_depth(void) {
+    mk g = {0};
+    mk_op(&g, "Relu", "x", "t", NULL);
+    mk_port(&g, MK_OUTPUT, "t", OMMA_F32, MK_DIMS(2));
+    for (int i = 0; i < 80; i++) {
+        mk outer = {0}, attrs = {0};
+        mk_attr_graph(&attrs, "then_branch", &g);
+        mk_op(&outer, "If", "c", "t", &attrs);
+        mk_port(&outer, MK_OUTPUT, "t", OMMA_F32, MK_DIMS(2));
+        g = outer;
+    }
+    return branch(&g);
+}
+
+static mk body_missing(void) {
+    mk g = {0}, attrs = {0}, a = {0};
+    mk_small(&g);
+    mk_attr(&attrs, "then_branch", 5, &a);
+    mk_op(&g, "If", "x", "z", &attrs);
+    return mk_small_end(&g);
 }
 
 /* --- broken wire format --- */
@@ -462,7 +553,7 @@ static mk input_wire(void) {
     return mk_small_end(&g);
 }
 
-static mk subgraph(void) { /* deep nesting is not followed */
+static mk subgraph(void) {
     mk g = {0}, list = {0}, a = {0};
     mk_small(&g);
     for (int i = 0; i < 3000; i++) {
@@ -543,8 +634,8 @@ static const struct fault {
     {"raw data that is a number", raw_wire, OMMA_E_FORMAT, "field 9 has wire type 0, not 2", "bad"},
     {"external data", external, OMMA_E_UNSUPPORTED, "'bad' keeps its numbers in another file",
      "bad"},
-    {"external data without a place", external_location, OMMA_E_UNSUPPORTED,
-     "'bad' keeps its numbers in another file", "bad"},
+    {"external data without a place", external_location, OMMA_E_FORMAT,
+     "'bad' keeps its numbers in another file but does not name it", "bad"},
     {"a weight without a name", unnamed_weight, OMMA_E_FORMAT, "a weight without a name", "mark"},
     {"a name of 1025 bytes", long_name, OMMA_E_FORMAT, "a name of 1025 bytes; 1024 are allowed",
      "nnn"},
@@ -553,8 +644,8 @@ static const struct fault {
      "omma:"},
     {"no graph", no_graph, OMMA_E_FORMAT, "holds no graph", NULL},
     {"no operator set", no_opset, OMMA_E_FORMAT, "which operator set", NULL},
-    {"operator set 6", opset_low, OMMA_E_UNSUPPORTED, "operator set 6; omma reads 7 to 28", ""},
-    {"operator set 29", opset_high, OMMA_E_UNSUPPORTED, "operator set 29; omma reads 7 to 28", ""},
+    {"operator set 0", opset_low, OMMA_E_UNSUPPORTED, "operator set 0; omma reads 1 to 28", ""},
+    {"operator set 29", opset_high, OMMA_E_UNSUPPORTED, "operator set 29; omma reads 1 to 28", ""},
     {"operator set 2^63", opset_huge, OMMA_E_UNSUPPORTED, "operator set 9223372036854775808", ""},
     {"an operator set of another wire type", opset_wire, OMMA_E_FORMAT,
      "field 2 has wire type 5, not 0", ""},
@@ -567,7 +658,17 @@ static const struct fault {
     {"an input whose size overflows", input_overflow, OMMA_E_FORMAT,
      "the size of the input 'bad' overflows", "bad"},
     {"sparse weights", sparse, OMMA_E_UNSUPPORTED, "sparse weights", "sparse"},
-    {"functions", functions, OMMA_E_UNSUPPORTED, "functions of its own", "my function"},
+    {"a function defined twice", function_twice, OMMA_E_FORMAT, "is defined twice", ""},
+    {"a function that calls itself", function_of_itself, OMMA_E_FORMAT, "calls others, or itself",
+     ""},
+    {"too many arguments", function_inputs, OMMA_E_FORMAT, "2 inputs; it has 1", ""},
+    {"a function that gives nothing", function_unwritten, OMMA_E_FORMAT, "does not write 'y'", ""},
+    {"a function without a name", function_unnamed, OMMA_E_FORMAT, "a function without a name", ""},
+    {"a body that reads what is nowhere", body_reads_nothing, OMMA_E_FORMAT, "which nothing writes",
+     NULL},
+    {"a body out of order", body_order, OMMA_E_FORMAT, "before it is written", NULL},
+    {"80 graphs in each other", body_depth, OMMA_E_FORMAT, "graphs in graphs", ""},
+    {"a graph that is not there", body_missing, OMMA_E_FORMAT, "is said to be a graph", ""},
     {"a number of 11 bytes", overlong_varint, OMMA_E_FORMAT, "longer than 64 bits", ""},
     {"a number of 65 bits", varint_65_bits, OMMA_E_FORMAT, "longer than 64 bits", ""},
     {"a number cut short", varint_cut, OMMA_E_FORMAT, "the file ends inside a number", ""},
@@ -610,8 +711,8 @@ static const struct fault {
     {"a node of another wire type", node_wire, OMMA_E_FORMAT, "field 1 has wire type 0, not 2", ""},
     {"a name of another wire type", input_wire, OMMA_E_FORMAT, "field 1 has wire type 0, not 2",
      "Relu"},
-    {"3,000 graphs in each other", subgraph, OMMA_E_UNSUPPORTED,
-     "uses 1 operator omma does not have: If ('If:z')", NULL},
+    {"3,000 graphs in each other", subgraph, OMMA_E_FORMAT, "graphs in graphs, more than 64 deep",
+     ""},
 };
 
 static const unsigned char *find(const mk *m, const char *text_, size_t from) {

@@ -257,7 +257,7 @@ static void missing(void **state) {
     mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(2, -1));
     mk_op(&g, "Relu", "x", "ok", NULL);
     mk_op(&g, "Frobnicate", "ok", "a1", NULL);
-    mk_op(&g, "Loop", "ok", "b1", NULL);
+    mk_op(&g, "Loop2", "ok", "b1", NULL);
     for (int i = 2; i < 9; i++) {
         char out[16];
         snprintf(out, sizeof out, "a%d", i);
@@ -271,7 +271,7 @@ static void missing(void **state) {
     assert_non_null(
         strstr(err.message,
                "uses 3 operators omma does not have: Frobnicate ('Frobnicate:a1', 'Frobnicate:a2', "
-               "'Frobnicate:a3', 'Frobnicate:a4' and 4 more); Loop ('Loop:b1'); com.example.Relu "
+               "'Frobnicate:a3', 'Frobnicate:a4' and 4 more); Loop2 ('Loop2:b1'); com.example.Relu "
                "('mine')"));
     mk_free(&m);
     g = (mk){0}; /* so many that the message cannot hold them */

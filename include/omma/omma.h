@@ -132,10 +132,14 @@ typedef struct omma_session omma_session;
  *                machine's memory.
  *   threads      threads a run may use, 1..256; default OMMA_THREADS from the
  *                environment, else the cores this process may run on. Results do
- *                not depend on it. */
+ *                not depend on it.
+ *   allow_external  (models) 1: read tensors that the model keeps in files of their own:
+ *                regular files with a single name, below the model's folder, no links. They
+ *                are mapped and must stay unchanged while the model lives. */
 typedef struct omma_options {
     size_t max_memory;
     int threads;
+    int allow_external;
 } omma_options;
 
 /* An input or output as the file declares it. dims[i] is -1 where the file leaves
@@ -149,13 +153,15 @@ typedef struct omma_port {
 } omma_port;
 
 /* Load a model from an ONNX file. The file is mapped and its weights are not copied,
- * so it must stay unchanged while the model lives.
+ * so it must stay unchanged while the model lives. (A file that anybody may write, mode
+ * o+w, is copied, within max_memory.)
  *   out   receives the model; free it with omma_model_free, after its sessions.
  *   path  the file.
  *   opt   may be NULL.
  *   err   may be NULL.
  * Returns OMMA_OK, OMMA_E_IO, OMMA_E_FORMAT (a fault in the file, with its byte
- * offset), OMMA_E_UNSUPPORTED (operators omma lacks: the message lists them all),
+ * offset), OMMA_E_UNSUPPORTED (operators omma lacks: the message lists them all; external
+ * data that were not allowed),
  * OMMA_E_RANGE or OMMA_E_NOMEM. Thread-safe. */
 OMMA_API omma_status omma_model_open(omma_model **out, const char *path, const omma_options *opt,
                                      omma_error *err);
@@ -175,7 +181,8 @@ OMMA_API const omma_port *omma_model_output(const omma_model *m, int i);
 /* Make a session: the model made ready to run. Plans for given input shapes are made
  * on the first run with them and kept, so later runs allocate nothing.
  *   opt   may be NULL.
- * Returns OMMA_OK, OMMA_E_SHAPE, OMMA_E_UNSUPPORTED or OMMA_E_NOMEM. Thread-safe. */
+ * Returns OMMA_OK, OMMA_E_SHAPE, OMMA_E_UNSUPPORTED, OMMA_E_USAGE (OMMA_THREADS or OMMA_CPU
+ * in the environment make no sense) or OMMA_E_NOMEM. Thread-safe. */
 OMMA_API omma_status omma_session_new(omma_session **out, const omma_model *m,
                                       const omma_options *opt, omma_error *err);
 

@@ -1,6 +1,7 @@
 /* arena.c - arenas, budgets and the one counted door to the heap. */
 #include "base/arena.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ _Static_assert(sizeof(omma_block) <= ALIGN, "the header fits in one line");
 
 static _Atomic uint64_t mem_calls;
 static _Atomic uint64_t mem_fail;
+static _Atomic size_t mem_held, mem_ceiling;
 
 uint64_t omma_mem_calls(void) { return atomic_load(&mem_calls); }
 void omma_mem_fail_at(uint64_t k) { atomic_store(&mem_fail, k ? atomic_load(&mem_calls) + k : 0); }
@@ -37,11 +39,24 @@ void omma_mem_fail_at(uint64_t k) { atomic_store(&mem_fail, k ? atomic_load(&mem
 /* Count a request; false when it is the one that a test wants to fail. */
 static bool granted(void) { return atomic_fetch_add(&mem_calls, 1) + 1 != atomic_load(&mem_fail); }
 
+void omma_mem_ceiling(size_t bytes) { atomic_store(&mem_ceiling, bytes); }
+
+size_t omma_mem_room(void) {
+    const size_t ceiling = atomic_load(&mem_ceiling), held = atomic_load(&mem_held);
+    return !ceiling ? SIZE_MAX : held < ceiling ? ceiling - held : 0;
+}
+
+/* What is held is known by the block itself, so that memory from before the ceiling counts
+ * too. */
 void *omma_mem_alloc_raw(size_t n) {
     size_t size;
     if (!granted()) return NULL;
     if (!omma_align_up(n ? n : 1, ALIGN, &size) || size > (size_t)PTRDIFF_MAX) return NULL;
-    return aligned_alloc(ALIGN, size);
+    const size_t ceiling = atomic_load(&mem_ceiling);
+    const size_t held = atomic_fetch_add(&mem_held, size) + size;
+    void *p = ceiling && held > ceiling ? NULL : aligned_alloc(ALIGN, size);
+    atomic_fetch_add(&mem_held, p ? malloc_usable_size(p) - size : 0 - size);
+    return p;
 }
 
 void *omma_mem_alloc(size_t n) {
@@ -50,7 +65,10 @@ void *omma_mem_alloc(size_t n) {
     return p;
 }
 
-void omma_mem_free(void *p) { free(p); }
+void omma_mem_free(void *p) {
+    if (p) atomic_fetch_sub(&mem_held, malloc_usable_size(p));
+    free(p);
+}
 
 size_t omma_memory_default(void) {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);

@@ -62,6 +62,15 @@ void omma_mem_free(void *p);
 /* As omma_mem_alloc, but what the memory holds is anything: for large working memory. */
 void *omma_mem_alloc_raw(size_t n);
 
+/* A ceiling for the whole process: from now on requests that would bring what is held through
+ * this door (arenas and omma_mem_alloc, of all models, sessions, pictures) above `bytes`
+ * fail. 0: none. Mapped files do not count. For programs that want one number to hold for all
+ * they do; the library never sets it. */
+void omma_mem_ceiling(size_t bytes);
+
+/* Bytes left below the ceiling, for what others allocate on our behalf; SIZE_MAX: no ceiling. */
+size_t omma_mem_room(void);
+
 /* Test hooks: requests for memory so far, of arenas and through omma_mem_alloc, and the
  * request (counted from now, 1 = next) that shall fail; 0 = none. */
 uint64_t omma_mem_calls(void);

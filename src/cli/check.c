@@ -9,19 +9,19 @@
 
 static const char help_text[] =
     "omma check: is this model file sound?\n\n"
-    "usage: omma check FILE...\n\n"
+    "usage: omma check [options] FILE...\n\n"
     "Reads the whole ONNX file, verifies its graph and works out every shape, without\n"
     "running it. Prints 'sound', or the first fault with the name and the byte offset\n"
     "where it is. Exit status 0 if all files are sound, 1 if not.\n\n"
-    "  -h, --help    this text\n\n"
+    "  -h, --help    this text\n" OMMA_CLI_MODEL_HELP "\n"
     "example:\n"
     "  omma check downloaded.onnx && omma info downloaded.onnx\n";
 
-static int one(const char *path) {
+static int one(const char *path, const omma_options *opt) {
     omma_error err;
     omma_model *m = NULL;
     omma_inspection x = {0};
-    omma_status s = omma_model_open(&m, path, NULL, &err);
+    omma_status s = omma_model_open(&m, path, opt, &err);
     if (!s) s = omma_inspect(&x, m, NULL, &err);
     if (!s) {
         omma_cli_put_name(path, 0);
@@ -38,12 +38,15 @@ static int one(const char *path) {
 int omma_cli_check(int argc, char **argv) {
     omma_cli_list args;
     int want_help;
-    int status = omma_cli_parse(argc, argv, NULL, 0, &args, &want_help);
+    omma_options opt = {0};
+    const omma_cli_option options[] = {OMMA_CLI_MODEL_OPTIONS(opt)};
+    int status =
+        omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
     else if (!status && !args.count) status = omma_cli_misused("check", "no file given");
     else
         for (int i = 0; i < args.count && status != OMMA_EXIT_USAGE; i++)
-            if (one(args.items[i])) status = OMMA_EXIT_FAILED;
+            if (one(args.items[i], &opt)) status = OMMA_EXIT_FAILED;
     free(args.items);
     return omma_cli_finish("check", status);
 }

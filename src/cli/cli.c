@@ -13,9 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "file/image.h"
 
-static int lost; /* errno of the first flush that failed */
+static int lost;          /* errno of the first flush that failed */
+static size_t max_memory; /* --max-memory; 0: not given */
 
 int omma_cli_flush(void) {
     errno = 0;
@@ -25,7 +27,10 @@ int omma_cli_flush(void) {
 
 int omma_cli_failed(const char *verb, const omma_error *err) {
     omma_cli_flush();
-    fprintf(stderr, "omma %s: %s\n", verb, err->message);
+    fprintf(stderr, "omma %s: %s", verb, err->message);
+    if (err->status == OMMA_E_NOMEM && max_memory)
+        fprintf(stderr, " (--max-memory allows %.1f MiB)", (double)max_memory / 1048576.0);
+    fputc('\n', stderr);
     return OMMA_EXIT_FAILED;
 }
 
@@ -80,6 +85,19 @@ static const omma_cli_option *find_option(const omma_cli_option *o, int n, const
     return NULL;
 }
 
+/* "1000000", "512K", "1.5G": bytes, in powers of 1024. Returns false when it is none. */
+static bool parse_size(const char *s, size_t *out) {
+    char *end;
+    double v = strtod(s, &end);
+    if (end == s || !(*s >= '0' && *s <= '9')) return false;
+    if (*end == 'K' || *end == 'k') v *= 0x1p10, end++;
+    else if (*end == 'M' || *end == 'm') v *= 0x1p20, end++;
+    else if (*end == 'G' || *end == 'g') v *= 0x1p30, end++;
+    if (*end || !(v >= 1 && v < 0x1p62)) return false;
+    *out = (size_t)v;
+    return true;
+}
+
 static int take(char **argv, const omma_cli_option *o, const char *value) {
     char *end;
     errno = 0;
@@ -104,6 +122,14 @@ static int take(char **argv, const omma_cli_option *o, const char *value) {
         *(int *)o->target = (int)v;
         return 0;
     }
+    case 'z':
+        if (!parse_size(value, &max_memory))
+            return omma_cli_misused(
+                verb_of(argv), "--%s wants a size: bytes, or a number with K, M or G, not '%s'",
+                o->word, value);
+        *(size_t *)o->target = max_memory;
+        omma_mem_ceiling(max_memory);
+        return 0;
     default: {
         double v = strtod(value, &end);
         if (end == value || *end || v != v)

@@ -3,7 +3,7 @@
 #ifndef OMMA_CLI_CLI_H
 #define OMMA_CLI_CLI_H
 
-#include "base/error.h"
+#include "base/arena.h"
 #include "file/json.h"
 
 enum { OMMA_EXIT_OK = 0, OMMA_EXIT_FAILED = 1, OMMA_EXIT_USAGE = 2 };
@@ -13,6 +13,7 @@ int omma_cli_detect(int argc, char **argv);
 int omma_cli_read(int argc, char **argv);
 int omma_cli_info(int argc, char **argv);
 int omma_cli_run(int argc, char **argv);
+int omma_cli_diff(int argc, char **argv);
 int omma_cli_check(int argc, char **argv);
 int omma_cli_models(int argc, char **argv);
 int omma_cli_pull(int argc, char **argv);
@@ -44,7 +45,9 @@ void omma_cli_put_name(const char *name, int width);
 /* --- options: one reader for all verbs ----------------------------------------- */
 
 /* kind 'b': a switch, target int*; 's': a string, const char**; 'i': int*; 'f': double*;
- * 't': a number of threads, 1..256, int*; 'm': may be repeated, target omma_cli_list*. */
+ * 't': a number of threads, 1..256, int*; 'm': may be repeated, target omma_cli_list*; 'z': a
+ * memory budget, size_t*: bytes, or with K, M or G behind; it becomes the process's ceiling
+ * (base/arena.h) too. */
 typedef struct omma_cli_option {
     char letter;      /* 0: none */
     const char *word; /* without the dashes */
@@ -57,12 +60,34 @@ typedef struct omma_cli_list {
     int count;
 } omma_cli_list;
 
+/* The options of every verb that opens a model, for its table (o is the omma_options that it
+ * opens models with) and for its help. */
+#define OMMA_CLI_MODEL_OPTIONS(o) \
+    {0, "max-memory", 'z', &(o).max_memory}, { 0, "allow-external", 'b', &(o).allow_external }
+#define OMMA_CLI_MODEL_HELP                                                              \
+    "\nfor models and pictures that nobody vouches for:\n"                               \
+    "      --max-memory SIZE  fail when more memory is needed: bytes, or with K, M, G\n" \
+    "      --allow-external   read weights that the model keeps in other files of its\n" \
+    "                         folder\n"
+
 /* Sort argv into options and the rest. "--" ends the options; "--word=value", "-o value" and
  * "-ovalue" are understood; an empty argument or value is refused, since it is most often an
  * unset variable of a shell. *help is set for -h and --help. Returns 0, or
  * OMMA_EXIT_USAGE after a message. Free rest->items and every 'm' list's items. */
 int omma_cli_parse(int argc, char **argv, const omma_cli_option *options, int n,
                    omma_cli_list *rest, int *help);
+
+/* --- tensors ------------------------------------------------------------------- */
+
+/* Tensors for a model's inputs from the arguments of -i, each NAME=FILE.npy, or FILE.npy when
+ * there is one input.
+ *   out    receives an array by input; an input that no argument names has dtype OMMA_NONE.
+ *   arena  owns it and the numbers.
+ *   model  the model's file, for messages.
+ * Returns OMMA_OK, OMMA_E_NOTFOUND (no such input), OMMA_E_USAGE (no file, an input twice) or
+ * what reading a file returned. */
+omma_status omma_cli_inputs(omma_tensor **out, omma_arena *arena, const omma_model *m,
+                            const char *model, const omma_cli_list *args, omma_error *err);
 
 /* --- many pictures ------------------------------------------------------------- */
 

@@ -29,7 +29,7 @@ static const char help_text[] =
     "                         the image id is the number at the end of the file's name\n"
     "      --gt GT.json       with --coco: take image ids from these annotations, by file name\n"
     "      --threads N        threads to use; the answers do not depend on it\n"
-    "  -h, --help             this text\n\n"
+    "  -h, --help             this text\n" OMMA_CLI_MODEL_HELP "\n"
     "examples:\n"
     "  omma detect street.jpg\n"
     "  omma detect holiday/ -o found/\n"
@@ -40,7 +40,8 @@ static const char help_text[] =
 typedef struct job {
     const char *model, *output, *gt;
     double threshold;
-    int json, coco, threads;
+    int json, coco;
+    omma_options opt;
     omma_cli_files files;
     omma_detector *detector;
     omma_coco truth; /* with --gt */
@@ -182,14 +183,13 @@ static omma_status one(job *j, int file, omma_error *err) {
 /* --- the whole ----------------------------------------------------------------- */
 
 static omma_status open_model(job *j, char *path, size_t size, omma_error *err) {
-    omma_options opt = {.threads = j->threads};
     if (!j->model) {
         const omma_known *k = omma_known_for_task("detect");
         OMMA_TRY(omma_known_check(k, OMMA_KNOWN_SIZES, err));
         OMMA_TRY(omma_known_path(path, size, k, "model", err));
         j->model = path;
     }
-    OMMA_TRY(omma_detector_new(&j->detector, j->model, &opt, err));
+    OMMA_TRY(omma_detector_new(&j->detector, j->model, &j->opt, err));
     if (j->gt) OMMA_TRY(omma_coco_read(&j->truth, j->gt, NULL, err));
     return j->output ? omma_folder_make(j->output, err) : OMMA_OK;
 }
@@ -228,7 +228,8 @@ int omma_cli_detect(int argc, char **argv) {
                                        {0, "json", 'b', &j.json},
                                        {0, "coco", 'b', &j.coco},
                                        {0, "gt", 's', &j.gt},
-                                       {0, "threads", 't', &j.threads}};
+                                       {0, "threads", 't', &j.opt.threads},
+                                       OMMA_CLI_MODEL_OPTIONS(j.opt)};
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     bool given = j.threshold != -1;

@@ -19,7 +19,7 @@ static const char help_text[] =
     "      --json               the same for programs\n"
     "      --graph              print the graph as text, one node a line\n"
     "      --dot                print the graph for Graphviz\n"
-    "  -h, --help               this text\n\n"
+    "  -h, --help               this text\n" OMMA_CLI_MODEL_HELP "\n"
     "FLOP counts a multiply-add as two. Memory is what a run needs beside the mapped file.\n\n"
     "examples:\n"
     "  omma info model.onnx\n"
@@ -30,6 +30,7 @@ typedef struct job {
     const char *path;
     omma_cli_list inputs;
     int json, graph, dot;
+    omma_options opt;
     omma_model *model;
     omma_inspection x;
     bool known;     /* x holds figures */
@@ -250,7 +251,7 @@ static int print_json(const job *j) {
 }
 
 static omma_status work(job *j, omma_error *err) {
-    OMMA_TRY(omma_model_open(&j->model, j->path, NULL, err));
+    OMMA_TRY(omma_model_open(&j->model, j->path, &j->opt, err));
     if (j->graph) {
         omma_graph_print(j->model->graph, stdout);
         return OMMA_OK;
@@ -272,8 +273,10 @@ int omma_cli_info(int argc, char **argv) {
     const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs},
                                        {0, "json", 'b', &j.json},
                                        {0, "graph", 'b', &j.graph},
-                                       {0, "dot", 'b', &j.dot}};
-    int status = omma_cli_parse(argc, argv, options, 4, &args, &want_help);
+                                       {0, "dot", 'b', &j.dot},
+                                       OMMA_CLI_MODEL_OPTIONS(j.opt)};
+    int status =
+        omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
     else if (!status && args.count != 1)
         status = omma_cli_misused("info", args.count ? "one model at a time" : "no model given");

@@ -27,7 +27,7 @@ static const char help_text[] =
     "      --json                one JSON document: file, size, lines with text, confidence and\n"
     "                            corners\n"
     "      --threads N           threads to use; the answers do not depend on it\n"
-    "  -h, --help                this text\n\n"
+    "  -h, --help                this text\n" OMMA_CLI_MODEL_HELP "\n"
     "examples:\n"
     "  omma read receipt.jpg\n"
     "  omma read scans/ -o read/ > scans.txt\n"
@@ -38,7 +38,8 @@ static const char help_text[] =
 typedef struct job {
     const char *model, *output;
     double least;
-    int json, threads;
+    int json;
+    omma_options opt;
     omma_cli_files files;
     omma_reader *reader;
     omma_json_writer w;
@@ -131,14 +132,13 @@ static omma_status one(job *j, int file, omma_error *err) {
 /* --- the whole ----------------------------------------------------------------- */
 
 static omma_status open_model(job *j, char *folder, size_t size, omma_error *err) {
-    omma_options opt = {.threads = j->threads};
     if (!j->model) {
         const omma_known *k = omma_known_for_task("read");
         OMMA_TRY(omma_known_check(k, OMMA_KNOWN_SIZES, err));
         OMMA_TRY(omma_known_folder(folder, size, k, err));
         j->model = folder;
     }
-    OMMA_TRY(omma_reader_new(&j->reader, j->model, &opt, err));
+    OMMA_TRY(omma_reader_new(&j->reader, j->model, &j->opt, err));
     return j->output ? omma_folder_make(j->output, err) : OMMA_OK;
 }
 
@@ -169,11 +169,10 @@ int omma_cli_read(int argc, char **argv) {
     job j = {.least = 0.5};
     omma_cli_list args;
     int want_help;
-    const omma_cli_option options[] = {{'m', "model", 's', &j.model},
-                                       {'o', "output", 's', &j.output},
-                                       {'c', "min-confidence", 'f', &j.least},
-                                       {0, "json", 'b', &j.json},
-                                       {0, "threads", 't', &j.threads}};
+    const omma_cli_option options[] = {
+        {'m', "model", 's', &j.model},          {'o', "output", 's', &j.output},
+        {'c', "min-confidence", 'f', &j.least}, {0, "json", 'b', &j.json},
+        {0, "threads", 't', &j.opt.threads},    OMMA_CLI_MODEL_OPTIONS(j.opt)};
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);

@@ -15,7 +15,7 @@ static const char help_text[] =
     "  -o, --output DIR       write each output to DIR/NAME.npy ('/' becomes '_')\n"
     "  -w, --watch VALUE      write this value inside the graph too; may be repeated\n"
     "      --threads N        threads to use; the numbers do not depend on it\n"
-    "  -h, --help             this text\n\n"
+    "  -h, --help             this text\n" OMMA_CLI_MODEL_HELP "\n"
     "Prints the shape and the range of each output. 'omma info MODEL' shows the names.\n\n"
     "example:\n"
     "  omma run vit.onnx -i pixels=cat.npy -o out/ --watch "
@@ -24,48 +24,16 @@ static const char help_text[] =
 typedef struct job {
     const char *path, *output;
     omma_cli_list inputs, watch;
-    int threads;
+    omma_options opt;
     omma_model *model;
     omma_session *session;
     omma_arena arena;
     omma_tensor *tensors;
 } job;
 
-static int input_index(const job *j, const char *name, size_t len) {
-    for (int i = 0; i < omma_model_input_count(j->model); i++) {
-        const char *have = omma_model_input(j->model, i)->name;
-        if (strlen(have) == len && !strncmp(have, name, len)) return i;
-    }
-    return -1;
-}
-
-/* NAME=FILE: the name ends at the last '=' that makes it an input, since both may hold one. */
-static omma_status read_input(job *j, const char *arg, omma_error *err) {
-    int count = omma_model_input_count(j->model);
-    int at = -1;
-    const char *file = arg;
-    for (const char *p = strchr(arg, '='); p; p = strchr(p + 1, '=')) {
-        int i = input_index(j, arg, (size_t)(p - arg));
-        if (i >= 0) at = i, file = p + 1;
-    }
-    if (at < 0 && count == 1 && !strchr(arg, '=')) at = 0;
-    if (at < 0)
-        return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them",
-                         arg, j->path);
-    if (!*file)
-        return omma_fail(err, OMMA_E_USAGE, "'%s' names no file; -i wants NAME=FILE.npy", arg);
-    if (j->tensors[at].dtype)
-        return omma_fail(err, OMMA_E_USAGE, "the input '%s' is given twice",
-                         omma_model_input(j->model, at)->name);
-    return omma_npy_read(&j->tensors[at], &j->arena, file, err);
-}
-
 static omma_status all_inputs(job *j, omma_error *err) {
-    int count = omma_model_input_count(j->model);
-    j->tensors = omma_arena_array(&j->arena, (size_t)count, sizeof *j->tensors);
-    if (!j->tensors) return omma_fail(err, OMMA_E_NOMEM, "no memory for the inputs");
-    for (int i = 0; i < j->inputs.count; i++) OMMA_TRY(read_input(j, j->inputs.items[i], err));
-    for (int i = 0; i < count; i++)
+    OMMA_TRY(omma_cli_inputs(&j->tensors, &j->arena, j->model, j->path, &j->inputs, err));
+    for (int i = 0; i < omma_model_input_count(j->model); i++)
         if (!j->tensors[i].dtype)
             return omma_fail(err, OMMA_E_USAGE, "the input '%s' is missing: -i %s=FILE.npy",
                              omma_model_input(j->model, i)->name,
@@ -135,10 +103,9 @@ static omma_status check_names(const job *j, omma_error *err) {
 }
 
 static omma_status work(job *j, omma_error *err) {
-    omma_options opt = {.threads = j->threads};
-    OMMA_TRY(omma_model_open(&j->model, j->path, &opt, err));
+    OMMA_TRY(omma_model_open(&j->model, j->path, &j->opt, err));
     OMMA_TRY(all_inputs(j, err));
-    OMMA_TRY(omma_session_new(&j->session, j->model, &opt, err));
+    OMMA_TRY(omma_session_new(&j->session, j->model, &j->opt, err));
     for (int i = 0; i < j->watch.count; i++) OMMA_TRY(watch(j, j->watch.items[i], err));
     if (j->output) OMMA_TRY(check_names(j, err));
     if (j->output) OMMA_TRY(omma_folder_make(j->output, err));
@@ -160,8 +127,10 @@ int omma_cli_run(int argc, char **argv) {
     const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs},
                                        {'o', "output", 's', &j.output},
                                        {'w', "watch", 'm', &j.watch},
-                                       {0, "threads", 't', &j.threads}};
-    int status = omma_cli_parse(argc, argv, options, 4, &args, &want_help);
+                                       {0, "threads", 't', &j.opt.threads},
+                                       OMMA_CLI_MODEL_OPTIONS(j.opt)};
+    int status =
+        omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
     else if (!status && args.count != 1)
         status = omma_cli_misused("run", args.count ? "one model at a time; tensors go with -i"

@@ -10,53 +10,47 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/arena.h"
+#include "base/pages.h"
+
+/* fstat of a descriptor that must be a regular file; closes it on error. */
+static omma_status regular(int fd, struct stat *st, const char *path, omma_error *err) {
+    const char *why = NULL;
+    if (fstat(fd, st)) why = strerror(errno);
+    else if (S_ISDIR(st->st_mode)) why = "is a folder, not a file";
+    else if (!S_ISREG(st->st_mode)) why = "is not a regular file";
+    if (!why) return OMMA_OK;
+    close(fd);
+    return omma_fail_at(err, OMMA_E_IO, path, -1, "%s", why);
+}
 
 static omma_status open_regular(int *fd, size_t *size, const char *path, omma_error *err) {
+    struct stat st;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0) return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot open: %s", strerror(errno));
-    struct stat st;
-    const char *why = NULL;
-    if (fstat(*fd, &st)) why = strerror(errno);
-    else if (S_ISDIR(st.st_mode)) why = "is a folder, not a file";
-    else if (!S_ISREG(st.st_mode)) why = "is not a regular file";
-    if (why) {
-        close(*fd);
-        return omma_fail_at(err, OMMA_E_IO, path, -1, "%s", why);
-    }
+    OMMA_TRY(regular(*fd, &st, path, err));
     *size = (size_t)st.st_size;
     return OMMA_OK;
 }
 
-omma_status omma_bytes_map(omma_bytes *out, const char *path, omma_error *err) {
-    *out = (omma_bytes){0};
-    int fd;
-    size_t size;
-    OMMA_TRY(open_regular(&fd, &size, path, err));
-    if (size) {
-        void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED) {
-            int e = errno;
-            close(fd);
-            return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot map: %s", strerror(e));
-        }
-        *out = (omma_bytes){p, size, true};
-    }
+/* Map the whole file and close it. */
+static omma_status map_all(omma_bytes *out, int fd, size_t size, const char *path,
+                           omma_error *err) {
+    void *p = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    int e = errno;
     close(fd);
+    if (p == MAP_FAILED)
+        return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot map: %s", strerror(e));
+    if (size) {
+        *out = (omma_bytes){p, size, true};
+        omma_pages_add(p, size);
+    }
     return OMMA_OK;
 }
 
-omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_error *err) {
-    *out = (omma_bytes){0};
-    int fd;
-    size_t size;
-    OMMA_TRY(open_regular(&fd, &size, path, err));
-    if (size > max) {
-        close(fd);
-        return omma_fail_at(err, OMMA_E_RANGE, path, -1,
-                            "is %zu bytes long, more than the %zu allowed", size, max);
-    }
-    unsigned char *p = omma_mem_alloc(size + 1); /* text readers find a final 0 */
+/* Copy the whole file, a final 0 behind it, and close it. */
+static omma_status read_all(omma_bytes *out, int fd, size_t size, const char *path,
+                            omma_error *err) {
+    unsigned char *p = omma_mem_alloc_raw(size + 1); /* text readers find a final 0 */
     if (!p) {
         close(fd);
         return omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for %zu bytes", size);
@@ -74,24 +68,69 @@ omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_
         omma_mem_free(p);
         return omma_fail_at(err, OMMA_E_IO, path, (int64_t)got, "cannot read on: %s", strerror(e));
     }
+    p[size] = 0;
     *out = (omma_bytes){p, size, false};
     return OMMA_OK;
 }
 
+omma_status omma_bytes_map(omma_bytes *out, const char *path, omma_error *err) {
+    *out = (omma_bytes){0};
+    int fd;
+    size_t size;
+    OMMA_TRY(open_regular(&fd, &size, path, err));
+    return map_all(out, fd, size, path, err);
+}
+
+omma_status omma_bytes_hold(omma_bytes *out, int fd, omma_budget *budget, unsigned links,
+                            const char *path, omma_error *err) {
+    *out = (omma_bytes){0};
+    struct stat st;
+    OMMA_TRY(regular(fd, &st, path, err));
+    size_t size = (size_t)st.st_size;
+    if (links && st.st_nlink > links) {
+        close(fd);
+        return omma_fail_at(err, OMMA_E_IO, path, -1,
+                            "has more than one name (hard link): it may be a file from elsewhere");
+    }
+    if (!(st.st_mode & S_IWOTH)) return map_all(out, fd, size, path, err);
+    omma_status s = omma_budget_take(budget, size, err);
+    if (!s) return read_all(out, fd, size, path, err);
+    close(fd);
+    omma_error_in_file(err, path);
+    return s;
+}
+
+omma_status omma_bytes_read(omma_bytes *out, const char *path, size_t max, omma_error *err) {
+    *out = (omma_bytes){0};
+    int fd;
+    size_t size;
+    OMMA_TRY(open_regular(&fd, &size, path, err));
+    if (size <= max) return read_all(out, fd, size, path, err);
+    close(fd);
+    return omma_fail_at(err, OMMA_E_RANGE, path, -1, "is %zu bytes long, more than the %zu allowed",
+                        size, max);
+}
+
 void omma_bytes_free(omma_bytes *b) {
-    if (b->mapped) munmap((void *)(uintptr_t)b->data, b->size);
-    else omma_mem_free((void *)(uintptr_t)b->data);
+    if (b->mapped) {
+        omma_pages_drop(b->data);
+        munmap((void *)(uintptr_t)b->data, b->size);
+    } else omma_mem_free((void *)(uintptr_t)b->data);
     *b = (omma_bytes){0};
 }
 
 /* Write everything and close; the reason on failure is in errno. */
-static int write_all(int fd, const char *p, size_t n, int sync) {
+static int write_all(int fd, const omma_bytes *parts, size_t n_parts, int sync) {
     int bad = 0;
-    while (n && !bad) {
-        ssize_t k = write(fd, p, n);
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) bad = errno;
-        else p += k, n -= (size_t)k;
+    for (size_t i = 0; i < n_parts; i++) {
+        const unsigned char *p = parts[i].data;
+        size_t n = parts[i].size;
+        while (n && !bad) {
+            ssize_t k = write(fd, p, n);
+            if (k < 0 && errno == EINTR) continue;
+            if (k < 0) bad = errno;
+            else p += k, n -= (size_t)k;
+        }
     }
     if (!bad && sync && fsync(fd)) bad = errno;
     if (close(fd) && !bad) bad = errno;
@@ -100,12 +139,18 @@ static int write_all(int fd, const char *p, size_t n, int sync) {
 }
 
 omma_status omma_bytes_write(const char *path, const void *data, size_t size, omma_error *err) {
+    const omma_bytes whole = {.data = data, .size = size};
+    return omma_bytes_write_parts(path, &whole, 1, err);
+}
+
+omma_status omma_bytes_write_parts(const char *path, const omma_bytes *parts, size_t n,
+                                   omma_error *err) {
     struct stat st;
     if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
         if (S_ISDIR(st.st_mode))
             return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: is a folder");
         int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write_all(fd, data, size, 0))
+        if (fd < 0 || write_all(fd, parts, n, 0))
             return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: %s", strerror(errno));
         return OMMA_OK;
     }
@@ -120,7 +165,7 @@ omma_status omma_bytes_write(const char *path, const void *data, size_t size, om
         mode_t mask = umask(0);
         umask(mask);
         if (fchmod(fd, 0666 & ~mask)) bad = errno;
-        if (write_all(fd, data, size, 1) && !bad) bad = errno;
+        if (write_all(fd, parts, n, 1) && !bad) bad = errno;
         if (!bad && rename(tmp, path)) bad = errno;
         if (bad) unlink(tmp);
     }

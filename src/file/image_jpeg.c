@@ -6,6 +6,7 @@
  * what a truncated file lacks with grey and only warns, so its warnings about the data
  * are errors here; a few kilobytes of progressive scans can keep it busy for hours, so
  * scans are counted. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+#include "base/arena.h"
 #include "file/image_codec.h"
 
 enum { MAX_SCANS = 100, MARKER_EXIF = JPEG_APP0 + 1, MARKER_MAX = 0xffff };
@@ -47,6 +49,7 @@ static omma_status status_of(int code) {
     case JERR_CONVERSION_NOTIMPL:
     case JERR_NOT_COMPILED:
     case JERR_SOF_UNSUPPORTED: return OMMA_E_UNSUPPORTED;
+    case JERR_NO_BACKING_STORE: return OMMA_E_NOMEM; /* beyond max_memory_to_use */
     default: return OMMA_E_FORMAT;
     }
 }
@@ -114,6 +117,14 @@ static void check_claim(job *j) {
     longjmp(j->jump, 1);
 }
 
+/* A progressive picture is kept whole inside libjpeg, three times the size of the result: it
+ * must fit below the ceiling too. */
+static void limit_memory(job *j) {
+    const size_t room = omma_mem_room();
+    if (room != SIZE_MAX)
+        j->in.mem->max_memory_to_use = room < LONG_MAX ? (long)room + 1 : LONG_MAX;
+}
+
 /* a * b / 255, rounded as Pillow does. */
 static unsigned scale255(unsigned a, unsigned b) {
     unsigned v = a * b + 128;
@@ -153,6 +164,7 @@ static void read_picture(job *j) {
     if (j->status) longjmp(j->jump, 1);
     in->out_color_space = in->num_components == 4 ? JCS_CMYK : JCS_RGB;
     in->dct_method = JDCT_ISLOW;
+    limit_memory(j);
     jpeg_start_decompress(in);
     read_rows(j);
     jpeg_finish_decompress(in); /* reads on to the end marker: its absence is a fault too */

@@ -5,6 +5,7 @@
 #include <spng.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "file/image_codec.h"
 
 #define CHUNK_MAX ((size_t)64 << 20) /* [bytes] one chunk of metadata, and all together */
@@ -68,7 +69,8 @@ static omma_status read_pixels(omma_image *out, spng_ctx *png, size_t size, omma
 
 static int set_up(spng_ctx *png, const unsigned char *data, size_t size) {
     int bad = spng_set_crc_action(png, SPNG_CRC_ERROR, SPNG_CRC_ERROR);
-    if (!bad) bad = spng_set_chunk_limits(png, CHUNK_MAX, CHUNK_MAX);
+    const size_t room = omma_mem_room(), chunks = room < CHUNK_MAX ? room : CHUNK_MAX;
+    if (!bad) bad = spng_set_chunk_limits(png, chunks, chunks);
     if (!bad) bad = spng_set_png_buffer(png, data, size);
     return bad;
 }

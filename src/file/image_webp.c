@@ -5,6 +5,7 @@
 #include <string.h>
 #include <webp/decode.h>
 
+#include "base/arena.h"
 #include "file/image_codec.h"
 
 enum { RIFF_HEADER = 12, CHUNK_HEADER = 8, FORMAT_LOSSY = 1 };
@@ -48,12 +49,23 @@ static omma_status check_claim(const WebPBitstreamFeatures *in, size_t size, omm
                      in->height);
 }
 
+/* Inside libwebp a lossless picture is four bytes a pixel, the alpha of a lossy one is one. */
+static omma_status check_room(const WebPBitstreamFeatures *in, omma_error *err) {
+    const uint64_t pixels = (uint64_t)in->width * (uint64_t)in->height;
+    if (pixels * (in->format == FORMAT_LOSSY ? (uint64_t)(in->has_alpha != 0) : 4) <=
+        omma_mem_room())
+        return OMMA_OK;
+    return omma_fail(err, OMMA_E_NOMEM, "no memory to decode a WebP of %d x %d pixels", in->width,
+                     in->height);
+}
+
 static omma_status decode(omma_image *out, WebPDecoderConfig *config, const unsigned char *data,
                           size_t size, omma_error *err) {
     const WebPBitstreamFeatures *in = &config->input;
     int channels = in->has_alpha ? 4 : 3;
     OMMA_TRY(check_claim(in, size, err));
     OMMA_TRY(omma_image_room(out, in->width, in->height, channels, err));
+    OMMA_TRY(check_room(in, err));
     config->output.colorspace = in->has_alpha ? MODE_RGBA : MODE_RGB;
     config->output.is_external_memory = 1;
     config->output.u.RGBA.rgba = out->rgb;

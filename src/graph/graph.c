@@ -70,6 +70,15 @@ static bool clone_list(omma_graph *g, omma_value ***to, omma_value *const *from,
     return true;
 }
 
+/* v was copied with the list of the graph it comes from: give it one of its own. */
+static bool clone_items(omma_graph *g, omma_value *v) {
+    omma_list *list = omma_arena_alloc(g->arena, sizeof *list);
+    if (!list || !clone_list(g, &list->item, v->list->item, v->list->count)) return false;
+    list->count = v->list->count;
+    v->list = list;
+    return true;
+}
+
 omma_graph *omma_graph_clone(const omma_graph *from, omma_arena *arena) {
     omma_graph *g = omma_graph_new(arena, from->name);
     if (!g) return NULL;
@@ -89,7 +98,11 @@ omma_graph *omma_graph_clone(const omma_graph *from, omma_arena *arena) {
         for (int k = 0; k < n->n_out; k++)
             if (n->out[k]) n->out[k]->producer = n;
     }
+    for (int i = 0; i < g->n_values; i++)
+        if (g->values[i]->list && !clone_items(g, g->values[i])) return NULL;
     g->n_inputs = from->n_inputs;
+    g->n_formal = from->n_formal;
+    g->ports = from->ports;
     g->n_outputs = from->n_outputs;
     if (!clone_list(g, &g->inputs, from->inputs, from->n_inputs)) return NULL;
     return clone_list(g, &g->outputs, from->outputs, from->n_outputs) ? g : NULL;
@@ -123,18 +136,24 @@ int *omma_graph_uses(const omma_graph *g, omma_arena *arena) {
 }
 
 /* During a sweep, index < 0 marks what has not been reached from the outputs. */
+static void mark(omma_value *v) {
+    if (!v || v->index == 0) return;
+    v->index = 0;
+    for (int i = 0; v->list && i < v->list->count; i++) mark(v->list->item[i]);
+}
+
 static void reach(omma_graph *g) {
+    for (int i = 0; i < g->n_values; i++) g->values[i]->index = -1;
     for (int i = 0; i < g->n_values; i++) {
         omma_value *v = g->values[i];
-        v->index = v->is_output || v->is_input || v->kept ? 0 : -1;
+        if (v->is_output || v->is_input || v->kept) mark(v);
     }
     for (int i = g->n_nodes - 1; i >= 0; i--) {
         omma_node *n = g->nodes[i];
         n->index = -1;
         for (int k = 0; k < n->n_out; k++)
             if (n->out[k] && n->out[k]->index >= 0) n->index = 0;
-        for (int k = 0; k < n->n_in && n->index == 0; k++)
-            if (n->in[k]) n->in[k]->index = 0;
+        for (int k = 0; k < n->n_in && n->index == 0; k++) mark(n->in[k]);
     }
 }
 

@@ -27,6 +27,7 @@ typedef struct omma_field omma_field; /* the field's set builder; not there yet 
 typedef struct omma_node omma_node;
 typedef struct omma_value omma_value;
 typedef struct omma_graph omma_graph;
+typedef struct omma_list omma_list;
 
 /* An operator: its row of the table in op/, which op/op.h explains column by column. */
 enum {
@@ -49,10 +50,21 @@ struct omma_op {
     omma_status (*infer)(omma_build *b, omma_node *n);
     omma_status (*prepare)(omma_build *b, omma_node *n); /* may be NULL */
     omma_status (*run)(const omma_exec *x, const omma_node *n);
+    /* NULL, or for operators that stand for others (branches, loops, sequences): called before
+     * infer when a graph is specialised. It adds nodes at the end of g that write n's outputs
+     * and sets *done, and n is taken out; or it leaves everything as it is, and infer follows. */
+    omma_status (*expand)(omma_build *b, omma_graph *g, omma_node *n, bool *done);
     double (*flops)(const omma_node *n); /* NULL: one per output element */
     omma_status (*grad)(omma_grad *g, const omma_node *n);
     omma_status (*field)(omma_field *f, const omma_node *n);
     const char *no_grad, *no_field; /* why there is none */
+};
+
+/* What a value stands for that is no tensor: a sequence, or an optional of one item or none.
+ * Lists exist while a graph is specialised, and are resolved then: no kernel sees one. */
+struct omma_list {
+    int count;
+    omma_value **item; /* values of the same graph; an item may be a list itself */
 };
 
 /* A tensor of the graph. */
@@ -63,7 +75,8 @@ struct omma_value {
     int64_t dims[OMMA_MAX_RANK];       /* -1: open */
     const char *symbol[OMMA_MAX_RANK]; /* names of open dimensions, or NULL */
     const void *data;                  /* the constant, or NULL; any alignment */
-    omma_node *producer;               /* NULL for inputs and constants */
+    const omma_list *list;             /* not NULL: a sequence or optional, not a tensor */
+    omma_node *producer;               /* NULL for inputs, constants and lists */
     int index;                         /* in graph->values */
     bool is_input, is_output;          /* of the graph */
     bool kept;                         /* watched: must exist after a run */
@@ -95,7 +108,8 @@ typedef struct omma_attr {
     const int64_t *ints;
     const char **strings;
     const omma_value *tensor; /* a constant */
-    omma_graph *graph;
+    omma_graph *graph;        /* a body: never changed, shared by all copies of the node */
+    int capture_at; /* which input of the node is the first that the graph takes from outside */
 } omma_attr;
 
 /* An operator at work. */
@@ -127,8 +141,10 @@ struct omma_graph {
     int n_nodes, cap_nodes;
     omma_value **inputs; /* what a caller supplies, in order */
     int n_inputs;
+    int n_formal; /* of a body: inputs the file declares; the rest it takes from outside */
     omma_value **outputs;
     int n_outputs;
+    const omma_port *ports; /* of a body: its outputs as the file declares them */
 };
 
 /* --- building ------------------------------------------------------------------ */
@@ -157,6 +173,18 @@ omma_graph *omma_graph_clone(const omma_graph *g, omma_arena *arena);
 
 /* --- changing ------------------------------------------------------------------ */
 
+/* Put a copy of body's nodes at the end of g; constants' data is shared.
+ *   actual  by body's inputs: the values of g they stand for.
+ *   result  by body's outputs: receives what stands for them in g.
+ *   prefix  goes before the names of the values that are made.
+ * False when out of memory. */
+bool omma_graph_splice(omma_graph *g, const omma_graph *body, omma_value *const *actual,
+                       omma_value **result, const char *prefix);
+
+/* Take the nodes from first on, which stand at the end, to the place of node at, which is dropped.
+ * False when out of memory. */
+bool omma_graph_replace(omma_graph *g, int at, int first);
+
 /* A new node in old's place that writes old's outputs, with old's name, opset and offset
  * and n_in empty inputs; old is gone from the graph. The values keep their names, so
  * whoever reads or watches them sees no difference. NULL when out of memory. */
@@ -181,7 +209,7 @@ int64_t omma_node_int(const omma_node *n, const char *name, int64_t fallback);
 float omma_node_float(const omma_node *n, const char *name, float fallback);
 const char *omma_node_string(const omma_node *n, const char *name, const char *fallback);
 
-/* True when the value has a rank and no open dimension. */
+/* True when the value is a tensor of a known rank and no open dimension. */
 bool omma_value_known(const omma_value *v);
 
 /* Number of elements of a known value. */

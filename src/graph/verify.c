@@ -35,6 +35,7 @@ static omma_status values_sound(const omma_graph *g, omma_error *err) {
         else if (v->data && !omma_value_known(v)) why = "a constant without a shape";
         else if (v->data && v->producer) why = "a constant that a node also computes";
         else if (v->is_input && v->producer) why = "a graph input that a node also computes";
+        else if (v->list && (v->producer || v->data)) why = "a sequence that is a tensor, too";
         if (why) return omma_fail_node(err, OMMA_E_FORMAT, v->name, NULL, "%s", why);
     }
     return OMMA_OK;
@@ -92,7 +93,7 @@ static omma_status in_order(const omma_graph *g, omma_error *err) {
             if (v && !listed(g, v))
                 return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
                                       "reads '%s', no value of the graph", v->name);
-            if (!v || v->is_input || v->data) continue;
+            if (!v || v->is_input || v->data || v->list) continue;
             if (!v->producer)
                 return omma_fail_node(err, OMMA_E_FORMAT, n->name, n->op->name,
                                       "reads '%s', which nothing writes", v->name);

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "run/debug.h"
 #include "run/stage.h"
 
 static const int64_t common_sizes[] = {224, 320, 640, 256, 512};
@@ -110,6 +111,7 @@ omma_status omma_inspect(omma_inspection *x, const omma_model *m, const omma_ten
                          omma_error *err) {
     *x = (omma_inspection){0};
     omma_arena_init(&x->arena, NULL);
+    OMMA_TRY(omma_debug_environment(err));
     omma_budget budget = {.limit = m->budget.limit};
     omma_arena arena;
     omma_arena_init(&arena, &budget);

@@ -1,5 +1,6 @@
-/* model.h - a loaded model: its file, its graph, what it declares. The file stays mapped
- * while the model lives, since the graph's constants point into it. */
+/* model.h - a loaded model: its file, its graph, what it declares. The file, and those that
+ * hold its external data, stay mapped while the model lives, since the graph's constants
+ * point into them. */
 #ifndef OMMA_MODEL_MODEL_H
 #define OMMA_MODEL_MODEL_H
 
@@ -9,6 +10,9 @@
 struct omma_model {
     char *path;
     omma_bytes file;
+    bool allow_external;
+    int folder;                     /* the file's, while it is read; -1: none */
+    struct omma_external *external; /* files with the numbers of tensors; model/external.h */
     omma_budget budget;
     omma_arena arena;
     omma_graph *graph;

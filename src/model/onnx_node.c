@@ -8,7 +8,7 @@
 #include "op/op.h"
 
 /* Fields of NodeProto and AttributeProto. */
-enum { N_INPUT = 1, N_OUTPUT = 2, N_NAME = 3, N_OP = 4, N_ATTR = 5, N_DOMAIN = 7 };
+enum { N_INPUT = 1, N_OUTPUT = 2, N_NAME = 3, N_OP = 4, N_ATTR = 5, N_DOMAIN = 7, N_OVERLOAD = 8 };
 enum { ATTRS_MAX = 64 }; /* of a node; no operator has half as many */
 enum {
     A_NAME = 1,
@@ -26,8 +26,7 @@ enum {
 /* How many of each a node has: counted first, allocated once. */
 typedef struct parts {
     int inputs, outputs, attrs;
-    const char *name, *op, *domain;
-    const unsigned char *inputs_end;
+    const char *name, *op, *domain, *overload;
 } parts;
 
 omma_status omma_onnx_string(omma_onnx *o, const omma_pb *m, const omma_pb_field *f, size_t max,
@@ -43,7 +42,7 @@ omma_status omma_onnx_string(omma_onnx *o, const omma_pb *m, const omma_pb_field
 }
 
 static omma_status count_parts(omma_onnx *o, omma_pb m, parts *n) {
-    *n = (parts){.name = "", .op = "", .domain = ""};
+    *n = (parts){.name = "", .op = "", .domain = "", .overload = ""};
     for (;;) {
         omma_pb_field f;
         bool more;
@@ -56,6 +55,9 @@ static omma_status count_parts(omma_onnx *o, omma_pb m, parts *n) {
         case N_NAME: OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &n->name)); break;
         case N_OP: OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &n->op)); break;
         case N_DOMAIN: OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &n->domain)); break;
+        case N_OVERLOAD:
+            OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &n->overload));
+            break;
         default: break;
         }
     }
@@ -140,9 +142,36 @@ static omma_status tensor_attr(omma_onnx *o, const omma_pb *m, const omma_pb_fie
     return omma_onnx_tensor(o, m, f, v);
 }
 
+/* What an attribute of a function's body refers to takes its place, under its own name. */
+static omma_status resolve(const omma_onnx *o, const omma_pb *m, const omma_pb_field *f,
+                           const char *ref, omma_attr *a, bool *absent) {
+    const omma_onnx_call *c = o->call;
+    if (!c)
+        return omma_pb_fail(m, f, OMMA_E_FORMAT,
+                            "an attribute that refers to a function's, outside a function");
+    const omma_attr *found = NULL;
+    for (int i = 0; i < c->n_fallback; i++)
+        if (!strcmp(c->fallback[i].name, ref)) found = &c->fallback[i];
+    for (int i = 0; i < c->n_given; i++)
+        if (!strcmp(c->given[i].name, ref)) found = &c->given[i];
+    *absent = !found;
+    if (!found) return OMMA_OK;
+    if (found->kind == OMMA_ATTR_GRAPH)
+        return omma_pb_fail(m, f, OMMA_E_UNSUPPORTED, "a function that is given a graph, '%s'",
+                            ref);
+    const char *name = a->name;
+    *a = *found;
+    a->name = name;
+    return OMMA_OK;
+}
+
+/* As omma_onnx_attr; captures: what a graph takes from outside. */
 static omma_status read_attr(omma_onnx *o, const omma_pb *outer, const omma_pb_field *field,
-                             omma_attr *a) {
+                             omma_attr *a, const omma_onnx_capture **captures, bool *absent) {
     omma_pb m;
+    const char *ref = NULL;
+    *captures = NULL;
+    *absent = false;
     OMMA_TRY(omma_pb_enter(outer, field, &m));
     *a = (omma_attr){.name = "", .s = ""};
     OMMA_TRY(reserve(o, m, a));
@@ -171,7 +200,12 @@ static omma_status read_attr(omma_onnx *o, const omma_pb *outer, const omma_pb_f
             OMMA_TRY(tensor_attr(o, &m, &f, a));
             a->kind = OMMA_ATTR_TENSOR;
             break;
-        case A_G: a->kind = OMMA_ATTR_GRAPH; break;
+        case A_G:
+            if (a->graph)
+                return omma_pb_fail(&m, &f, OMMA_E_FORMAT, "an attribute that holds two graphs");
+            OMMA_TRY(omma_onnx_body(o, &m, &f, &a->graph, captures));
+            a->kind = OMMA_ATTR_GRAPH;
+            break;
         case A_FLOATS:
             a->kind = OMMA_ATTR_FLOATS;
             OMMA_TRY(append_list(o, &m, &f, a));
@@ -184,18 +218,28 @@ static omma_status read_attr(omma_onnx *o, const omma_pb *outer, const omma_pb_f
             a->kind = OMMA_ATTR_STRINGS;
             OMMA_TRY(append_list(o, &m, &f, a));
             break;
-        case A_REF:
-            return omma_pb_fail(&m, &f, OMMA_E_FORMAT,
-                                "an attribute that refers to a function's, outside a function");
+        case A_REF: OMMA_TRY(omma_onnx_string(o, &m, &f, OMMA_ONNX_NAME_MAX, &ref)); break;
         case 20: /* type: tells an empty list from an empty string */
             if (!a->kind && f.value <= OMMA_ATTR_STRINGS) a->kind = (omma_attr_kind)f.value;
             break;
         default: break;
         }
     }
-    if (a->kind == OMMA_ATTR_TENSOR && !a->tensor)
+    if (ref && *ref) OMMA_TRY(resolve(o, outer, field, ref, a, absent));
+    if ((a->kind == OMMA_ATTR_TENSOR && !a->tensor) || (a->kind == OMMA_ATTR_GRAPH && !a->graph))
         return omma_pb_fail(outer, field, OMMA_E_FORMAT,
-                            "attribute '%s' is said to be a tensor but holds none", a->name);
+                            "attribute '%s' is said to be a %s but holds none", a->name,
+                            a->kind == OMMA_ATTR_GRAPH ? "graph" : "tensor");
+    return OMMA_OK;
+}
+
+omma_status omma_onnx_attr(omma_onnx *o, const omma_pb *m, const omma_pb_field *f, omma_attr *a,
+                           bool *absent) {
+    const omma_onnx_capture *captures;
+    OMMA_TRY(read_attr(o, m, f, a, &captures, absent));
+    if (captures)
+        return omma_pb_fail(m, f, OMMA_E_FORMAT, "the graph '%s' reads what is not there: '%s'",
+                            a->name, captures->outside->name);
     return OMMA_OK;
 }
 
@@ -219,33 +263,58 @@ static omma_status read_input(omma_onnx *o, const omma_pb *m, const omma_pb_fiel
                               int i) {
     const char *name;
     OMMA_TRY(omma_onnx_string(o, m, f, OMMA_ONNX_NAME_MAX, &name));
-    return *name ? omma_onnx_value(o, m, f, name, &n->in[i]) : OMMA_OK;
+    return *name ? omma_onnx_value_read(o, m, f, name, &n->in[i]) : OMMA_OK;
 }
 
-static omma_status fill_node(omma_onnx *o, omma_pb m, omma_node *n, int n_attrs) {
+/* What an attribute's graph takes from outside is read by the node, behind its own inputs. */
+static omma_status take_captures(omma_onnx *o, const omma_pb *m, const omma_pb_field *f,
+                                 omma_node *n, omma_attr *a, const omma_onnx_capture *captures) {
+    size_t more = 0;
+    a->capture_at = n->n_in;
+    for (const omma_onnx_capture *c = captures; c; c = c->next) more++;
+    if (!more) return OMMA_OK;
+    omma_value **in = omma_arena_array(o->arena, (size_t)n->n_in + more, sizeof *in);
+    if (!in) return omma_pb_fail(m, f, OMMA_E_NOMEM, "no memory for a node");
+    if (n->n_in) memcpy(in, n->in, (size_t)n->n_in * sizeof *in);
+    n->in = in;
+    for (const omma_onnx_capture *c = captures; c; c = c->next) n->in[n->n_in++] = c->outside;
+    return OMMA_OK;
+}
+
+static omma_status fill_attr(omma_onnx *o, const omma_pb *m, const omma_pb_field *f, omma_node *n,
+                             omma_attr *a) {
+    const omma_onnx_capture *captures;
+    bool absent;
+    OMMA_TRY(read_attr(o, m, f, a, &captures, &absent));
+    if (absent) return OMMA_OK;
+    for (int k = 0; k < n->n_attrs; k++)
+        if (!strcmp(n->attrs[k].name, a->name))
+            return omma_pb_fail(m, f, OMMA_E_FORMAT, "node '%s' has the attribute '%s' twice",
+                                n->name, a->name);
+    n->n_attrs++;
+    return a->kind == OMMA_ATTR_GRAPH ? take_captures(o, m, f, n, a, captures) : OMMA_OK;
+}
+
+static omma_status fill_node(omma_onnx *o, const omma_pb whole, omma_node *n, int n_attrs) {
     omma_attr *attrs = omma_arena_array(o->arena, (size_t)n_attrs, sizeof *attrs);
-    if (!attrs) return omma_fail_at(m.err, OMMA_E_NOMEM, m.path, n->offset, "no memory for a node");
+    if (!attrs)
+        return omma_fail_at(whole.err, OMMA_E_NOMEM, whole.path, n->offset, "no memory for a node");
     n->attrs = attrs;
     int in = 0, out = 0;
-    for (;;) {
-        omma_pb_field f;
-        bool more;
+    omma_pb_field f;
+    bool more;
+    for (omma_pb m = whole;;) {
         OMMA_TRY(omma_pb_next(&m, &f, &more));
         if (!more) break;
         if (f.number == N_INPUT) OMMA_TRY(read_input(o, &m, &f, n, in++));
         if (f.number == N_OUTPUT) OMMA_TRY(read_output(o, &m, &f, n, out++));
-        if (f.number == N_ATTR) {
-            OMMA_TRY(read_attr(o, &m, &f, &attrs[n->n_attrs]));
-            for (int k = 0; k < n->n_attrs; k++)
-                if (!strcmp(attrs[k].name, attrs[n->n_attrs].name))
-                    return omma_pb_fail(&m, &f, OMMA_E_FORMAT,
-                                        "node '%s' has the attribute '%s' twice", n->name,
-                                        attrs[k].name);
-            n->n_attrs++;
-        }
     }
     while (n->n_in && !n->in[n->n_in - 1]) n->n_in--;
-    return OMMA_OK;
+    for (omma_pb m = whole;;) { /* what their graphs take from outside comes last */
+        OMMA_TRY(omma_pb_next(&m, &f, &more));
+        if (!more) return OMMA_OK;
+        if (f.number == N_ATTR) OMMA_TRY(fill_attr(o, &m, &f, n, &attrs[n->n_attrs]));
+    }
 }
 
 /* Replace a Constant node that holds a tensor by the constant itself. */
@@ -258,31 +327,57 @@ static omma_status unwrap_constant(omma_onnx *o, const omma_pb *m, const omma_pb
     omma_value *v = n->out[0];
     v->producer = NULL;
     o->graph->n_nodes--;
-    return omma_onnx_constant(o, m, f, v->name, a->tensor);
+    return omma_onnx_settle(o, m, f, v, a->tensor);
+}
+
+/* A call of a function of the file: its body is read in the call's place. */
+static omma_status read_call(omma_onnx *o, const omma_pb *outer, const omma_pb_field *field,
+                             omma_pb m, const parts *p, const struct omma_onnx_function *fn) {
+    omma_node call = {.name = p->name,
+                      .offset = field->at - outer->base,
+                      .in = omma_arena_array(o->arena, (size_t)p->inputs, sizeof(omma_value *)),
+                      .n_in = p->inputs,
+                      .out = omma_arena_array(o->arena, (size_t)p->outputs, sizeof(omma_value *)),
+                      .n_out = p->outputs};
+    if (!call.in || !call.out)
+        return omma_pb_fail(outer, field, OMMA_E_NOMEM, "no memory for a call");
+    OMMA_TRY(fill_node(o, m, &call, p->attrs));
+    for (int i = 0; i < call.n_out; i++)
+        if (call.out[i]) call.out[i]->producer = NULL; /* the body's nodes will be */
+    return omma_onnx_inline(o, outer, field, fn, &call);
+}
+
+static omma_status find_operator(omma_onnx *o, const omma_pb *outer, const omma_pb_field *field,
+                                 const parts *p, const omma_op **op) {
+    bool standard = !*p->domain || !strcmp(p->domain, "ai.onnx");
+    *op = standard ? omma_op_find(p->op) : NULL;
+    if (*op) return OMMA_OK;
+    const char *full = standard ? p->op : omma_arena_printf(o->arena, "%s.%s", p->domain, p->op);
+    return full ? omma_onnx_miss(o, full, p->name)
+                : omma_pb_fail(outer, field, OMMA_E_NOMEM, "no memory");
 }
 
 omma_status omma_onnx_node(omma_onnx *o, const omma_pb *outer, const omma_pb_field *field) {
     omma_pb m;
     parts p;
+    const omma_op *op;
     OMMA_TRY(omma_pb_enter(outer, field, &m));
     OMMA_TRY(count_parts(o, m, &p));
     if (p.attrs > ATTRS_MAX)
         return omma_pb_fail(outer, field, OMMA_E_FORMAT, "node '%s' has more than %d attributes",
                             p.name, ATTRS_MAX);
     if (!*p.name)
-        p.name = omma_arena_printf(o->arena, "%s_%d", p.op, o->graph->n_nodes + o->n_missing);
+        p.name = omma_arena_printf(o->arena, "%s_%d", p.op, o->graph->n_nodes + o->file->n_missing);
+    if (p.name && *o->prefix) p.name = omma_arena_printf(o->arena, "%s%s", o->prefix, p.name);
     if (!p.name) return omma_pb_fail(outer, field, OMMA_E_NOMEM, "no memory for a name");
-    bool standard = !*p.domain || !strcmp(p.domain, "ai.onnx");
-    const omma_op *op = standard ? omma_op_find(p.op) : NULL;
-    if (!op) {
-        const char *full = standard ? p.op : omma_arena_printf(o->arena, "%s.%s", p.domain, p.op);
-        return full ? omma_onnx_miss(o, full, p.name)
-                    : omma_pb_fail(outer, field, OMMA_E_NOMEM, "no memory");
-    }
+    const struct omma_onnx_function *fn = omma_onnx_function_find(o, p.domain, p.op, p.overload);
+    if (fn) return read_call(o, outer, field, m, &p, fn);
+    OMMA_TRY(find_operator(o, outer, field, &p, &op));
+    if (!op) return OMMA_OK; /* told when all are known */
     omma_node *n = omma_graph_node(o->graph, op, p.name, p.inputs, p.outputs);
     if (!n) return omma_pb_fail(outer, field, OMMA_E_NOMEM, "no memory for a node");
     n->offset = field->at - outer->base;
-    n->opset = o->model->opset;
+    n->opset = o->opset;
     OMMA_TRY(fill_node(o, m, n, p.attrs));
     return unwrap_constant(o, outer, field, n);
 }

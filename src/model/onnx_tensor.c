@@ -1,10 +1,11 @@
 /* onnx_tensor.c - TensorProto to constant. Raw data, and packed lists of floats and
  * doubles, are used where they lie in the file; the rest (one varint per number) is
- * decoded into the arena. The bytes must be exactly product(dims) * element size. */
+ * decoded into the arena. Numbers in a file of their own are external.c's. The bytes must be
+ * exactly product(dims) * element size. */
 #include <string.h>
 
 #include "base/checked.h"
-#include "model/onnx_reader.h"
+#include "model/external.h"
 
 /* Number of TensorProto's fields. */
 enum {
@@ -25,7 +26,8 @@ enum {
 /* One reading: where the numbers are and of what kind. */
 typedef struct tensor {
     omma_value *v;
-    bool has_raw, external;
+    bool has_raw, has_ref, external; /* has_ref: a place in another file is named */
+    omma_external_ref ref;
     omma_pb_field raw;
     uint32_t list;      /* the typed field in use, 0: none */
     int64_t count;      /* its numbers so far */
@@ -137,48 +139,60 @@ static omma_status decode_list(omma_pb message, const tensor *t, unsigned char *
     }
 }
 
+/* Numbers in raw_data, where they lie. */
+static omma_status settle_raw(omma_onnx *o, const omma_pb *m, tensor *t, size_t bytes) {
+    omma_value *v = t->v;
+    if (t->raw.size != bytes)
+        return omma_pb_fail(m, &t->raw, OMMA_E_FORMAT,
+                            "tensor '%s' should be %zu bytes by its shape but is %zu bytes",
+                            v->name, bytes, t->raw.size);
+    v->data = bytes ? t->raw.data : omma_arena_alloc(o->arena, 0);
+    v->offset = t->raw.data - m->base;
+    return OMMA_OK;
+}
+
+/* Numbers in a typed list, where they lie if they do so in one piece. */
+static omma_status settle_list(omma_onnx *o, const omma_pb *m, const omma_pb_field *f,
+                               omma_pb message, tensor *t, size_t bytes) {
+    omma_value *v = t->v;
+    int64_t count = omma_value_count(v);
+    if (t->count != count || (count && t->list != list_of(v->dtype)))
+        return omma_pb_fail(
+            m, f, OMMA_E_FORMAT,
+            "tensor '%s' should hold %lld numbers of type %s by its shape but holds %lld", v->name,
+            (long long)count, omma_dtype_name(v->dtype), (long long)t->count);
+    if (t->runs == 1 && fixed_size(t->list) && t->only.wire == OMMA_PB_BYTES) {
+        v->data = t->only.data;
+        return OMMA_OK;
+    }
+    unsigned char *dst = omma_arena_alloc(o->arena, bytes);
+    if (!dst)
+        return omma_pb_fail(m, f, OMMA_E_NOMEM, "no memory for tensor '%s' of %zu bytes", v->name,
+                            bytes);
+    if (count) OMMA_TRY(decode_list(message, t, dst, omma_dtype_size(v->dtype)));
+    v->data = dst;
+    return OMMA_OK;
+}
+
 static omma_status settle(omma_onnx *o, const omma_pb *m, const omma_pb_field *f, omma_pb message,
                           tensor *t) {
     omma_value *v = t->v;
     size_t size = omma_dtype_size(v->dtype), bytes;
-    if (t->external)
-        return omma_pb_fail(
-            m, f, OMMA_E_UNSUPPORTED,
-            "tensor '%s' keeps its numbers in another file; omma reads models in one file",
-            v->name);
     if (!size)
         return omma_pb_fail(m, f, OMMA_E_UNSUPPORTED, "tensor '%s' is of %s type %d", v->name,
                             v->dtype == OMMA_STRING ? "string" : "unknown", (int)v->dtype);
     if (!omma_dims_bytes(v->dims, v->rank, size, &bytes))
         return omma_pb_fail(m, f, OMMA_E_FORMAT, "the size of tensor '%s' overflows", v->name);
-    int64_t count = omma_value_count(v);
-    if (t->has_raw && t->runs)
+    if (t->has_raw + (t->runs > 0) + t->external > 1)
         return omma_pb_fail(m, f, OMMA_E_FORMAT,
                             "tensor '%s' has its numbers in two different fields", v->name);
-    if (t->has_raw) {
-        if (t->raw.size != bytes)
-            return omma_pb_fail(m, &t->raw, OMMA_E_FORMAT,
-                                "tensor '%s' should be %zu bytes by its shape but is %zu bytes",
-                                v->name, bytes, t->raw.size);
-        v->data = bytes ? t->raw.data : omma_arena_alloc(o->arena, 0);
-        v->offset = t->raw.data - m->base;
-    } else {
-        if (t->count != count || (count && t->list != list_of(v->dtype)))
-            return omma_pb_fail(
-                m, f, OMMA_E_FORMAT,
-                "tensor '%s' should hold %lld numbers of type %s by its shape but holds %lld",
-                v->name, (long long)count, omma_dtype_name(v->dtype), (long long)t->count);
-        if (t->runs == 1 && fixed_size(t->list) && t->only.wire == OMMA_PB_BYTES) {
-            v->data = t->only.data;
-        } else {
-            unsigned char *dst = omma_arena_alloc(o->arena, bytes);
-            if (!dst)
-                return omma_pb_fail(m, f, OMMA_E_NOMEM, "no memory for tensor '%s' of %zu bytes",
-                                    v->name, bytes);
-            if (count) OMMA_TRY(decode_list(message, t, dst, size));
-            v->data = dst;
-        }
-    }
+    if (t->has_ref && !t->external)
+        return omma_pb_fail(m, f, OMMA_E_FORMAT,
+                            "tensor '%s' names another file but does not say that its numbers "
+                            "are there (data_location)",
+                            v->name);
+    if (t->external) return omma_external_data(o, m, f, v, &t->ref, bytes);
+    OMMA_TRY(t->has_raw ? settle_raw(o, m, t, bytes) : settle_list(o, m, f, message, t, bytes));
     return v->data ? OMMA_OK
                    : omma_pb_fail(m, f, OMMA_E_NOMEM, "no memory for tensor '%s'", v->name);
 }
@@ -212,8 +226,17 @@ omma_status omma_onnx_tensor(omma_onnx *o, const omma_pb *m, const omma_pb_field
             t.has_raw = true;
             t.raw = f;
             break;
-        case EXTERNAL: t.external = true; break;
-        case LOCATION: t.external |= f.value == 1; break;
+        case EXTERNAL:
+            OMMA_TRY(omma_external_entry(o, &in, &f, &t.ref));
+            t.has_ref = true;
+            break;
+        case LOCATION:
+            OMMA_TRY(omma_pb_expect(&in, &f, OMMA_PB_VARINT));
+            if (f.value > 1)
+                return omma_pb_fail(&in, &f, OMMA_E_FORMAT, "a tensor in an unknown place (%llu)",
+                                    (unsigned long long)f.value);
+            t.external = f.value == 1;
+            break;
         default: break;
         }
     }

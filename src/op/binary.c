@@ -1,31 +1,19 @@
-/* binary.c - operators on two or more tensors number by number, with ONNX's multidirectional
- * broadcasting: arithmetic, comparison, logic, PRelu, Where, and Max, Min, Sum, Mean of any
- * number of inputs.
+/* binary.c - operators on two or more tensors number by number: arithmetic, comparison, logic,
+ * bits, PRelu, Where, and Max, Min, Sum, Mean of any number of inputs. How they broadcast is in
+ * broadcast.h; a piece is one call of a loop over two operands of stride 0 or 1.
  *
- * infer collapses the shapes: neighbouring dimensions along which every operand moves alike
- * become one, so most cases end as one or two dimensions whose innermost stride is 0 or 1.
- * The output is then cut into pieces of at most PIECE numbers:
+ * Before opset 7 shapes must be equal unless the attribute `broadcast` is set; then input 1 lies
+ * along the last axes of input 0, or along `axis` and on. PRelu's slope then is one number or
+ * one for each channel.
  *
- *     rows at least ROW_MIN long    a piece is a part of one row; operands are read in place
- *     shorter rows                  a piece spans rows; broadcast operands are gathered first
- *
- * and each piece is one call of a loop over two operands of stride 0 or 1. Pieces do not
- * depend on the number of threads.
- *
- * Traps: the output may lie on an input of its own type and shape, so every number is read
- * before the same place is written and Sum(a, b, out) must not write out early: variadic
- * operators accumulate on the stack. Integer division by zero and INT_MIN / -1 fail the run;
- * other integer arithmetic wraps around. Max and Min hand NaN on. */
+ * Traps: Sum(a, b, out) must not write out early: variadic operators accumulate on the stack.
+ * Integer division by zero and INT_MIN / -1 fail the run; other integer arithmetic wraps
+ * around. Max and Min hand NaN on. A shift by all of a number's bits or more gives 0. */
 #include <math.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <tgmath.h>
 
-#include "base/checked.h"
-#include "base/pool.h"
-#include "op/element.h"
-
-enum { PIECE = 1024, ROW_MIN = 32 };
+#include "op/broadcast.h"
 
 /* y[i] = a[i*sa] op b[i*sb]; false when a number has no answer (division by zero). */
 typedef bool (*pair_fn)(int64_t n, const void *a, int sa, const void *b, int sb, void *y);
@@ -37,259 +25,61 @@ typedef struct binary {
     const pair_fn *fn; /* by omma_dtype; the 16-bit floats use F32's */
 } binary;
 
-/* n->param: the collapsed output shape and each operand's strides in it. */
-typedef struct operand {
-    int64_t stride[OMMA_MAX_RANK];
-    bool dense; /* laid out as the output is */
-} operand;
-
-typedef struct plan {
-    const binary *op;
-    int rank; /* >= 1 */
-    int64_t dims[OMMA_MAX_RANK];
-    int64_t count, pieces, per_row; /* per_row 0: pieces span rows */
-    int64_t grain;
-    int n_op;
-    operand in[];
-} plan;
-
-/* --- infer -------------------------------------------------------------------- */
-
-/* Strides of v in the output's dims, 0 where it is broadcast. */
-static void spread(const omma_value *v, int rank, int64_t *stride) {
-    int64_t own[OMMA_MAX_RANK];
-    omma_strides(v->dims, v->rank, own);
-    for (int d = 0; d < rank; d++) {
-        const int e = d - (rank - v->rank);
-        stride[d] = e < 0 || v->dims[e] == 1 ? 0 : own[e];
-    }
+static bool same_shape(const omma_value *x, const omma_value *z) {
+    return x->rank == z->rank && !memcmp(x->dims, z->dims, (size_t)x->rank * sizeof *x->dims);
 }
 
-static bool fits(const plan *p, int64_t full[][OMMA_MAX_RANK], int d, int g) {
-    for (int i = 0; i < p->n_op; i++)
-        if (full[i][d] != p->in[i].stride[g] * p->dims[g]) return false;
-    return true;
-}
-
-/* Collapse dims into p, innermost first, then turn p around. */
-static void collapse(plan *p, int rank, const int64_t *dims, int64_t full[][OMMA_MAX_RANK]) {
-    for (int d = rank - 1; d >= 0; d--) {
-        if (dims[d] == 1) continue;
-        if (p->rank && fits(p, full, d, p->rank - 1)) {
-            p->dims[p->rank - 1] *= dims[d];
-            continue;
-        }
-        for (int i = 0; i < p->n_op; i++) p->in[i].stride[p->rank] = full[i][d];
-        p->dims[p->rank++] = dims[d];
-    }
-    if (!p->rank) {
-        p->dims[p->rank++] = 1;
-        for (int i = 0; i < p->n_op; i++) p->in[i].stride[0] = 1;
-    }
-    for (int a = 0, z = p->rank - 1; a < z; a++, z--) {
-        const int64_t dim = p->dims[a];
-        p->dims[a] = p->dims[z], p->dims[z] = dim;
-        for (int i = 0; i < p->n_op; i++) {
-            int64_t *s = p->in[i].stride, t = s[a];
-            s[a] = s[z], s[z] = t;
-        }
-    }
-}
-
-/* Broadcast all inputs, make the plan, set output 0 to type t. */
-static omma_status lay_out(omma_build *b, omma_node *n, const binary *op, omma_dtype t) {
-    int rank;
-    int64_t dims[OMMA_MAX_RANK], dense[OMMA_MAX_RANK];
-    OMMA_TRY(omma_broadcast(b, n, n->in, n->n_in, &rank, dims));
-    OMMA_TRY(omma_out(b, n, 0, t, rank, dims));
-    plan *p = omma_param(b, n, sizeof *p + (size_t)n->n_in * sizeof *p->in);
-    int64_t(*full)[OMMA_MAX_RANK] = omma_arena_array(b->arena, (size_t)n->n_in, sizeof *full);
-    if (!p || !full) return omma_nomem(b, n);
-    p->op = op;
-    p->n_op = n->n_in;
-    if (!omma_dims_count(dims, rank, &p->count))
-        return omma_bad(b, n, "the size of the output overflows");
-    if (!p->count) return OMMA_OK;
-    for (int i = 0; i < p->n_op; i++) spread(n->in[i], rank, full[i]);
-    collapse(p, rank, dims, full);
-    omma_strides(p->dims, p->rank, dense);
-    for (int i = 0; i < p->n_op; i++)
-        p->in[i].dense = !memcmp(p->in[i].stride, dense, (size_t)p->rank * sizeof *dense);
-    const int64_t row = p->dims[p->rank - 1];
-    if (p->rank == 1 || row >= ROW_MIN) {
-        p->per_row = (row + PIECE - 1) / PIECE;
-        p->pieces = p->count / row * p->per_row;
-        p->grain = OMMA_GRAIN / (row < PIECE ? row : PIECE);
-    } else {
-        p->pieces = (p->count + PIECE - 1) / PIECE;
-        p->grain = OMMA_GRAIN / PIECE;
-    }
-    if (p->grain < 1) p->grain = 1;
-    return OMMA_OK;
+/* Two operands, by the rules of n's opset. */
+static omma_status lay_out_pair(omma_build *b, omma_node *n, const binary *op, omma_dtype t) {
+    const omma_value *x = n->in[0], *z = n->in[1];
+    if (n->opset >= 7 || same_shape(x, z)) return omma_broadcast_plan(b, n, op, t);
+    if (!omma_node_int(n, "broadcast", 0))
+        return omma_bad(b, n, "'%s' and '%s' differ in shape, and broadcast is not set", x->name,
+                        z->name);
+    int axis = x->rank - z->rank;
+    if (omma_node_attr(n, "axis") && z->rank)
+        OMMA_TRY(omma_axis(b, n, omma_node_int(n, "axis", 0), x->rank, &axis));
+    return omma_broadcast_along(b, n, op, t, axis);
 }
 
 /* Inputs of one type out of op->types. */
-static omma_status infer(omma_build *b, omma_node *n, const binary *op) {
+static omma_status want_types(omma_build *b, const omma_node *n, const binary *op) {
     OMMA_TRY(omma_want(b, n, 0, op->types));
     for (int i = 1; i < n->n_in; i++) OMMA_TRY(omma_want_same(b, n, i));
-    return lay_out(b, n, op, op->is_bool ? OMMA_BOOL : n->in[0]->dtype);
-}
-
-/* --- the walk over pieces ----------------------------------------------------- */
-
-/* A piece: n output numbers from number at; index is the place of its row in rows mode. */
-typedef struct piece {
-    int64_t at, n, col;
-    int64_t index[OMMA_MAX_RANK];
-} piece;
-
-/* Room for a piece of any type. */
-typedef union room {
-    _Alignas(64) char c[8 * PIECE];
-    float f[PIECE];
-} room;
-
-typedef struct job job;
-typedef bool (*piece_fn)(const job *j, const piece *w);
-
-struct job {
-    const omma_exec *x;
-    const omma_node *n;
-    const plan *p;
-    piece_fn fn;
-    _Atomic bool fault;
-};
-
-/* Copy a piece of a broadcast operand together, row by row. */
-#define GATHER(T)                                                                             \
-    for (int64_t i = 0; i < w->n;) {                                                          \
-        int64_t off = 0, m = inner - index[last];                                             \
-        for (int d = 0; d <= last; d++) off += index[d] * o->stride[d];                       \
-        if (m > w->n - i) m = w->n - i;                                                       \
-        for (int64_t k = 0; k < m; k++)                                                       \
-            memcpy((T *)tmp + i + k, (const T *)base + off + k * o->stride[last], sizeof(T)); \
-        i += m;                                                                               \
-        index[last] = 0;                                                                      \
-        for (int d = last - 1; d >= 0 && ++index[d] == p->dims[d]; d--) index[d] = 0;         \
-    }
-
-static void gather(const plan *p, const operand *o, const piece *w, const void *base, size_t size,
-                   void *tmp) {
-    const int last = p->rank - 1;
-    const int64_t inner = p->dims[last];
-    int64_t index[OMMA_MAX_RANK], rest = w->at;
-    for (int d = last; d >= 0; d--) {
-        index[d] = rest % p->dims[d];
-        rest /= p->dims[d];
-    }
-    switch (size) {
-    case 1: GATHER(uint8_t) return;
-    case 2: GATHER(uint16_t) return;
-    case 4: GATHER(uint32_t) return;
-    default: GATHER(uint64_t) return;
-    }
-}
-
-/* Operand i's numbers of a piece, with stride 0 or 1; tmp has room for PIECE of them. */
-static const void *fetch(const job *j, const piece *w, int i, void *tmp, int *stride) {
-    const plan *p = j->p;
-    const omma_value *v = j->n->in[i];
-    const operand *o = &p->in[i];
-    *stride = 1;
-    if (o->dense) return omma_at(v->mem, v->dtype, w->at);
-    if (!p->per_row) {
-        gather(p, o, w, v->mem, omma_dtype_size(v->dtype), tmp);
-        return tmp;
-    }
-    const int last = p->rank - 1;
-    *stride = (int)o->stride[last];
-    int64_t off = w->col * o->stride[last];
-    for (int d = 0; d < last; d++) off += w->index[d] * o->stride[d];
-    return omma_at(v->mem, v->dtype, off);
-}
-
-static void part(void *arg, int64_t begin, int64_t end, int worker) {
-    (void)worker;
-    job *j = arg;
-    const plan *p = j->p;
-    const int last = p->rank - 1;
-    const int64_t inner = p->dims[last];
-    piece w = {0};
-    if (!p->per_row) {
-        for (int64_t i = begin; i < end; i++) {
-            w.at = i * PIECE;
-            w.n = p->count - w.at < PIECE ? p->count - w.at : PIECE;
-            if (!j->fn(j, &w)) j->fault = true;
-        }
-        return;
-    }
-    int64_t row = begin / p->per_row, rest = row;
-    w.col = begin % p->per_row * PIECE;
-    for (int d = last - 1; d >= 0; d--) {
-        w.index[d] = rest % p->dims[d];
-        rest /= p->dims[d];
-    }
-    for (int64_t i = begin; i < end; i++) {
-        w.at = row * inner + w.col;
-        w.n = inner - w.col < PIECE ? inner - w.col : PIECE;
-        if (!j->fn(j, &w)) j->fault = true;
-        w.col += PIECE;
-        if (w.col < inner) continue;
-        w.col = 0;
-        row++;
-        for (int d = last - 1; d >= 0 && ++w.index[d] == p->dims[d]; d--) w.index[d] = 0;
-    }
-}
-
-static omma_status walk(const omma_exec *x, const omma_node *n, piece_fn fn) {
-    if (!omma_wanted(n, 0)) return OMMA_OK;
-    job j = {.x = x, .n = n, .p = n->param, .fn = fn};
-    omma_parallel(x->threads, j.p->pieces, j.p->grain, part, &j);
-    if (j.fault)
-        return omma_run_bad(x, n, "an integer division by zero, or of the smallest number by -1");
     return OMMA_OK;
 }
 
-static void *place(const job *j, const piece *w) {
-    const omma_value *y = j->n->out[0];
-    return (char *)y->mem + (size_t)w->at * omma_dtype_size(y->dtype);
+static omma_status infer_pair(omma_build *b, omma_node *n, const binary *op) {
+    OMMA_TRY(want_types(b, n, op));
+    return lay_out_pair(b, n, op, op->is_bool ? OMMA_BOOL : n->in[0]->dtype);
 }
 
 /* One operation on numbers of type t. */
-static bool apply(const job *j, omma_dtype t, int64_t n, const void *a, int sa, const void *b,
-                  int sb, void *y) {
+static bool apply(const omma_piece_job *j, omma_dtype t, int64_t n, const void *a, int sa,
+                  const void *b, int sb, void *y) {
     const binary *op = j->p->op;
     if (t != OMMA_F32 || op->kernel < 0) return op->fn[t](n, a, sa, b, sb, y);
     j->x->kern->binary[op->kernel](n, a, sa, b, sb, y);
     return true;
 }
 
-/* The numbers of operand i as float when they are 16 bits wide, else as they are. */
-static const void *fetch_wide(const job *j, const piece *w, int i, void *tmp, float *wide,
-                              int *stride) {
-    const omma_dtype t = j->n->in[i]->dtype;
-    const void *x = fetch(j, w, i, tmp, stride);
-    if (t != OMMA_F16 && t != OMMA_BF16) return x;
-    omma_load_halves(t, x, *stride ? w->n : 1, wide);
-    return wide;
-}
-
-static bool pair_piece(const job *j, const piece *w) {
-    room ta, tb;
-    float fa[PIECE], fb[PIECE];
+static bool pair_piece(const omma_piece_job *j, const omma_piece *w) {
+    omma_piece_room ta, tb;
+    float fa[OMMA_PIECE], fb[OMMA_PIECE];
     int sa, sb;
     const omma_dtype t = j->n->in[0]->dtype;
     const bool half = t == OMMA_F16 || t == OMMA_BF16;
-    const void *a = fetch_wide(j, w, 0, &ta, fa, &sa), *b = fetch_wide(j, w, 1, &tb, fb, &sb);
-    if (!half || j->p->op->is_bool)
-        return apply(j, half ? OMMA_F32 : t, w->n, a, sa, b, sb, place(j, w));
+    const void *a = omma_piece_wide(j, w, 0, &ta, fa, &sa),
+               *b = omma_piece_wide(j, w, 1, &tb, fb, &sb);
+    if (!half || ((const binary *)j->p->op)->is_bool)
+        return apply(j, half ? OMMA_F32 : t, w->n, a, sa, b, sb, omma_piece_out(j, w));
     const bool ok = apply(j, OMMA_F32, w->n, a, sa, b, sb, ta.f);
-    omma_store_halves(t, ta.f, w->n, place(j, w));
+    omma_store_halves(t, ta.f, w->n, omma_piece_out(j, w));
     return ok;
 }
 
 static omma_status pair_run(const omma_exec *x, const omma_node *n) {
-    return walk(x, n, pair_piece);
+    return omma_broadcast_walk(x, n, pair_piece);
 }
 
 /* --- the loops: x and z the numbers, ok to be cleared on a fault -------------- */
@@ -376,9 +166,19 @@ LOGIC(And, (x && z))
 LOGIC(Or, x || z)
 LOGIC(Xor, x != z)
 
+#define BITS(Name, sexpr, uexpr)  \
+    PAIRS_INT(Name, sexpr, uexpr) \
+    static const pair_fn Name##_fn[] = {SET_INT(Name)};
+BITS(BitwiseAnd, x &z, x &z)
+BITS(BitwiseOr, x | z, x | z)
+BITS(BitwiseXor, x ^ z, x ^ z)
+BITS(ShiftLeft, x, z > 63 ? 0 : x << z)
+BITS(ShiftRight, x, z > 63 ? 0 : x >> z)
+
 /* --- rows --------------------------------------------------------------------- */
 
 #define NO_BOOL_GRAD "boolean output: nothing to differentiate"
+#define NO_BIT_GRAD "bits of integers: nothing to differentiate"
 #define ROW(Name, infer_, run_, min_in_, max_in_, flops_, no_grad_) \
     const omma_op omma_op_##Name = {.name = #Name,                  \
                                     .min_in = min_in_,              \
@@ -405,24 +205,41 @@ LOGIC(Xor, x != z)
     X(Greater, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)        \
     X(GreaterOrEqual, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD) \
     X(Less, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)           \
-    X(LessOrEqual, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)
+    X(LessOrEqual, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)    \
+    X(BitwiseAnd, OMMA_IN_INT, -1, false, NO_BIT_GRAD)        \
+    X(BitwiseOr, OMMA_IN_INT, -1, false, NO_BIT_GRAD)         \
+    X(BitwiseXor, OMMA_IN_INT, -1, false, NO_BIT_GRAD)
 #define X(Name, types_, kernel_, is_bool_, no_grad_)                     \
     static omma_status Name##_infer(omma_build *b, omma_node *n) {       \
         static const binary op = {types_, kernel_, is_bool_, Name##_fn}; \
-        return infer(b, n, &op);                                         \
+        return infer_pair(b, n, &op);                                    \
     }                                                                    \
     ROW(Name, Name##_infer, pair_run, 2, 2, NULL, no_grad_)
 BINARY_LIST(X)
 #undef X
 
+/* BitShift: unsigned numbers by unsigned amounts. */
+static omma_status BitShift_infer(omma_build *b, omma_node *n) {
+    static const binary left = {OMMA_IN_UNSIGNED, -1, false, ShiftLeft_fn},
+                        right = {OMMA_IN_UNSIGNED, -1, false, ShiftRight_fn};
+    const char *way = omma_node_string(n, "direction", "");
+    if (strcmp(way, "LEFT") && strcmp(way, "RIGHT"))
+        return omma_bad(b, n, "direction '%s' is neither LEFT nor RIGHT", way);
+    return infer_pair(b, n, strcmp(way, "LEFT") ? &right : &left);
+}
+ROW(BitShift, BitShift_infer, pair_run, 2, 2, NULL, NO_BIT_GRAD)
+
 /* PRelu: the slope broadcasts to x, x never to the slope. */
 static omma_status PRelu_infer(omma_build *b, omma_node *n) {
     static const binary op = {OMMA_IN_NUMBER, -1, false, PRelu_fn};
-    OMMA_TRY(infer(b, n, &op));
-    const omma_value *x = n->in[0];
-    const plan *p = n->param;
-    if (n->in[1]->rank > x->rank || p->count != omma_value_count(x))
-        return omma_bad(b, n, "the slope '%s' does not broadcast to '%s'", n->in[1]->name, x->name);
+    OMMA_TRY(want_types(b, n, &op));
+    const omma_value *x = n->in[0], *slope = n->in[1];
+    if (n->opset < 7 && slope->rank == 1 && slope->dims[0] != 1 && x->rank > 1)
+        return omma_broadcast_along(b, n, &op, x->dtype, 1);
+    OMMA_TRY(omma_broadcast_plan(b, n, &op, x->dtype));
+    const omma_spread *p = n->param;
+    if (slope->rank > x->rank || p->count != omma_value_count(x))
+        return omma_bad(b, n, "the slope '%s' does not broadcast to '%s'", slope->name, x->name);
     return OMMA_OK;
 }
 ROW(PRelu, PRelu_infer, pair_run, 2, 2, NULL, OMMA_NOT_YET)
@@ -431,10 +248,10 @@ ROW(PRelu, PRelu_infer, pair_run, 2, 2, NULL, OMMA_NOT_YET)
 static omma_status Mod_infer(omma_build *b, omma_node *n) {
     static const binary by_floor = {OMMA_IN_INT, -1, false, Mod_fn},
                         by_cut = {OMMA_IN_NUMBER, -1, false, FMod_fn};
-    if (omma_node_int(n, "fmod", 0)) return infer(b, n, &by_cut);
+    if (omma_node_int(n, "fmod", 0)) return infer_pair(b, n, &by_cut);
     if (omma_in(n, 0) && omma_type_in(n->in[0]->dtype, OMMA_IN_FLOAT))
         return omma_bad(b, n, "floating point needs the attribute fmod = 1");
-    return infer(b, n, &by_floor);
+    return infer_pair(b, n, &by_floor);
 }
 ROW(Mod, Mod_infer, pair_run, 2, 2, NULL, OMMA_NOT_YET)
 
@@ -443,7 +260,7 @@ ROW(Mod, Mod_infer, pair_run, 2, 2, NULL, OMMA_NOT_YET)
 static omma_status Pow_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_NUMBER));
     OMMA_TRY(omma_want(b, n, 1, OMMA_IN_NUMBER));
-    return lay_out(b, n, NULL, n->in[0]->dtype);
+    return lay_out_pair(b, n, NULL, n->in[0]->dtype);
 }
 
 /* x to the power of e by squaring; wraps around. */
@@ -482,14 +299,15 @@ static void pow_floats(const omma_kernels *k, int64_t n, const float *a, int sa,
         for (int64_t i = 0; i < n; i++) y[i] = powf(a[i * sa], e[i * se]);
 }
 
-static bool pow_piece(const job *j, const piece *w) {
-    room ta, te;
-    float fa[PIECE], fe[PIECE];
+static bool pow_piece(const omma_piece_job *j, const omma_piece *w) {
+    omma_piece_room ta, te;
+    float fa[OMMA_PIECE], fe[OMMA_PIECE];
     int sa, se;
     const omma_dtype t = j->n->in[0]->dtype, type_e = j->n->in[1]->dtype;
-    const void *a = fetch_wide(j, w, 0, &ta, fa, &sa), *e = fetch_wide(j, w, 1, &te, fe, &se);
+    const void *a = omma_piece_wide(j, w, 0, &ta, fa, &sa),
+               *e = omma_piece_wide(j, w, 1, &te, fe, &se);
     const omma_dtype wide_e = type_e == OMMA_F16 || type_e == OMMA_BF16 ? OMMA_F32 : type_e;
-    void *y = place(j, w);
+    void *y = omma_piece_out(j, w);
     if (omma_type_in(t, OMMA_IN_INT)) return pow_ints(t, wide_e, w->n, a, sa, e, se, y);
     if (t == OMMA_F64) {
         for (int64_t i = 0; i < w->n; i++)
@@ -505,7 +323,9 @@ static bool pow_piece(const job *j, const piece *w) {
     return true;
 }
 
-static omma_status Pow_run(const omma_exec *x, const omma_node *n) { return walk(x, n, pow_piece); }
+static omma_status Pow_run(const omma_exec *x, const omma_node *n) {
+    return omma_broadcast_walk(x, n, pow_piece);
+}
 ROW(Pow, Pow_infer, Pow_run, 2, 2, NULL, OMMA_NOT_YET)
 
 /* --- Where -------------------------------------------------------------------- */
@@ -517,19 +337,19 @@ static omma_status Where_infer(omma_build *b, omma_node *n) {
     if (n->in[1]->dtype != n->in[2]->dtype)
         return omma_bad(b, n, "the choices are of types %s and %s",
                         omma_dtype_name(n->in[1]->dtype), omma_dtype_name(n->in[2]->dtype));
-    return lay_out(b, n, NULL, n->in[1]->dtype);
+    return omma_broadcast_plan(b, n, NULL, n->in[1]->dtype);
 }
 
 #define CHOOSE(T)                      \
     for (int64_t i = 0; i < w->n; i++) \
         memcpy((T *)y + i, c[i * sc] ? (const T *)a + i * sa : (const T *)b + i * sb, sizeof(T));
 
-static bool where_piece(const job *j, const piece *w) {
-    room tc, ta, tb;
+static bool where_piece(const omma_piece_job *j, const omma_piece *w) {
+    omma_piece_room tc, ta, tb;
     int sc, sa, sb;
-    const uint8_t *c = fetch(j, w, 0, &tc, &sc);
-    const void *a = fetch(j, w, 1, &ta, &sa), *b = fetch(j, w, 2, &tb, &sb);
-    void *y = place(j, w);
+    const uint8_t *c = omma_piece_get(j, w, 0, &tc, &sc);
+    const void *a = omma_piece_get(j, w, 1, &ta, &sa), *b = omma_piece_get(j, w, 2, &tb, &sb);
+    void *y = omma_piece_out(j, w);
     switch (omma_dtype_size(j->n->out[0]->dtype)) {
     case 1: CHOOSE(uint8_t) break;
     case 2: CHOOSE(uint16_t) break;
@@ -540,25 +360,25 @@ static bool where_piece(const job *j, const piece *w) {
 }
 
 static omma_status Where_run(const omma_exec *x, const omma_node *n) {
-    return walk(x, n, where_piece);
+    return omma_broadcast_walk(x, n, where_piece);
 }
 ROW(Where, Where_infer, Where_run, 3, 3, NULL, OMMA_NOT_YET)
 
 /* --- Max, Min, Sum, Mean of any number of inputs ------------------------------ */
 
-static bool gather_piece(const job *j, const piece *w, bool mean) {
-    room tmp, acc;
-    float wide[PIECE];
+static bool gather_piece(const omma_piece_job *j, const omma_piece *w, bool mean) {
+    omma_piece_room tmp, acc;
+    float wide[OMMA_PIECE];
     const omma_dtype t = j->n->in[0]->dtype;
     const bool half = t == OMMA_F16 || t == OMMA_BF16;
     const omma_dtype tw = half ? OMMA_F32 : t;
     const size_t size = omma_dtype_size(tw);
     int s;
-    const void *a = fetch_wide(j, w, 0, &tmp, wide, &s);
+    const void *a = omma_piece_wide(j, w, 0, &tmp, wide, &s);
     for (int64_t i = 0; i < w->n; i++)
         memcpy(acc.c + (size_t)i * size, (const char *)a + (size_t)(i * s) * size, size);
     for (int k = 1; k < j->n->n_in; k++) {
-        a = fetch_wide(j, w, k, &tmp, wide, &s);
+        a = omma_piece_wide(j, w, k, &tmp, wide, &s);
         apply(j, tw, w->n, &acc, 1, a, s, &acc);
     }
     if (mean && t == OMMA_F64) {
@@ -568,18 +388,22 @@ static bool gather_piece(const job *j, const piece *w, bool mean) {
         const float k = (float)j->n->n_in;
         Div_F32(w->n, &acc, 1, &k, 0, &acc);
     }
-    if (half) omma_store_halves(t, acc.f, w->n, place(j, w));
-    else memcpy(place(j, w), &acc, (size_t)w->n * size);
+    if (half) omma_store_halves(t, acc.f, w->n, omma_piece_out(j, w));
+    else memcpy(omma_piece_out(j, w), &acc, (size_t)w->n * size);
     return true;
 }
 
-static bool many_piece(const job *j, const piece *w) { return gather_piece(j, w, false); }
-static bool mean_piece(const job *j, const piece *w) { return gather_piece(j, w, true); }
+static bool many_piece(const omma_piece_job *j, const omma_piece *w) {
+    return gather_piece(j, w, false);
+}
+static bool mean_piece(const omma_piece_job *j, const omma_piece *w) {
+    return gather_piece(j, w, true);
+}
 static omma_status many_run(const omma_exec *x, const omma_node *n) {
-    return walk(x, n, n->n_in == 2 ? pair_piece : many_piece);
+    return omma_broadcast_walk(x, n, n->n_in == 2 ? pair_piece : many_piece);
 }
 static omma_status Mean_run(const omma_exec *x, const omma_node *n) {
-    return walk(x, n, mean_piece);
+    return omma_broadcast_walk(x, n, mean_piece);
 }
 static double many_flops(const omma_node *n) {
     return n->out[0] ? (double)omma_value_count(n->out[0]) * n->n_in : 0;
@@ -588,7 +412,8 @@ static double many_flops(const omma_node *n) {
 #define MANY(Name, types_, kernel_, fn_, run_)                     \
     static omma_status Name##_infer(omma_build *b, omma_node *n) { \
         static const binary op = {types_, kernel_, false, fn_};    \
-        return infer(b, n, &op);                                   \
+        OMMA_TRY(want_types(b, n, &op));                           \
+        return omma_broadcast_plan(b, n, &op, n->in[0]->dtype);    \
     }                                                              \
     ROW(Name, Name##_infer, run_, 1, -1, many_flops, OMMA_NOT_YET)
 MANY(Max, OMMA_IN_NUMBER, OMMA_BIN_MAX, Max_fn, many_run)

@@ -1,4 +1,6 @@
-/* cast.c - Cast: numbers of one type as numbers of another.
+/* cast.c - Cast and CastLike: numbers of one type as numbers of another, named by an attribute
+ * (before opset 6 by a word such as "FLOAT") or by an input of which nothing but the type counts.
+ * BitCast takes the same bytes for numbers of another type of that size.
  *
  * Every source type is widened without loss to one of three carriers, int64_t, uint64_t or
  * double, and narrowed from there: to integers by wrapping around (integers) or by cutting
@@ -9,18 +11,11 @@
 #include "base/pool.h"
 #include "op/element.h"
 
-/* d as a float with its last bit set when d lies between two floats: rounding that again to
- * 16 bits equals rounding d directly (round to odd). */
-static float odd_float(double d) {
-    const float f = (float)d;
-    const double back = f;
-    if (back == d || d != d) return f;
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    if (!(u & 1)) u = (back > d) == (d > 0) ? u - 1 : u + 1;
-    float r;
-    memcpy(&r, &u, 4);
-    return r;
+/* v rounded to odd, as omma_odd_f32: a double has too few bits for all of v, so of those that
+ * 24 cannot hold the last sixteen count as one. */
+static float odd_integer(uint64_t v) {
+    if (v < (uint64_t)1 << 48) return omma_odd_f32((double)v);
+    return omma_odd_f32(0x1p16 * (double)(v >> 16 | ((v & 0xFFFF) != 0)));
 }
 
 /* --- narrowing: from carrier i (int64_t), u (uint64_t) or d (double) to a type --- */
@@ -43,12 +38,14 @@ FROM_INTEGERS(BOOL, uint8_t, v != 0, v != 0)
 FROM_INTEGERS(F32, float, v, v)
 FROM_INTEGERS(F64, double, v, v)
 FROM_INTEGERS(F16, uint16_t, omma_f32_to_f16((float)v), omma_f32_to_f16((float)v))
-FROM_INTEGERS(BF16, uint16_t, omma_f32_to_bf16((float)v), omma_f32_to_bf16((float)v))
+FROM_INTEGERS(BF16, uint16_t,
+              omma_f32_to_bf16(v < 0 ? -odd_integer(0 - (uint64_t)v) : odd_integer((uint64_t)v)),
+              omma_f32_to_bf16(odd_integer(v)))
 static inline uint8_t d_BOOL(double v) { return v != 0; }
 static inline float d_F32(double v) { return (float)v; }
 static inline double d_F64(double v) { return v; }
-static inline uint16_t d_F16(double v) { return omma_f32_to_f16(odd_float(v)); }
-static inline uint16_t d_BF16(double v) { return omma_f32_to_bf16(odd_float(v)); }
+static inline uint16_t d_F16(double v) { return omma_f32_to_f16(omma_odd_f32(v)); }
+static inline uint16_t d_BF16(double v) { return omma_f32_to_bf16(omma_odd_f32(v)); }
 
 /* --- loops: one function per source type, a case per destination -------------- */
 
@@ -100,13 +97,40 @@ static const cast_fn from[] = {
 
 /* --- the operator ------------------------------------------------------------- */
 
+/* The type of a word; OMMA_NONE when it is none of omma's. */
+static omma_dtype type_named(const char *word) {
+    static const struct {
+        const char *word;
+        omma_dtype type;
+    } names[] = {{"FLOAT", OMMA_F32}, {"DOUBLE", OMMA_F64},    {"FLOAT16", OMMA_F16},
+                 {"BOOL", OMMA_BOOL}, {"BFLOAT16", OMMA_BF16}, {"INT8", OMMA_I8},
+                 {"INT16", OMMA_I16}, {"INT32", OMMA_I32},     {"INT64", OMMA_I64},
+                 {"UINT8", OMMA_U8},  {"UINT16", OMMA_U16},    {"UINT32", OMMA_U32},
+                 {"UINT64", OMMA_U64}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(word, names[i].word)) return names[i].type;
+    return OMMA_NONE;
+}
+
 static omma_status Cast_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
+    const omma_attr *a = omma_node_attr(n, "to");
+    if (a && a->kind == OMMA_ATTR_STRING) {
+        const omma_dtype named = type_named(a->s);
+        if (!named) return omma_unsupported(b, n, "a cast to type '%s'", a->s);
+        return omma_out(b, n, 0, named, n->in[0]->rank, n->in[0]->dims);
+    }
     const int64_t to = omma_node_int(n, "to", OMMA_NONE);
     if (to <= 0 || to >= 32 || !omma_type_in((omma_dtype)to, OMMA_IN_ANY))
         return omma_unsupported(b, n, "a cast to type %lld (%s)", (long long)to,
                                 to == OMMA_STRING ? "string" : "not one of omma's");
     return omma_out(b, n, 0, (omma_dtype)to, n->in[0]->rank, n->in[0]->dims);
+}
+
+static omma_status CastLike_infer(omma_build *b, omma_node *n) {
+    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
+    OMMA_TRY(omma_want(b, n, 1, OMMA_IN_ANY));
+    return omma_out(b, n, 0, n->in[1]->dtype, n->in[0]->rank, n->in[0]->dims);
 }
 
 typedef struct job {
@@ -131,13 +155,45 @@ static omma_status Cast_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-const omma_op omma_op_Cast = {.name = "Cast",
-                              .min_in = 1,
-                              .max_in = 1,
-                              .min_out = 1,
-                              .max_out = 1,
-                              .flags = OMMA_OP_ELEMENTWISE,
-                              .infer = Cast_infer,
-                              .run = Cast_run,
-                              .no_grad = OMMA_NOT_YET,
-                              .no_field = OMMA_NOT_YET};
+#define ROW(Name, inputs)                                         \
+    const omma_op omma_op_##Name = {.name = #Name,                \
+                                    .min_in = inputs,             \
+                                    .max_in = inputs,             \
+                                    .min_out = 1,                 \
+                                    .max_out = 1,                 \
+                                    .flags = OMMA_OP_ELEMENTWISE, \
+                                    .infer = Name##_infer,        \
+                                    .run = Cast_run,              \
+                                    .no_grad = OMMA_NOT_YET,      \
+                                    .no_field = OMMA_NOT_YET};
+ROW(Cast, 1)
+ROW(CastLike, 2)
+
+static omma_status BitCast_infer(omma_build *b, omma_node *n) {
+    const omma_value *x = n->in[0];
+    const int64_t to = omma_node_int(n, "to", OMMA_NONE);
+    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
+    if (to <= 0 || to >= 32 || !omma_type_in((omma_dtype)to, OMMA_IN_ANY))
+        return omma_unsupported(b, n, "a cast to type %lld", (long long)to);
+    if (omma_dtype_size((omma_dtype)to) != omma_dtype_size(x->dtype))
+        return omma_bad(b, n, "%s and %s differ in size", omma_dtype_name(x->dtype),
+                        omma_dtype_name((omma_dtype)to));
+    return omma_out(b, n, 0, (omma_dtype)to, x->rank, x->dims);
+}
+
+static omma_status BitCast_run(const omma_exec *x, const omma_node *n) {
+    (void)x;
+    const size_t bytes = omma_value_bytes(n->in[0]);
+    if (bytes && omma_wanted(n, 0)) memmove(n->out[0]->mem, n->in[0]->mem, bytes);
+    return OMMA_OK;
+}
+
+const omma_op omma_op_BitCast = {.name = "BitCast",
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .infer = BitCast_infer,
+                                 .run = BitCast_run,
+                                 .no_grad = "the bits of numbers: nothing to differentiate",
+                                 .no_field = OMMA_NOT_YET};

@@ -5,7 +5,8 @@
  * thousand small runs are both cut evenly.
  * Source: the ONNX operator specification. Traps: Split's equal parts may be uneven from
  * opset 18 (the last one is smaller) and may not before; a part may be empty; an output of
- * Split nobody wants still takes its place. */
+ * Split nobody wants still takes its place. Before opset 4 Concat's axis is 1 when left out;
+ * Split 1 has the sizes as an input of the data's type. */
 #include "base/pool.h"
 #include "op/move.h"
 
@@ -80,8 +81,9 @@ static omma_status concat_infer(omma_build *b, omma_node *n) {
     const omma_value *x = n->in[0];
     int axis;
     int64_t dims[OMMA_MAX_RANK];
-    if (!omma_node_attr(n, "axis")) return omma_bad(b, n, "attribute 'axis' is missing");
-    OMMA_TRY(axis_of(b, n, "axis", 0, &axis));
+    if (n->opset >= 4 && !omma_node_attr(n, "axis"))
+        return omma_bad(b, n, "attribute 'axis' is missing");
+    OMMA_TRY(axis_of(b, n, "axis", 1, &axis));
     int64_t *sizes = omma_arena_array(b->arena, (size_t)n->n_in, sizeof *sizes);
     if (!sizes) return omma_nomem(b, n);
     memcpy(dims, x->dims, sizeof dims);
@@ -117,7 +119,8 @@ static omma_status concat_run(const omma_exec *x, const omma_node *n) {
 static omma_status split_sizes(omma_build *b, const omma_node *n, int64_t dim, int64_t *sizes) {
     const int k = n->n_out;
     int given;
-    OMMA_TRY(omma_ints_arg(b, n, 1, "split", sizes, k, &given));
+    if (n->opset < 2 && omma_in(n, 1)) OMMA_TRY(omma_wholes_in(b, n, 1, sizes, k, &given));
+    else OMMA_TRY(omma_ints_arg(b, n, 1, "split", sizes, k, &given));
     if (given >= 0) {
         int64_t sum = 0;
         if (given != k) return omma_bad(b, n, "%d sizes for %d outputs", given, k);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/pages.h"
 #include "base/pool.h"
 #include "op/fused.h"
 #include "op/window.h"
@@ -149,7 +150,10 @@ static omma_status transpose_prepare(omma_build *b, omma_node *n) {
     float *packed =
         form ? omma_pack(b, n->in[1], form, (size_t)w_count * sizeof(float), &fresh) : NULL;
     if (!packed) return omma_nomem(b, n);
-    if (fresh) transpose_weights(p, n->in[1]->data, packed);
+    if (fresh) {
+        transpose_weights(p, n->in[1]->data, packed);
+        omma_pages_give_back(n->in[1]->data, omma_value_bytes(n->in[1]));
+    }
     n->packed = packed;
     n->packed_in |= 1u << 1;
     return OMMA_OK;

@@ -39,11 +39,26 @@ static omma_status expand_infer(omma_build *b, omma_node *n) {
     return OMMA_OK;
 }
 
+/* Tile 1: `tiles` copies along `axis`, both of the data's type. */
+static omma_status one_axis(omma_build *b, const omma_node *n, int64_t *repeats, int *count) {
+    int64_t tiles, axis;
+    int given[2], at;
+    OMMA_TRY(omma_wholes_in(b, n, 1, &tiles, 1, &given[0]));
+    OMMA_TRY(omma_wholes_in(b, n, 2, &axis, 1, &given[1]));
+    if (given[0] != 1 || given[1] != 1)
+        return omma_bad(b, n, "opset %d takes one number of tiles and one axis", n->opset);
+    OMMA_TRY(omma_axis(b, n, axis, n->in[0]->rank, &at));
+    *count = n->in[0]->rank;
+    for (int d = 0; d < *count; d++) repeats[d] = d == at ? tiles : 1;
+    return OMMA_OK;
+}
+
 static omma_status tile_infer(omma_build *b, omma_node *n) {
     const omma_value *x = n->in[0];
     int64_t repeats[OMMA_MAX_RANK], dims[OMMA_MAX_RANK], in[OMMA_MAX_RANK], out[OMMA_MAX_RANK];
     int count;
-    OMMA_TRY(omma_ints_in(b, n, 1, repeats, OMMA_MAX_RANK, &count));
+    if (n->opset < 6) OMMA_TRY(one_axis(b, n, repeats, &count));
+    else OMMA_TRY(omma_ints_in(b, n, 1, repeats, OMMA_MAX_RANK, &count));
     if (count != x->rank)
         return omma_bad(b, n, "%d repeats for a tensor of rank %d", count, x->rank);
     for (int d = 0; d < count; d++)
@@ -82,7 +97,7 @@ const omma_op omma_op_Expand = {.name = "Expand",
 
 const omma_op omma_op_Tile = {.name = "Tile",
                               .min_in = 2,
-                              .max_in = 2,
+                              .max_in = 3, /* before opset 6 */
                               .min_out = 1,
                               .max_out = 1,
                               .infer = tile_infer,

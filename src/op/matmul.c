@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/pages.h"
 #include "base/pool.h"
 #include "op/fused.h"
 #include "op/window.h"
@@ -163,11 +164,33 @@ static omma_status gemm_infer(omma_build *b, omma_node *n) {
 
 /* Fewer multiplications than this are not worth sharing out one product. */
 enum { SMALL_PRODUCT = 1 << 21 };
+enum { SLICE = 256 << 10 }; /* [bytes] of a constant packed at a time */
 
 static void pack_b(const omma_kernels *kern, const product *p, float *dst, const void *b,
                    int threads) {
     int64_t row = p->trans_b ? 1 : p->n, col = p->trans_b ? p->k : 1;
     omma_gemm_pack(kern, dst, b, row, col, p->k, p->n, threads);
+}
+
+/* As pack_b for a constant, in slices whose pages are given back when they were read: the
+ * packed weights take the place of the file's in memory and never stand beside them. Slices
+ * are whole panels where a panel is one run of the file, else rows. The bits are pack_b's. */
+static void pack_slices(const omma_kernels *kern, const product *p, float *dst, const char *b) {
+    const int64_t nr = kern->nr, slice = SLICE / (int64_t)sizeof *dst,
+                  line = p->trans_b ? p->k : p->n;
+    const int64_t end = p->trans_b ? p->n : p->k;
+    int64_t step = slice / line + 1; /* lines of the file at a time */
+    if (p->trans_b) step = (step + nr - 1) / nr * nr;
+    for (int64_t i = 0; i < end; i += step) {
+        const int64_t lines = end - i < step ? end - i : step;
+        const char *at = b + (size_t)(i * line) * sizeof *dst;
+        if (p->trans_b) omma_gemm_pack(kern, dst + i * p->k, at, 1, p->k, p->k, lines, 1);
+        else
+            for (int64_t j = 0; j < p->n; j += nr)
+                omma_gemm_pack(kern, dst + j * p->k + i * nr, at + (size_t)j * sizeof *dst, p->n, 1,
+                               lines, p->n - j < nr ? p->n - j : nr, 1);
+        omma_pages_give_back(at, (size_t)(lines * line) * sizeof *dst);
+    }
 }
 
 static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) {
@@ -181,8 +204,8 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) 
     char *packed = form ? omma_pack(b, n->in[1], form, bytes, &fresh) : NULL;
     if (!packed) return omma_nomem(b, n);
     for (int64_t i = 0; fresh && i < p->b_batches; i++)
-        pack_b(b->kern, p, (float *)(void *)(packed + (size_t)i * p->panel),
-               (const char *)n->in[1]->data + (size_t)(i * p->k * p->n) * sizeof(float), 1);
+        pack_slices(b->kern, p, (float *)(void *)(packed + (size_t)i * p->panel),
+                    (const char *)n->in[1]->data + (size_t)(i * p->k * p->n) * sizeof(float));
     n->packed = packed;
     n->packed_in |= 1u << 1;
     return OMMA_OK;

@@ -1,11 +1,11 @@
-/* norm.c - normalisations: BatchNormalization (inference), InstanceNormalization,
- * GroupNormalization and LayerNormalization.
+/* norm.c - normalisations: BatchNormalization, InstanceNormalization, GroupNormalization and
+ * LayerNormalization.
  *
  *     y = (x - mean) / sqrt(var + epsilon) * scale + bias
  *
  * They differ in what mean and variance are taken over and in what scale and bias belong to:
  *
- *     Batch     given, per channel                     per channel
+ *     Batch     given; in training those of a channel  per channel
  *     Instance  each [D1, D2, ...] of a channel        per channel
  *     Group     a group of channels                    per group (opset 18), channel (since 21)
  *     Layer     the axes from `axis` on                any shape that broadcasts to x
@@ -13,9 +13,15 @@
  * x is [N, C, D1, D2, ...] for all but Layer. The variance is of the mean (biased), taken in a
  * second pass about the mean. Sums are taken by blocks and added up in double, so a row's
  * numbers depend on its length only. float32 runs on kernels, other floats in double.
+ * Batch trains when training_mode is set, and before opset 14, where outputs said so, when more
+ * than the first is asked for; then outputs 1 and 2 are running = given * momentum + current *
+ * (1 - momentum), outputs 3 and 4 (before opset 14) the current mean and variance. Opsets 1 and
+ * 6 also have is_test, whose default contradicts a node with one output: the outputs count.
+ * spatial = 0 (before opset 9) takes every place of an image for a channel of its own.
  * Traps: scale and bias may be of another float type than x (Batch, since opset 15). */
 #include <math.h>
 
+#include "base/checked.h"
 #include "base/pool.h"
 #include "op/element.h"
 
@@ -75,6 +81,7 @@ typedef struct channels {
     int64_t groups;      /* of channels that share mean and variance */
     double eps;
     bool per_group; /* scale and bias */
+    bool trains;    /* Batch */
 } channels;
 
 /* The float vectors from input first to last must hold count numbers. */
@@ -105,15 +112,38 @@ static omma_status channels_of(omma_build *b, omma_node *n, int min_rank, channe
     return omma_out_like(b, n, 0, x);
 }
 
+/* Inputs 1 to 4 of Batch: with spatial = 0 they may have a channel's shape too. */
+static omma_status want_channels(omma_build *b, const omma_node *n, const channels *c) {
+    if (c->plane != 1 || n->in[1]->rank == 1) return want_vectors(b, n, 1, 4, c->c);
+    for (int i = 1; i <= 4; i++) {
+        OMMA_TRY(omma_want(b, n, i, OMMA_IN_FLOAT));
+        if (omma_value_count(n->in[i]) != c->c)
+            return omma_bad(b, n, "input %d ('%s') must hold %lld numbers", i, n->in[i]->name,
+                            (long long)c->c);
+    }
+    return OMMA_OK;
+}
+
 static omma_status BatchNormalization_infer(omma_build *b, omma_node *n) {
     channels *c;
+    bool more = false; /* outputs than the first */
     OMMA_TRY(channels_of(b, n, 1, &c));
-    OMMA_TRY(want_vectors(b, n, 1, 4, c->c));
-    if (omma_node_int(n, "training_mode", 0)) return omma_unsupported(b, n, "training_mode = 1");
-    if (n->opset < 9 && !omma_node_int(n, "spatial", 1))
-        return omma_unsupported(b, n, "spatial = 0");
+    if (n->opset < 9 && !omma_node_int(n, "spatial", 1)) {
+        int64_t all;
+        if (!omma_dims_count((int64_t[]){c->c, c->plane}, 2, &all))
+            return omma_bad(b, n, "the size overflows");
+        c->c = c->groups = all;
+        c->plane = 1;
+    }
+    OMMA_TRY(want_channels(b, n, c));
     for (int i = 1; i < n->n_out; i++)
-        if (n->out[i]) return omma_unsupported(b, n, "output %d exists in training only", i);
+        if (n->out[i]) more = true;
+    c->trains = n->opset >= 14 ? omma_node_int(n, "training_mode", 0) != 0 : more;
+    if (more && !c->trains)
+        return omma_unsupported(b, n, "more than one output exists in training only");
+    if (c->trains && (!c->n || !c->plane))
+        return omma_bad(b, n, "training on a batch of no numbers");
+    for (int i = 1; i < n->n_out; i++) OMMA_TRY(omma_out_like(b, n, i, n->in[i % 2 ? 3 : 4]));
     return OMMA_OK;
 }
 
@@ -153,6 +183,48 @@ static void batch(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
+/* Mean and variance of a channel over all images. */
+static void batch_stats(const job *j, const channels *c, int64_t ch, double *mean, double *var) {
+    const omma_value *x = j->n->in[0];
+    const double count = (double)c->n * (double)c->plane;
+    double sum = 0, square = 0;
+    for (int64_t i = 0; i < c->n; i++)
+        for (int64_t k = 0; k < c->plane; k++) sum += at(x, (i * c->c + ch) * c->plane + k);
+    *mean = sum / count;
+    for (int64_t i = 0; i < c->n; i++)
+        for (int64_t k = 0; k < c->plane; k++) {
+            const double d = at(x, (i * c->c + ch) * c->plane + k) - *mean;
+            square += d * d;
+        }
+    *var = square / count;
+}
+
+/* Item: a channel of all images, in training. */
+static void train(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const channels *c = j->n->param;
+    omma_value *const *in = j->n->in;
+    const double keep = (double)omma_node_float(j->n, "momentum", 0.9f);
+    for (int64_t ch = begin; ch < end; ch++) {
+        double now[2];
+        batch_stats(j, c, ch, &now[0], &now[1]);
+        const stats s = {now[0], 1 / sqrt(now[1] + c->eps)};
+        const double scale = at(in[1], ch), bias = at(in[2], ch),
+                     old[2] = {at(in[3], ch), at(in[4], ch)};
+        for (int64_t i = 0; omma_wanted(j->n, 0) && i < c->n; i++)
+            apply(j->kern, in[0], j->n->out[0], (i * c->c + ch) * c->plane, c->plane, s, scale,
+                  bias);
+        for (int i = 1; i < j->n->n_out; i++) {
+            omma_value *y = j->n->out[i];
+            const double v = now[!(i % 2)];
+            if (y)
+                omma_set_number(y->dtype, y->mem, ch,
+                                i < 3 ? old[!(i % 2)] * keep + v * (1 - keep) : v);
+        }
+    }
+}
+
 /* Item: a group of channels of an image. */
 static void group(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
@@ -181,6 +253,12 @@ static omma_status channels_run(const omma_exec *x, const omma_node *n, omma_chu
 }
 
 static omma_status batch_run(const omma_exec *x, const omma_node *n) {
+    const channels *c = n->param;
+    if (c->trains) {
+        job j = {x->kern, n};
+        omma_parallel(x->threads, c->c, 1, train, &j);
+        return OMMA_OK;
+    }
     return channels_run(x, n, batch);
 }
 static omma_status group_run(const omma_exec *x, const omma_node *n) {

@@ -28,12 +28,13 @@ omma_status omma_out_like(omma_build *b, const omma_node *n, int i, const omma_v
     return omma_out(b, n, i, v->dtype, v->rank, v->dims);
 }
 
-omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
-                         int *count) {
+/* The numbers of input i; any says that floating ones, if whole, will do as well. */
+static omma_status list_in(omma_build *b, const omma_node *n, int i, bool any, int64_t *out,
+                           int max, int *count) {
     const omma_value *v = omma_in(n, i);
     *count = -1;
     if (!v) return OMMA_OK;
-    if (v->dtype != OMMA_I64 && v->dtype != OMMA_I32)
+    if (v->dtype != OMMA_I64 && v->dtype != OMMA_I32 && !any)
         return omma_bad(b, n, "input %d ('%s') must hold integers, not %s", i, v->name,
                         omma_dtype_name(v->dtype));
     if (v->rank > 1)
@@ -52,15 +53,28 @@ omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out,
     }
     for (int64_t j = 0; j < k; j++) {
         const char *p = (const char *)v->data + (size_t)j * omma_dtype_size(v->dtype);
-        if (v->dtype == OMMA_I64) memcpy(&out[j], p, 8);
+        char copy[8];
+        memcpy(copy, p, omma_dtype_size(v->dtype));
+        if (v->dtype == OMMA_I64) memcpy(&out[j], copy, 8);
         else {
-            int32_t x;
-            memcpy(&x, p, 4);
-            out[j] = x;
+            const double x = omma_get_number(v->dtype, copy, 0);
+            if (!(fabs(x) < 0x1p53) || x != nearbyint(x))
+                return omma_bad(b, n, "input %d ('%s') holds %g, no whole number", i, v->name, x);
+            out[j] = (int64_t)x;
         }
     }
     *count = (int)k;
     return OMMA_OK;
+}
+
+omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
+                         int *count) {
+    return list_in(b, n, i, false, out, max, count);
+}
+
+omma_status omma_wholes_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
+                           int *count) {
+    return list_in(b, n, i, true, out, max, count);
 }
 
 omma_status omma_ints_attr(omma_build *b, const omma_node *n, const char *attr, int64_t *out,
@@ -93,6 +107,7 @@ omma_status omma_number_in(omma_build *b, const omma_node *n, int i, double *out
     const omma_value *v = omma_in(n, i);
     *found = false;
     if (!v) return OMMA_OK;
+    if (v->list) return omma_bad(b, n, "input %d ('%s') is a sequence, not a number", i, v->name);
     if (!v->data) {
         b->wanted = v;
         return omma_unsupported(b, n, "input %d ('%s') must be constant", i, v->name);
@@ -240,6 +255,15 @@ double omma_get_number(omma_dtype t, const void *p, int64_t i) {
     return 0;
 }
 
+float omma_odd_f32(double d) {
+    const float f = (float)d;
+    const double back = (double)f;
+    if (back == d || d != d) return f;
+    uint32_t u = f32_bits(f);
+    if (!(u & 1)) u = (back > d) == (d > 0) ? u - 1 : u + 1;
+    return bits_f32(u);
+}
+
 /* v cut toward zero into [lo, hi]; NaN gives 0. hi must be exactly representable or be
  * the next power of two, which then maps to max. */
 static int64_t to_signed(double v, int bits) {
@@ -270,8 +294,8 @@ void omma_set_number(omma_dtype t, void *p, int64_t i, double v) {
     case OMMA_U32: ((uint32_t *)p)[i] = (uint32_t)to_unsigned(v, 32); return;
     case OMMA_I64: ((int64_t *)p)[i] = to_signed(v, 64); return;
     case OMMA_U64: ((uint64_t *)p)[i] = to_unsigned(v, 64); return;
-    case OMMA_F16: ((uint16_t *)p)[i] = omma_f32_to_f16((float)v); return;
-    case OMMA_BF16: ((uint16_t *)p)[i] = omma_f32_to_bf16((float)v); return;
+    case OMMA_F16: ((uint16_t *)p)[i] = omma_f32_to_f16(omma_odd_f32(v)); return;
+    case OMMA_BF16: ((uint16_t *)p)[i] = omma_f32_to_bf16(omma_odd_f32(v)); return;
     case OMMA_NONE:
     case OMMA_STRING: return;
     }

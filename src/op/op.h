@@ -84,7 +84,11 @@ omma_status omma_out_like(omma_build *b, const omma_node *n, int i, const omma_v
 omma_status omma_ints_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
                          int *count);
 
-/* The same from input i if it is there, else from the attribute of that name. */
+/* The same where old opsets give whole numbers in the type of the data. */
+omma_status omma_wholes_in(omma_build *b, const omma_node *n, int i, int64_t *out, int max,
+                           int *count);
+
+/* As omma_ints_in from input i if it is there, else from the attribute of that name. */
 omma_status omma_ints_arg(omma_build *b, const omma_node *n, int i, const char *attr, int64_t *out,
                           int max, int *count);
 
@@ -132,6 +136,10 @@ float omma_f16_to_f32(uint16_t h);
 uint16_t omma_f32_to_f16(float f);
 float omma_bf16_to_f32(uint16_t h);
 uint16_t omma_f32_to_bf16(float f);
+
+/* d as a float with its last bit set when d lies between two floats (rounding to odd): rounding
+ * that to 16 bits gives what rounding d directly would. */
+float omma_odd_f32(double d);
 
 /* Elements from of t into double, and back (saturating for integers, NaN to 0). For slow
  * general paths. */

@@ -1,14 +1,16 @@
-/* pooling.c - MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool.
+/* pooling.c - MaxPool, AveragePool, LpPool, and of the whole map GlobalAveragePool,
+ * GlobalMaxPool, GlobalLpPool.
  *
  *   x: [N, C, spatial...]   y: [N, C, out...]   MaxPool's Indices: i64, as y
+ *   Lp: (sum |x|^p)^(1/p)
  *
  * f32 with one or two spatial axes works plane by plane: the rows of a window are joined
  * by the row kernels into one row of the input's width; the columns of whole windows by
  * the same kernels, shifted, of which every stride-th number is kept; cut windows one by
  * one. Everything else takes the plain loop. Sources: ONNX MaxPool 1..22, AveragePool
- * 1..22. Traps: padding never counts as a number; AveragePool divides by the taps inside
- * the input, or with count_include_pad inside the input and its declared padding, but
- * never by those beyond it that ceil_mode adds (what version 19 made clear). */
+ * 1..22, LpPool 1..22, GlobalLpPool 1..22. Traps: padding never counts as a number; AveragePool
+ * divides by the taps inside the input, or with count_include_pad inside the input and its declared
+ * padding, but never by those beyond it that ceil_mode adds (what version 19 made clear). */
 #include <math.h>
 #include <string.h>
 
@@ -26,6 +28,7 @@ typedef struct pool_param {
     omma_window win;
     int64_t planes, out_count;
     bool average, include_pad, column_major, fast;
+    double power;             /* Lp's p, else 0 */
     int workers;              /* threads the working memory is for */
     span *columns;            /* of the last axis, by output, when fast */
     int64_t whole, whole_end; /* its outputs whose windows lie in the input */
@@ -81,6 +84,25 @@ static omma_status pool_infer(omma_build *b, omma_node *n, bool average) {
 
 static omma_status max_infer(omma_build *b, omma_node *n) { return pool_infer(b, n, false); }
 static omma_status average_infer(omma_build *b, omma_node *n) { return pool_infer(b, n, true); }
+
+/* p: a float in opset 1, an integer since. */
+static double power_of(const omma_node *n) {
+    const omma_attr *a = omma_node_attr(n, "p");
+    return !a ? 2 : a->kind == OMMA_ATTR_INT ? (double)a->i : (double)a->f;
+}
+
+static omma_status check_power(omma_build *b, const omma_node *n) {
+    return power_of(n) > 0 && isfinite(power_of(n)) ? OMMA_OK
+                                                    : omma_bad(b, n, "p is %g", power_of(n));
+}
+
+static omma_status lp_infer(omma_build *b, omma_node *n) {
+    OMMA_TRY(pool_infer(b, n, true));
+    pool_param *p = (pool_param *)n->param;
+    p->fast = false;
+    p->power = power_of(n);
+    return check_power(b, n);
+}
 
 static omma_status pool_prepare(omma_build *b, omma_node *n) {
     pool_param *p = (pool_param *)n->param;
@@ -251,6 +273,15 @@ static void plain_average(const plain_job *j, int64_t plane, const box *x, int64
     omma_set_number(j->t, j->y, out, x->taps ? sum / x->count : 0);
 }
 
+static void plain_lp(const plain_job *j, int64_t plane, const box *x, int64_t out) {
+    const pool_param *p = j->p;
+    double sum = 0;
+    for (int64_t tap = 0; tap < x->taps; tap++)
+        sum += pow(fabs(omma_number(j->t, j->x, plane * p->win.in_count + offset_of(p, x, tap))),
+                   p->power);
+    omma_set_number(j->t, j->y, out, pow(sum, 1 / p->power));
+}
+
 static void plain_planes(void *arg, int64_t begin, int64_t end, int worker) {
     const plain_job *j = arg;
     (void)worker;
@@ -259,7 +290,8 @@ static void plain_planes(void *arg, int64_t begin, int64_t end, int worker) {
             int64_t at[OMMA_MAX_SPATIAL];
             omma_unravel(o, j->p->win.out, j->p->win.k, at);
             const box x = box_at(j->p, at);
-            if (j->p->average) plain_average(j, i, &x, i * j->p->out_count + o);
+            if (j->p->power > 0) plain_lp(j, i, &x, i * j->p->out_count + o);
+            else if (j->p->average) plain_average(j, i, &x, i * j->p->out_count + o);
             else plain_max(j, i, &x, i * j->p->out_count + o);
         }
 }
@@ -311,6 +343,18 @@ const omma_op omma_op_AveragePool = {.name = "AveragePool",
                                      .no_grad = OMMA_NOT_YET,
                                      .no_field = OMMA_NOT_YET};
 
+const omma_op omma_op_LpPool = {.name = "LpPool",
+                                .min_in = 1,
+                                .max_in = 1,
+                                .min_out = 1,
+                                .max_out = 1,
+                                .infer = lp_infer,
+                                .prepare = pool_prepare,
+                                .run = pool_run,
+                                .flops = pool_flops,
+                                .no_grad = OMMA_NOT_YET,
+                                .no_field = OMMA_NOT_YET};
+
 /* --- the whole map ---------------------------------------------------------------------- */
 
 static omma_status global_infer(omma_build *b, omma_node *n) {
@@ -329,6 +373,7 @@ typedef struct global_job {
     const omma_exec *x;
     omma_dtype t;
     bool average;
+    double power; /* Lp's p, else 0 */
     int64_t plane;
     const void *src;
     void *dst;
@@ -343,9 +388,11 @@ static double global_plain(const global_job *j, int64_t i) {
     double v = j->average ? 0 : -INFINITY;
     for (int64_t k = i * j->plane; k < (i + 1) * j->plane; k++) {
         double a = omma_number(j->t, j->src, k);
-        if (j->average) v += a;
+        if (j->power > 0) v += pow(fabs(a), j->power);
+        else if (j->average) v += a;
         else if (a > v || a != a) v = a;
     }
+    if (j->power > 0) return pow(v, 1 / j->power);
     return j->average ? v / (double)j->plane : v;
 }
 
@@ -353,26 +400,33 @@ static void global_planes(void *arg, int64_t begin, int64_t end, int worker) {
     const global_job *j = arg;
     (void)worker;
     for (int64_t i = begin; i < end; i++)
-        if (j->t == OMMA_F32 && j->plane)
+        if (j->t == OMMA_F32 && j->plane && j->power <= 0)
             ((float *)j->dst)[i] = global_f32(j, (const float *)j->src + i * j->plane);
         else omma_set_number(j->t, j->dst, i, global_plain(j, i));
 }
 
-static omma_status global_run(const omma_exec *x, const omma_node *n, bool average) {
+static omma_status global_run(const omma_exec *x, const omma_node *n, bool average, double power) {
     const omma_value *in = n->in[0];
     const omma_value *y = n->out[0];
     if (!y || !omma_value_count(y)) return OMMA_OK;
     int64_t planes = omma_value_count(y), plane = omma_value_count(in) / planes;
-    global_job j = {x, in->dtype, average, plane, in->mem, y->mem};
+    global_job j = {x, in->dtype, average, power, plane, in->mem, y->mem};
     omma_parallel(x->threads, planes, plane < 4096 ? 4096 / (plane + 1) + 1 : 1, global_planes, &j);
     return OMMA_OK;
 }
 
 static omma_status global_average_run(const omma_exec *x, const omma_node *n) {
-    return global_run(x, n, true);
+    return global_run(x, n, true, 0);
 }
 static omma_status global_max_run(const omma_exec *x, const omma_node *n) {
-    return global_run(x, n, false);
+    return global_run(x, n, false, 0);
+}
+static omma_status global_lp_infer(omma_build *b, omma_node *n) {
+    OMMA_TRY(check_power(b, n));
+    return global_infer(b, n);
+}
+static omma_status global_lp_run(const omma_exec *x, const omma_node *n) {
+    return global_run(x, n, true, power_of(n));
 }
 static double global_flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
 
@@ -397,3 +451,14 @@ const omma_op omma_op_GlobalMaxPool = {.name = "GlobalMaxPool",
                                        .flops = global_flops,
                                        .no_grad = OMMA_NOT_YET,
                                        .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_GlobalLpPool = {.name = "GlobalLpPool",
+                                      .min_in = 1,
+                                      .max_in = 1,
+                                      .min_out = 1,
+                                      .max_out = 1,
+                                      .infer = global_lp_infer,
+                                      .run = global_lp_run,
+                                      .flops = global_flops,
+                                      .no_grad = OMMA_NOT_YET,
+                                      .no_field = OMMA_NOT_YET};

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/pages.h"
 #include "base/pool.h"
 #include "op/int_rows.h"
 #include "op/window.h"
@@ -183,6 +184,7 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const conv *p, siz
     int16_t *rows = form ? omma_int_pack(b, n, p->in.w, p->in.w_zero, form, bytes, &fresh) : NULL;
     if (!rows) return omma_nomem(b, n);
     if (fresh) weights_to_rows(n, v->data, z ? z->data : NULL, rows, 0, p->m);
+    if (fresh) omma_pages_give_back(v->data, omma_value_bytes(v));
     n->packed = rows;
     n->packed_in |= 1u << p->in.w;
     return OMMA_OK;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/pages.h"
 #include "base/pool.h"
 #include "op/int_rows.h"
 #include "op/window.h"
@@ -180,6 +181,7 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const product *p, 
     int16_t *rows = form ? omma_int_pack(b, n, p->in.b, p->in.b_zero, form, bytes, &fresh) : NULL;
     if (!rows) return omma_nomem(b, n);
     if (fresh) columns_to_rows(n, v->data, z ? z->data : NULL, rows, 0, p->b_count * p->n);
+    if (fresh) omma_pages_give_back(v->data, omma_value_bytes(v));
     n->packed = rows;
     n->packed_in |= 1u << p->in.b;
     return OMMA_OK;

@@ -1,7 +1,8 @@
-/* recurrent.c - LSTM and GRU: a state carried along a sequence.
+/* recurrent.c - LSTM, GRU and RNN: a state carried along a sequence.
  *
  *   LSTM  i, f, o = f(W x + R h + P c + b)    c~ = g(..)    c' = f c + i c~    h' = o h(c')
  *   GRU   z, r = f(W x + R h + b)   h~ = g(W x + R (r h) + b)   h' = (1 - z) h~ + z h
+ *   RNN   h' = f(W x + R h + b)
  *
  *   x: [T, B, I]   w: [D, gates*H, I]   r: [D, gates*H, H]   b: [D, 2*gates*H], w's and r's
  *   sequence_lens: int32 [B]   initial h, c: [D, B, H]   p: [D, 3*H], peepholes i, o, f
@@ -9,70 +10,34 @@
  *
  * D is 2 for bidirectional. Gates lie in the order i, o, f, c and z, r, h. W x is one matrix
  * product for the whole sequence; each step adds one with R. Computed in float32: other floats
- * are converted on their way in and out. Sources: ONNX LSTM and GRU 7, 14, 22. Traps: beyond a
- * sequence's length y is 0 and the state stays; a reversed direction begins at the sequence's
- * own end; clip bounds what goes into every activation, h's too; with linear_before_reset r's
- * bias is inside the reset; alphas go to the activations that take one, in order, or to
- * each if there are as many as activations. */
-#include <math.h>
+ * are converted on their way in and out. Sources: ONNX LSTM, GRU and RNN 1, 7, 14, 22. Traps:
+ * beyond a sequence's length y is 0 and the state stays; a reversed direction begins at the
+ * sequence's own end; clip bounds what goes into every activation, h's too; with
+ * linear_before_reset r's bias is inside the reset; alphas go to the activations that take one, in
+ * order, or to each if there are as many as activations. */
 #include <string.h>
-#include <strings.h>
 
+#include "base/pages.h"
 #include "base/pool.h"
 #include "op/element.h"
 #include "op/fused.h"
+#include "op/gate.h"
 
 enum { X, W, R, BIAS, LENS, INIT_H, INIT_C, PEEP, INPUTS }; /* inputs */
 enum { Y, Y_H, Y_C };                                       /* outputs */
 
-typedef enum act_kind {
-    ACT_RELU,
-    ACT_TANH,
-    ACT_SIGMOID,
-    ACT_AFFINE,
-    ACT_LEAKY_RELU,
-    ACT_THRESHOLDED_RELU,
-    ACT_SCALED_TANH,
-    ACT_HARD_SIGMOID,
-    ACT_ELU,
-    ACT_SOFTSIGN,
-    ACT_SOFTPLUS,
-    ACT_COUNT
-} act_kind;
-
-typedef struct activation {
-    act_kind kind;
-    float a, b;
-} activation;
-
-/* Name, does it take alpha and beta, their defaults. */
-static const struct {
-    const char *name;
-    bool takes_a, takes_b;
-    float a, b;
-} activations[ACT_COUNT] = {
-    [ACT_RELU] = {"Relu", false, false, 0, 0},
-    [ACT_TANH] = {"Tanh", false, false, 0, 0},
-    [ACT_SIGMOID] = {"Sigmoid", false, false, 0, 0},
-    [ACT_AFFINE] = {"Affine", true, true, 1, 0},
-    [ACT_LEAKY_RELU] = {"LeakyRelu", true, false, 0.01f, 0},
-    [ACT_THRESHOLDED_RELU] = {"ThresholdedRelu", true, false, 1, 0},
-    [ACT_SCALED_TANH] = {"ScaledTanh", true, true, 1, 1},
-    [ACT_HARD_SIGMOID] = {"HardSigmoid", true, true, 0.2f, 0.5f},
-    [ACT_ELU] = {"Elu", true, false, 1, 0},
-    [ACT_SOFTSIGN] = {"Softsign", false, false, 0, 0},
-    [ACT_SOFTPLUS] = {"Softplus", false, false, 0, 0},
-};
-
 enum { MAX_ACTS = 3 }; /* of a direction */
 
+typedef enum cell { LSTM, GRU, RNN } cell;
+
 typedef struct recurrent {
-    bool gru, linear, coupled, batch_first;
+    cell kind;
+    bool linear, coupled, batch_first;
     bool reversed[2];
     int dirs, n_acts;
     int64_t steps, batch, in, hidden, gates;
     float clip; /* 0: none */
-    activation act[2][MAX_ACTS];
+    omma_gate act[2][MAX_ACTS];
     int64_t parts[2];           /* columns of R's two products: LSTM 4H, 0; GRU 2H, H */
     size_t w_panel, r_panel[2]; /* bytes of a direction's packed W, and of R's parts */
     size_t as_f32[INPUTS];      /* where an input converted to float32 lies */
@@ -80,16 +45,6 @@ typedef struct recurrent {
 } recurrent;
 
 /* --- attributes ------------------------------------------------------------------------------- */
-
-static omma_status find_activation(omma_build *b, const omma_node *n, const char *name,
-                                   act_kind *kind) {
-    for (int i = 0; i < ACT_COUNT; i++)
-        if (!strcasecmp(name, activations[i].name)) {
-            *kind = (act_kind)i;
-            return OMMA_OK;
-        }
-    return omma_bad(b, n, "the activation '%s' is unknown", name);
-}
 
 /* The next alpha or beta for activation number i of `all`. */
 static float next_argument(const omma_attr *list, bool takes, int i, int all, int *used,
@@ -100,7 +55,7 @@ static float next_argument(const omma_attr *list, bool takes, int i, int all, in
 }
 
 static omma_status read_activations(omma_build *b, const omma_node *n, recurrent *p) {
-    static const act_kind usual[MAX_ACTS] = {ACT_SIGMOID, ACT_TANH, ACT_TANH};
+    static const char *const usual[MAX_ACTS] = {"Sigmoid", "Tanh", "Tanh"};
     const omma_attr *names = omma_node_attr(n, "activations");
     const omma_attr *alpha = omma_node_attr(n, "activation_alpha"),
                     *beta = omma_node_attr(n, "activation_beta");
@@ -109,13 +64,12 @@ static omma_status read_activations(omma_build *b, const omma_node *n, recurrent
     if (names && (names->kind != OMMA_ATTR_STRINGS || (names->count && names->count != all)))
         return omma_bad(b, n, "attribute 'activations' must name %d", all);
     for (int i = 0; i < all; i++) {
-        activation *a = &p->act[i / p->n_acts][i % p->n_acts];
-        a->kind = usual[i % p->n_acts];
-        if (names && names->count) OMMA_TRY(find_activation(b, n, names->strings[i], &a->kind));
-        a->a = next_argument(alpha, activations[a->kind].takes_a, i, all, &used_a,
-                             activations[a->kind].a);
-        a->b = next_argument(beta, activations[a->kind].takes_b, i, all, &used_b,
-                             activations[a->kind].b);
+        omma_gate *a = &p->act[i / p->n_acts][i % p->n_acts];
+        const char *name = p->kind == RNN ? "Tanh" : usual[i % p->n_acts];
+        if (names && names->count) name = names->strings[i];
+        OMMA_TRY(omma_gate_find(b, n, name, a));
+        a->a = next_argument(alpha, omma_gate_takes_a(a->kind), i, all, &used_a, a->a);
+        a->b = next_argument(beta, omma_gate_takes_b(a->kind), i, all, &used_b, a->b);
     }
     return OMMA_OK;
 }
@@ -130,8 +84,8 @@ static omma_status read_attributes(omma_build *b, const omma_node *n, recurrent 
     p->clip = omma_node_float(n, "clip", 0);
     if (!(p->clip >= 0)) return omma_bad(b, n, "clip %g is negative", (double)p->clip);
     p->batch_first = omma_node_int(n, "layout", 0) != 0;
-    p->linear = p->gru && omma_node_int(n, "linear_before_reset", 0) != 0;
-    p->coupled = !p->gru && omma_node_int(n, "input_forget", 0) != 0;
+    p->linear = p->kind == GRU && omma_node_int(n, "linear_before_reset", 0) != 0;
+    p->coupled = p->kind == LSTM && omma_node_int(n, "input_forget", 0) != 0;
     return read_activations(b, n, p);
 }
 
@@ -156,15 +110,17 @@ static omma_status check_shapes(omma_build *b, const omma_node *n, recurrent *p)
         return omma_bad(b, n, "'%s' and '%s' must be of rank 3", x->name, r->name);
     p->steps = x->dims[p->batch_first], p->batch = x->dims[!p->batch_first];
     p->in = x->dims[2], p->hidden = r->dims[2];
-    const int64_t gates = p->gru ? 3 : 4, d = p->dirs,
-                  hidden = omma_node_int(n, "hidden_size", p->hidden);
+    const int64_t gates = p->kind == RNN   ? 1
+                          : p->kind == GRU ? 3
+                                           : 4,
+                  d = p->dirs, hidden = omma_node_int(n, "hidden_size", p->hidden);
     if (hidden != p->hidden)
         return omma_bad(b, n, "hidden_size is %lld, but '%s' says %lld", (long long)hidden, r->name,
                         (long long)p->hidden);
     if (p->hidden > INT64_MAX / 16 || p->hidden < 1)
         return omma_bad(b, n, "a state of %lld numbers", (long long)p->hidden);
     p->gates = gates * p->hidden;
-    p->parts[0] = p->gru ? 2 * p->hidden : p->gates, p->parts[1] = p->gates - p->parts[0];
+    p->parts[0] = p->kind == GRU ? 2 * p->hidden : p->gates, p->parts[1] = p->gates - p->parts[0];
     state[0] = p->batch_first ? p->batch : d, state[1] = p->batch_first ? d : p->batch,
     state[2] = p->hidden;
     OMMA_TRY(want(b, n, W, 3, d, p->gates, p->in));
@@ -182,14 +138,14 @@ static omma_status check_shapes(omma_build *b, const omma_node *n, recurrent *p)
     return omma_out(b, n, Y, x->dtype, 4, (int64_t[]){p->steps, d, p->batch, p->hidden});
 }
 
-static omma_status infer(omma_build *b, omma_node *n, bool gru) {
+static omma_status infer(omma_build *b, omma_node *n, cell kind) {
     OMMA_TRY(omma_want(b, n, X, OMMA_IN_FLOAT));
     OMMA_TRY(omma_want_same(b, n, W));
     OMMA_TRY(omma_want_same(b, n, R));
     recurrent *p = omma_param(b, n, sizeof *p);
     if (!p) return omma_nomem(b, n);
-    p->gru = gru;
-    p->n_acts = gru ? 2 : 3;
+    p->kind = kind;
+    p->n_acts = kind == RNN ? 1 : kind == GRU ? 2 : 3;
     OMMA_TRY(read_attributes(b, n, p));
     return check_shapes(b, n, p);
 }
@@ -281,6 +237,7 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const recurrent *p
         src = wide;
     }
     pack_all(b->kern, p, which, src, dst, 1);
+    omma_pages_give_back(v->data, omma_value_bytes(v));
     return OMMA_OK;
 }
 
@@ -296,35 +253,6 @@ static omma_status prepare(omma_build *b, omma_node *n) {
     for (int which = W; which <= R; which++)
         if (n->in[which]->data) OMMA_TRY(pack_constant(b, n, p, which, &packed[which - W]));
     return OMMA_OK;
-}
-
-/* --- activations ------------------------------------------------------------------------------ */
-
-static float activate_one(const activation *a, float x) {
-    switch (a->kind) {
-    case ACT_AFFINE: return a->a * x + a->b;
-    case ACT_LEAKY_RELU: return x < 0 ? a->a * x : x;
-    case ACT_THRESHOLDED_RELU: return x <= a->a ? 0 : x;
-    case ACT_SCALED_TANH: return a->a * tanhf(a->b * x);
-    case ACT_HARD_SIGMOID: x = a->a * x + a->b; return x < 0 ? 0 : x > 1 ? 1 : x;
-    case ACT_ELU: return x < 0 ? a->a * expm1f(x) : x;
-    case ACT_SOFTSIGN: return x / (1 + fabsf(x));
-    case ACT_SOFTPLUS: return x != x ? x : fmaxf(x, 0) + log1pf(expf(-fabsf(x)));
-    default: return x;
-    }
-}
-
-/* x = act(clip(x)), in place. */
-static void activate(const omma_kernels *k, const recurrent *p, const activation *a, int64_t n,
-                     float *x) {
-    if (p->clip > 0) k->clip(n, x, -p->clip, p->clip, x);
-    switch (a->kind) {
-    case ACT_RELU: k->unary[OMMA_UN_RELU](n, x, x); return;
-    case ACT_TANH: k->unary[OMMA_UN_TANH](n, x, x); return;
-    case ACT_SIGMOID: k->unary[OMMA_UN_SIGMOID](n, x, x); return;
-    default:
-        for (int64_t i = 0; i < n; i++) x[i] = activate_one(a, x[i]);
-    }
 }
 
 /* --- run -------------------------------------------------------------------------------------- */
@@ -381,20 +309,20 @@ static void add_product(int64_t n, const float *a, const float *b, float *y) {
 static void lstm_cell(const job *j, float *g, float *h, float *c) {
     const recurrent *p = j->p;
     const omma_kernels *k = j->x->kern;
-    const activation *act = p->act[j->dir];
+    const omma_gate *act = p->act[j->dir];
     const int64_t n = p->hidden;
     float *i = g, *o = g + n, *f = g + 2 * n, *new = g + 3 * n;
     const float *peep = j->in[PEEP] ? j->in[PEEP] + j->dir * 3 * n : NULL;
     if (peep) add_product(n, peep, c, i);
     if (peep && !p->coupled) add_product(n, peep + 2 * n, c, f);
-    activate(k, p, &act[0], n, i);
-    if (!p->coupled) activate(k, p, &act[0], n, f);
-    activate(k, p, &act[1], n, new);
+    omma_gate_apply(k, &act[0], p->clip, n, i);
+    if (!p->coupled) omma_gate_apply(k, &act[0], p->clip, n, f);
+    omma_gate_apply(k, &act[1], p->clip, n, new);
     for (int64_t q = 0; q < n; q++) c[q] = (p->coupled ? 1 - i[q] : f[q]) * c[q] + i[q] * new[q];
     if (peep) add_product(n, peep + n, c, o);
-    activate(k, p, &act[0], n, o);
+    omma_gate_apply(k, &act[0], p->clip, n, o);
     memcpy(h, c, (size_t)n * sizeof *h);
-    activate(k, p, &act[2], n, h);
+    omma_gate_apply(k, &act[2], p->clip, n, h);
     k->binary[OMMA_BIN_MUL](n, h, 1, o, 1, h);
 }
 
@@ -425,7 +353,7 @@ static void gru_gates(void *arg, int64_t begin, int64_t end, int worker) {
         memcpy(rh, h, (size_t)n * sizeof *h);
         if (t < 0) continue;
         k->binary[OMMA_BIN_ADD](2 * n, g, 1, j->xw + x_row(p, t, b) * p->gates, 1, g);
-        activate(k, p, &p->act[j->dir][0], 2 * n, g);
+        omma_gate_apply(k, &p->act[j->dir][0], p->clip, 2 * n, g);
         if (!p->linear) k->binary[OMMA_BIN_MUL](n, h, 1, g + n, 1, rh);
     }
 }
@@ -444,8 +372,23 @@ static void gru_step(void *arg, int64_t begin, int64_t end, int worker) {
             k->binary[OMMA_BIN_MUL](n, new, 1, r, 1, new);
         }
         k->binary[OMMA_BIN_ADD](n, new, 1, j->xw + x_row(p, t, b) * p->gates + 2 * n, 1, new);
-        activate(k, p, &p->act[j->dir][1], n, new);
+        omma_gate_apply(k, &p->act[j->dir][1], p->clip, n, new);
         for (int64_t q = 0; q < n; q++) h[q] = (1 - z[q]) * new[q] + z[q] * h[q];
+        store(omma_wanted(j->n, Y), y_row(p, t, j->dir, b), n, h);
+    }
+}
+
+static void rnn_step(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const recurrent *p = j->p;
+    const omma_kernels *k = j->x->kern;
+    for (int64_t b = begin; b < end; b++) {
+        const int64_t t = time_of(j, b), n = p->hidden;
+        if (t < 0) continue;
+        float *h = j->h + b * n;
+        k->binary[OMMA_BIN_ADD](n, j->hr + b * n, 1, j->xw + x_row(p, t, b) * n, 1, h);
+        omma_gate_apply(k, &p->act[j->dir][0], p->clip, n, h);
         store(omma_wanted(j->n, Y), y_row(p, t, j->dir, b), n, h);
     }
 }
@@ -456,8 +399,8 @@ static void one_step(job *j) {
     const int64_t grain = 1 + OMMA_GRAIN / 8 / p->gates;
     omma_gemm(x->kern, x->threads, p->batch, p->parts[0], p->hidden, j->h, p->hidden, j->r[0],
               j->hr, p->gates, NULL);
-    if (!p->gru) {
-        omma_parallel(x->threads, p->batch, grain, lstm_step, j);
+    if (p->kind != GRU) {
+        omma_parallel(x->threads, p->batch, grain, p->kind == RNN ? rnn_step : lstm_step, j);
         return;
     }
     omma_parallel(x->threads, p->batch, grain, gru_gates, j);
@@ -491,7 +434,7 @@ static void one_direction(job *j) {
     const omma_value *y = omma_wanted(j->n, Y);
     add_biases(j);
     begin_state(j, j->in[INIT_H], j->h);
-    if (!p->gru) begin_state(j, j->in[INIT_C], j->c);
+    if (p->kind == LSTM) begin_state(j, j->in[INIT_C], j->c);
     const omma_epilogue e = {.col_bias = j->bias};
     omma_gemm(j->x->kern, j->x->threads, p->steps * p->batch, p->gates, p->in, j->in[X], p->in,
               j->w, j->xw, p->gates, &e);
@@ -502,7 +445,7 @@ static void one_direction(job *j) {
                        (size_t)(y_row(p, t, j->dir, b) * p->hidden) * omma_dtype_size(y->dtype),
                    0, (size_t)p->hidden * omma_dtype_size(y->dtype));
         store(omma_wanted(j->n, Y_H), state_row(p, j->dir, b), p->hidden, j->h + b * p->hidden);
-        if (!p->gru)
+        if (p->kind == LSTM)
             store(omma_wanted(j->n, Y_C), state_row(p, j->dir, b), p->hidden, j->c + b * p->hidden);
     }
 }
@@ -561,8 +504,9 @@ static double flops(const omma_node *n) {
            (double)(p->in + p->hidden + 4);
 }
 
-static omma_status lstm_infer(omma_build *b, omma_node *n) { return infer(b, n, false); }
-static omma_status gru_infer(omma_build *b, omma_node *n) { return infer(b, n, true); }
+static omma_status lstm_infer(omma_build *b, omma_node *n) { return infer(b, n, LSTM); }
+static omma_status gru_infer(omma_build *b, omma_node *n) { return infer(b, n, GRU); }
+static omma_status rnn_infer(omma_build *b, omma_node *n) { return infer(b, n, RNN); }
 
 const omma_op omma_op_LSTM = {.name = "LSTM",
                               .min_in = 3,
@@ -582,6 +526,18 @@ const omma_op omma_op_GRU = {.name = "GRU",
                              .min_out = 0,
                              .max_out = 2,
                              .infer = gru_infer,
+                             .prepare = prepare,
+                             .run = run,
+                             .flops = flops,
+                             .no_grad = OMMA_NOT_YET,
+                             .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_RNN = {.name = "RNN",
+                             .min_in = 3,
+                             .max_in = 6,
+                             .min_out = 0,
+                             .max_out = 2,
+                             .infer = rnn_infer,
                              .prepare = prepare,
                              .run = run,
                              .flops = flops,

@@ -6,7 +6,7 @@
  * in its last two axes works plane by plane, columns first, rows by the row kernels; all
  * else takes the plain loop over products of taps.
  *
- * The rules are those of ONNX Resize 10, 11, 13, 18, 19 and Upsample 7, 9. Traps: version
+ * The rules are those of ONNX Resize 10, 11, 13, 18, 19 and Upsample 1, 7, 9. Traps: version
  * 10 and Upsample always use x = o/scale and round down; a length from scales is
  * floor(in*scale) in float, but align_corners divides by in*scale - 1, not by that floor
  * less one; with keep_aspect_ratio_policy lengths round half up and the common scale, not
@@ -26,7 +26,8 @@ typedef enum coordinate {
     PYTORCH_HALF_PIXEL,
     ALIGN_CORNERS,
     ASYMMETRIC,
-    TF_CROP
+    TF_CROP,
+    TF_HALF_PIXEL_FOR_NN
 } coordinate;
 typedef enum nearest { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL } nearest;
 
@@ -81,8 +82,6 @@ static omma_status read_modes(omma_build *b, const omma_node *n, resize_param *p
     if (!old)
         OMMA_TRY(choose(b, n, "coordinate_transformation_mode", coordinates, 7, HALF_PIXEL, &c));
     if (!old) OMMA_TRY(choose(b, n, "nearest_mode", nearests, 4, PREFER_FLOOR, &r));
-    if (c == TF_CROP + 1)
-        return omma_unsupported(b, n, "coordinate_transformation_mode tf_half_pixel_for_nn");
     p->mode = m == 3 ? LINEAR : (mode)m;
     p->coordinate = (coordinate)c;
     p->nearest = (nearest)r;
@@ -120,11 +119,18 @@ static omma_status floats_in(omma_build *b, const omma_node *n, int i, double *o
     return OMMA_OK;
 }
 
-/* Upsample 7 has its scales in an attribute. */
+/* Upsample 7 has its scales in an attribute, Upsample 1 in one for each axis of an image. */
 static omma_status scales_attr(omma_build *b, const omma_node *n, double *out, int max,
                                int *count) {
     const omma_attr *a = omma_node_attr(n, "scales");
     *count = 0;
+    if (n->opset < 7 && n->in[0]->rank == 4) {
+        *count = 4;
+        out[0] = out[1] = 1;
+        out[2] = (double)omma_node_float(n, "height_scale", 0);
+        out[3] = (double)omma_node_float(n, "width_scale", 0);
+        return OMMA_OK;
+    }
     if (!a) return OMMA_OK;
     if (a->kind != OMMA_ATTR_FLOATS || a->count > max)
         return omma_bad(b, n, "attribute 'scales' must be a list of at most %d floating numbers",
@@ -290,6 +296,7 @@ static double source(const resize_param *p, const axis *a, int64_t o) {
         if (a->out <= 1) return 0.5 * (a->roi_start + a->roi_end) * last;
         return a->roi_start * last + x * span / (a->length - 1);
     }
+    case TF_HALF_PIXEL_FOR_NN: return (x + 0.5) / a->scale;
     case HALF_PIXEL: break;
     }
     return (x + 0.5) / a->scale - 0.5;

@@ -1,10 +1,11 @@
-/* scan.c - operators that go along one axis in order: ArgMax, ArgMin, CumSum.
+/* scan.c - operators that go along one axis in order: ArgMax, ArgMin, CumSum, CumProd.
  *
  * x is seen as [outer, len, inner]; COLS numbers of inner side by side walk along the axis, so
  * memory is read in order. Traps: NaN counts as the largest (ArgMax) and the smallest (ArgMin)
- * number, as in NumPy; uint64 must be compared unsigned; CumSum's axis is an input that may be
- * computed, so the shape is cut up while running. */
+ * number, as in NumPy; uint64 must be compared unsigned; the axis of CumSum and CumProd is an input
+ * that may be computed, so the shape is cut up while running. */
 #include <math.h>
+#include <string.h>
 
 #include "base/pool.h"
 #include "op/element.h"
@@ -156,7 +157,7 @@ ROW(ArgMin, ArgMin_infer, arg_run, 1, "integer output: nothing to differentiate"
 /* --- CumSum ------------------------------------------------------------------- */
 
 typedef struct cum {
-    bool exclusive, reverse;
+    bool exclusive, reverse, product;
 } cum;
 
 static omma_status CumSum_infer(omma_build *b, omma_node *n) {
@@ -172,7 +173,8 @@ static omma_status CumSum_infer(omma_build *b, omma_node *n) {
     }
     cum *c = omma_param(b, n, sizeof *c);
     if (!c) return omma_nomem(b, n);
-    *c = (cum){omma_node_int(n, "exclusive", 0) != 0, omma_node_int(n, "reverse", 0) != 0};
+    *c = (cum){omma_node_int(n, "exclusive", 0) != 0, omma_node_int(n, "reverse", 0) != 0,
+               !strcmp(n->op->name, "CumProd")};
     return omma_out_like(b, n, 0, n->in[0]);
 }
 
@@ -191,15 +193,17 @@ typedef struct cum_job {
         const lanes l = j->l;                                                                   \
         const int64_t blocks = (l.inner + COLS - 1) / COLS;                                     \
         for (int64_t item = begin; item < end; item++) {                                        \
-            T acc[COLS] = {0};                                                                  \
+            T acc[COLS];                                                                        \
             const int64_t col = item % blocks * COLS,                                           \
                           m = l.inner - col < COLS ? l.inner - col : COLS;                      \
+            for (int64_t i = 0; i < m; i++) acc[i] = j->c.product;                              \
             for (int64_t k = 0; k < l.len; k++) {                                               \
                 const int64_t row = item / blocks * l.len + (j->c.reverse ? l.len - 1 - k : k); \
                 for (int64_t i = 0; i < m; i++) {                                               \
                     const int64_t at = row * l.inner + col + i;                                 \
                     const T before = acc[i];                                                    \
-                    acc[i] += (T)GET(at);                                                       \
+                    if (j->c.product) acc[i] *= (T)GET(at);                                     \
+                    else acc[i] += (T)GET(at);                                                  \
                     SET(at, j->c.exclusive ? before : acc[i]);                                  \
                 }                                                                               \
             }                                                                                   \
@@ -229,3 +233,4 @@ static omma_status CumSum_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 ROW(CumSum, CumSum_infer, CumSum_run, 2, OMMA_NOT_YET)
+ROW(CumProd, CumSum_infer, CumSum_run, 2, OMMA_NOT_YET)

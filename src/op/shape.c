@@ -62,7 +62,9 @@ static omma_status reshape_infer(omma_build *b, omma_node *n) {
     int64_t dims[OMMA_MAX_RANK], have = omma_value_count(x), want;
     int rank, open = -1;
     bool zero = false;
-    OMMA_TRY(omma_ints_in(b, n, 1, dims, OMMA_MAX_RANK, &rank));
+    if (n->opset < 5) OMMA_TRY(omma_ints_attr(b, n, "shape", dims, OMMA_MAX_RANK, &rank));
+    else OMMA_TRY(omma_ints_in(b, n, 1, dims, OMMA_MAX_RANK, &rank));
+    if (rank < 0) return omma_bad(b, n, "the shape is missing");
     for (int d = 0; d < rank; d++) {
         if (dims[d] < -1) return omma_bad(b, n, "the shape holds %lld", (long long)dims[d]);
         if (dims[d] == -1) {
@@ -186,7 +188,7 @@ const omma_op omma_op_Size = {.name = "Size",
                               .no_field = OMMA_MOVE_NO_DATA};
 
 const omma_op omma_op_Reshape = {.name = "Reshape",
-                                 .min_in = 2,
+                                 .min_in = 1, /* before opset 5 the shape is an attribute */
                                  .max_in = 2,
                                  .min_out = 1,
                                  .max_out = 1,

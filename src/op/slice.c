@@ -123,7 +123,8 @@ static omma_status pad_amounts(omma_build *b, const omma_node *n, int64_t *befor
     int64_t pads[2 * OMMA_MAX_RANK], axes[OMMA_MAX_RANK];
     int n_pads, n_axes;
     unsigned seen = 0;
-    OMMA_TRY(omma_ints_arg(b, n, 1, "pads", pads, 2 * OMMA_MAX_RANK, &n_pads));
+    OMMA_TRY(omma_ints_arg(b, n, 1, n->opset < 2 ? "paddings" : "pads", pads, 2 * OMMA_MAX_RANK,
+                           &n_pads));
     OMMA_TRY(omma_ints_in(b, n, 3, axes, OMMA_MAX_RANK, &n_axes));
     const int k = n_axes < 0 ? rank : n_axes;
     if (n_pads != 2 * k) return omma_bad(b, n, "%d pads for %d axes", n_pads < 0 ? 0 : n_pads, k);

@@ -1,6 +1,8 @@
-/* softmax.c - Softmax and LogSoftmax along an axis.
+/* softmax.c - Softmax, LogSoftmax and Hardmax along an axis.
  *
  *     y = exp(x - max) / sum exp(x - max)        y = x - max - log sum exp(x - max)
+ *
+ * Hardmax is 1 at the first of the largest numbers (the first NaN, if any) and 0 elsewhere.
  *
  * Since opset 13 along one axis (default -1); before, x is seen as a matrix cut at the axis
  * (default 1) and its rows are normalised. So x is [outer, len, inner] with inner = 1 for old
@@ -143,7 +145,35 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 
 static double flops(const omma_node *n) { return 5 * (double)omma_value_count(n->in[0]); }
 
-#define ROW(Name, log)                                                                        \
+/* --- Hardmax ------------------------------------------------------------------ */
+
+static void hard_lanes(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const int64_t len = j->s->len, inner = j->s->inner;
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t base = item / inner * len * inner + item % inner;
+        double max = -INFINITY;
+        int64_t where = 0;
+        for (int64_t r = 0; r < len; r++) {
+            const double v = omma_get_number(j->type, j->x, base + r * inner);
+            if (v > max || (v != v && max == max)) max = v, where = r;
+        }
+        for (int64_t r = 0; r < len; r++)
+            omma_set_number(j->type, j->y, base + r * inner, r == where);
+    }
+}
+
+static omma_status hard_run(const omma_exec *x, const omma_node *n) {
+    if (!omma_wanted(n, 0) || !omma_value_count(n->in[0])) return OMMA_OK;
+    const soft *s = n->param;
+    job j = {x->kern, s, n->in[0]->dtype, n->in[0]->mem, n->out[0]->mem};
+    omma_parallel(x->threads, s->outer * s->inner, 1 + OMMA_GRAIN / 4 / (s->len + 1), hard_lanes,
+                  &j);
+    return OMMA_OK;
+}
+
+#define ROW(Name, log, run_)                                                                  \
     static omma_status Name##_infer(omma_build *b, omma_node *n) { return infer(b, n, log); } \
     const omma_op omma_op_##Name = {.name = #Name,                                            \
                                     .min_in = 1,                                              \
@@ -151,9 +181,10 @@ static double flops(const omma_node *n) { return 5 * (double)omma_value_count(n-
                                     .min_out = 1,                                             \
                                     .max_out = 1,                                             \
                                     .infer = Name##_infer,                                    \
-                                    .run = run,                                               \
+                                    .run = run_,                                              \
                                     .flops = flops,                                           \
                                     .no_grad = OMMA_NOT_YET,                                  \
                                     .no_field = OMMA_NOT_YET};
-ROW(Softmax, false)
-ROW(LogSoftmax, true)
+ROW(Softmax, false, run)
+ROW(LogSoftmax, true, run)
+ROW(Hardmax, false, hard_run)

@@ -1,9 +1,13 @@
-/* trig.c - operators on each number alone that have no kernel of their own: Asin, Atan, Swish.
+/* trig.c - operators on each number alone that have no kernel of their own: the inverse and
+ * hyperbolic functions, Swish, SwiGLU, Shrink.
  *
- *     Asin, Atan: as in math.h, NaN outside [-1, 1] for Asin     Swish: x * sigmoid(alpha * x)
+ *     Acos, Acosh, Asin, Asinh, Atan, Atanh, Cosh, Sinh: as in math.h, NaN where undefined
+ *     Swish: x * sigmoid(alpha * x)      SwiGLU: the same times a second input of x's shape
+ *     Shrink: x + bias below -lambd, x - bias above lambd, 0 between
  *
- * x, y: any shape of floats. float16 and bfloat16 go through float, a block at a time.
- * Sources: ONNX Asin, Atan 7, 22; Swish 24. Trap: y may be x. */
+ * x, y: any shape of floats, Shrink's of any numbers. float16 and bfloat16 go through float, a
+ * block at a time. Sources: ONNX Acos, Asin, Atan 7, 22; Acosh, Asinh, Atanh, Cosh, Sinh 9, 22;
+ * Shrink 9; Swish 24; SwiGLU 28. Trap: y may be x. */
 #include <math.h>
 
 #include "base/pool.h"
@@ -22,15 +26,23 @@ struct job {
     double (*f64)(const job *j, double x);
 };
 
-static void Asin_f32(const job *j, int64_t n, const float *x, float *y) {
-    (void)j;
-    for (int64_t i = 0; i < n; i++) y[i] = asinf(x[i]);
-}
-
-static void Atan_f32(const job *j, int64_t n, const float *x, float *y) {
-    (void)j;
-    for (int64_t i = 0; i < n; i++) y[i] = atanf(x[i]);
-}
+#define FROM_MATH(Name, fn)                                                     \
+    static void Name##_f32(const job *j, int64_t n, const float *x, float *y) { \
+        (void)j;                                                                \
+        for (int64_t i = 0; i < n; i++) y[i] = fn##f(x[i]);                     \
+    }                                                                           \
+    static double Name##_f64(const job *j, double x) {                          \
+        (void)j;                                                                \
+        return fn(x);                                                           \
+    }
+FROM_MATH(Acos, acos)
+FROM_MATH(Acosh, acosh)
+FROM_MATH(Asin, asin)
+FROM_MATH(Asinh, asinh)
+FROM_MATH(Atan, atan)
+FROM_MATH(Atanh, atanh)
+FROM_MATH(Cosh, cosh)
+FROM_MATH(Sinh, sinh)
 
 static void Swish_f32(const job *j, int64_t n, const float *x, float *y) {
     float t[BLOCK];
@@ -44,16 +56,6 @@ static void Swish_f32(const job *j, int64_t n, const float *x, float *y) {
         j->kern->unary[OMMA_UN_SIGMOID](m, t, t);
         j->kern->binary[OMMA_BIN_MUL](m, x + at, 1, t, 1, y + at);
     }
-}
-
-static double Asin_f64(const job *j, double x) {
-    (void)j;
-    return asin(x);
-}
-
-static double Atan_f64(const job *j, double x) {
-    (void)j;
-    return atan(x);
 }
 
 static double Swish_f64(const job *j, double x) { return x / (1 + exp(-(double)j->alpha * x)); }
@@ -107,6 +109,83 @@ static void part(void *arg, int64_t begin, int64_t end, int worker) {
                                     .run = Name##_run,                               \
                                     .no_grad = OMMA_NOT_YET,                         \
                                     .no_field = OMMA_NOT_YET};
+ROW(Acos)
+ROW(Acosh)
 ROW(Asin)
+ROW(Asinh)
 ROW(Atan)
+ROW(Atanh)
+ROW(Cosh)
+ROW(Sinh)
 ROW(Swish)
+
+/* --- SwiGLU, Shrink: number by number, in double ------------------------------ */
+
+typedef struct plain_job {
+    const omma_node *n;
+    double a, b; /* alpha, or lambd and bias */
+    double (*fn)(const struct plain_job *j, int64_t i);
+} plain_job;
+
+static double at(const omma_value *v, int64_t i) { return omma_get_number(v->dtype, v->mem, i); }
+
+static double SwiGLU_number(const plain_job *j, int64_t i) {
+    const double x = at(j->n->in[0], i);
+    return x / (1 + exp(-j->a * x)) * at(j->n->in[1], i);
+}
+
+static double Shrink_number(const plain_job *j, int64_t i) {
+    const double x = at(j->n->in[0], i);
+    return x < -j->a ? x + j->b : x > j->a ? x - j->b : x == x ? 0 : x;
+}
+
+static void plain_part(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const plain_job *j = arg;
+    const omma_value *y = j->n->out[0];
+    for (int64_t i = begin; i < end; i++) omma_set_number(y->dtype, y->mem, i, j->fn(j, i));
+}
+
+static omma_status plain_run(const omma_exec *x, plain_job j) {
+    if (omma_wanted(j.n, 0))
+        omma_parallel(x->threads, omma_value_count(j.n->out[0]), OMMA_GRAIN / 4, plain_part, &j);
+    return OMMA_OK;
+}
+
+static omma_status SwiGLU_infer(omma_build *b, omma_node *n) {
+    const omma_value *x = n->in[0], *z = n->in[1];
+    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
+    OMMA_TRY(omma_want_same(b, n, 1));
+    for (int d = 0; d < x->rank || d < z->rank; d++)
+        if (x->rank != z->rank || x->dims[d] != z->dims[d])
+            return omma_bad(b, n, "'%s' and '%s' differ in shape", x->name, z->name);
+    return omma_out_like(b, n, 0, x);
+}
+
+static omma_status SwiGLU_run(const omma_exec *x, const omma_node *n) {
+    return plain_run(x, (plain_job){n, (double)omma_node_float(n, "alpha", 1), 0, SwiGLU_number});
+}
+
+static omma_status Shrink_infer(omma_build *b, omma_node *n) {
+    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_NUMBER));
+    return omma_out_like(b, n, 0, n->in[0]);
+}
+
+static omma_status Shrink_run(const omma_exec *x, const omma_node *n) {
+    return plain_run(x, (plain_job){n, (double)omma_node_float(n, "lambd", 0.5f),
+                                    (double)omma_node_float(n, "bias", 0), Shrink_number});
+}
+
+#define PLAIN_ROW(Name, inputs)                                   \
+    const omma_op omma_op_##Name = {.name = #Name,                \
+                                    .min_in = inputs,             \
+                                    .max_in = inputs,             \
+                                    .min_out = 1,                 \
+                                    .max_out = 1,                 \
+                                    .flags = OMMA_OP_ELEMENTWISE, \
+                                    .infer = Name##_infer,        \
+                                    .run = Name##_run,            \
+                                    .no_grad = OMMA_NOT_YET,      \
+                                    .no_field = OMMA_NOT_YET};
+PLAIN_ROW(Shrink, 1)
+PLAIN_ROW(SwiGLU, 2)

@@ -2,8 +2,8 @@
  *
  * One line of UNARY_LIST is one operator. Its numbers come from f32 and f64 functions (f32
  * from a kernel where there is one; float16 and bfloat16 go through the f32 one, a block at a
- * time) and, where ONNX allows integers, from one over every width. Clip, Not, IsNaN, IsInf,
- * Identity and Dropout stand apart below.
+ * time) and, where ONNX allows integers, from one over every width. Clip, Not, IsNaN and IsInf
+ * stand apart below.
  *
  * Traps: NaN must come out of everything as NaN, so comparisons are written so that NaN falls
  * through; -INT_MIN wraps around as in NumPy; y may be x. */
@@ -74,6 +74,7 @@ FAST(Sigmoid, OMMA_UN_SIGMOID, 1 / (1 + exp(-x)))
 FAST(Sqrt, OMMA_UN_SQRT, sqrt(x))
 FAST(Tanh, OMMA_UN_TANH, tanh(x))
 PLAIN(Ceil, ceil(x))
+PLAIN(Celu, x < 0 ? a * expm1(x / a) : x)
 PLAIN(Cos, cos(x))
 PLAIN(Elu, x < 0 ? a * expm1(x) : x)
 PLAIN(Floor, floor(x))
@@ -183,6 +184,7 @@ static void Softplus_f32(const omma_kernels *k, const un *u, int64_t n, const fl
         }                                                                       \
     }
 INTS(Abs, x < 0 ? 0 - (uint64_t)x : (uint64_t)x, x)
+INTS(BitwiseNot, ~x, ~x)
 INTS(Erf, (x > 5) - (x < -5), x > 5)
 INTS(Neg, 0 - (uint64_t)x, 0 - x)
 INTS(Relu, x < 0 ? 0 : x, x)
@@ -247,32 +249,32 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 #define SIGNED (OMMA_IN_FLOAT | OMMA_IN_SIGNED)
 
 /* name, types, integer form, attributes with defaults, why no gradient */
-#define UNARY_LIST(X)                                                                      \
-    X(Abs, OMMA_IN_NUMBER, Abs_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
-    X(Ceil, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                  \
-    X(Cos, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Elu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                         \
-    X(Erf, OMMA_IN_NUMBER, Erf_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
-    X(Exp, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Floor, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                 \
-    X(HardSigmoid, OMMA_IN_FLOAT, NULL, "alpha", 0.2f, "beta", 0.5f, OMMA_NOT_YET)         \
-    X(HardSwish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                      \
-    X(LeakyRelu, OMMA_IN_FLOAT, NULL, "alpha", 0.01f, NULL, 0, OMMA_NOT_YET)               \
-    X(Log, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Mish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                           \
-    X(Neg, SIGNED, Neg_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                                \
-    X(Reciprocal, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                     \
-    X(Relu, SIGNED, Relu_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                              \
-    X(Round, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                                 \
-    X(Selu, OMMA_IN_FLOAT, NULL, "alpha", 1.67326319f, "gamma", 1.05070102f, OMMA_NOT_YET) \
-    X(Sigmoid, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
-    X(Sign, OMMA_IN_NUMBER, Sign_int, NULL, 0, NULL, 0, STEPS)                             \
-    X(Sin, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Softplus, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                       \
-    X(Softsign, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                       \
-    X(Sqrt, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                           \
-    X(Tan, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                            \
-    X(Tanh, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                           \
+#define UNARY_LIST(X)                                                              \
+    X(Abs, OMMA_IN_NUMBER, Abs_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
+    X(Ceil, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                          \
+    X(Celu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                \
+    X(Cos, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Elu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                 \
+    X(Erf, OMMA_IN_NUMBER, Erf_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
+    X(Exp, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Floor, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                         \
+    X(HardSigmoid, OMMA_IN_FLOAT, NULL, "alpha", 0.2f, "beta", 0.5f, OMMA_NOT_YET) \
+    X(HardSwish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)              \
+    X(LeakyRelu, OMMA_IN_FLOAT, NULL, "alpha", 0.01f, NULL, 0, OMMA_NOT_YET)       \
+    X(Log, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Mish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                   \
+    X(Neg, SIGNED, Neg_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
+    X(Reciprocal, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)             \
+    X(Relu, SIGNED, Relu_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                      \
+    X(Round, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                         \
+    X(Sigmoid, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
+    X(Sign, OMMA_IN_NUMBER, Sign_int, NULL, 0, NULL, 0, STEPS)                     \
+    X(Sin, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Softplus, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)               \
+    X(Softsign, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)               \
+    X(Sqrt, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                   \
+    X(Tan, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
+    X(Tanh, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                   \
     X(ThresholdedRelu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)
 
 #define ROW(Name, infer_, run_, min_in_, max_in_, max_out_, flags_, no_grad_) \
@@ -295,6 +297,22 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     ROW(Name, Name##_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, no_grad_)
 UNARY_LIST(X)
 #undef X
+
+/* Selu: opset 6 gave the constants more digits. */
+static omma_status Selu_infer(omma_build *b, omma_node *n) {
+    static const unary op = {OMMA_IN_FLOAT, Selu_f32, Selu_f64,    NULL,
+                             "alpha",       "gamma",  1.67326319f, 1.05070102f};
+    static const unary old = {OMMA_IN_FLOAT, Selu_f32, Selu_f64, NULL,
+                              "alpha",       "gamma",  1.6732f,  1.0507f};
+    return infer(b, n, n->opset < 6 ? &old : &op);
+}
+ROW(Selu, Selu_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)
+
+static omma_status BitwiseNot_infer(omma_build *b, omma_node *n) {
+    static const unary op = {OMMA_IN_INT, NULL, NULL, BitwiseNot_int, NULL, NULL, 0, 0};
+    return infer(b, n, &op);
+}
+ROW(BitwiseNot, BitwiseNot_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, STEPS)
 
 /* Gelu: by erf, or the tanh formula of Hendrycks and Gimpel. */
 static omma_status Gelu_infer(omma_build *b, omma_node *n) {
@@ -442,52 +460,3 @@ static omma_status IsInf_run(const omma_exec *x, const omma_node *n) {
 ROW(Not, Not_infer, Not_run, 1, 1, 1, OMMA_OP_ELEMENTWISE, NO_BOOL_GRAD)
 ROW(IsNaN, Is_infer, IsNaN_run, 1, 1, 1, 0, NO_BOOL_GRAD)
 ROW(IsInf, Is_infer, IsInf_run, 1, 1, 1, 0, NO_BOOL_GRAD)
-
-/* --- Identity, Dropout -------------------------------------------------------- */
-
-static omma_status Identity_infer(omma_build *b, omma_node *n) {
-    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_ANY));
-    return omma_out_like(b, n, 0, n->in[0]);
-}
-
-static omma_status Identity_run(const omma_exec *x, const omma_node *n) {
-    (void)x;
-    (void)n;
-    return OMMA_OK;
-}
-ROW(Identity, Identity_infer, Identity_run, 1, 1, 1, OMMA_OP_VIEW, OMMA_NOT_YET)
-
-/* Dropout while not training: a copy (none where the plan lays the output on the input),
- * and a mask of ones, in the data's type up to opset 9, of bool since 10. A training_mode
- * input, which may be computed, must be false unless the ratio is 0. */
-static omma_status Dropout_infer(omma_build *b, omma_node *n) {
-    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
-    if (n->n_in > 1 && n->opset < 12)
-        return omma_bad(b, n, "opset %d gives the ratio as an attribute", n->opset);
-    if (omma_in(n, 1)) {
-        OMMA_TRY(omma_want(b, n, 1, OMMA_IN_FLOAT));
-        if (omma_value_count(n->in[1]) != 1) return omma_bad(b, n, "the ratio must be one number");
-    }
-    if (omma_in(n, 2)) {
-        OMMA_TRY(omma_want(b, n, 2, OMMA_IN_BOOL));
-        if (omma_value_count(n->in[2]) != 1)
-            return omma_bad(b, n, "training_mode must be one number");
-    }
-    OMMA_TRY(omma_out(b, n, 1, n->opset < 10 ? n->in[0]->dtype : OMMA_BOOL, n->in[0]->rank,
-                      n->in[0]->dims));
-    return omma_out_like(b, n, 0, n->in[0]);
-}
-
-static omma_status Dropout_run(const omma_exec *x, const omma_node *n) {
-    const omma_value *v = n->in[0], *ratio = omma_in(n, 1), *training = omma_in(n, 2);
-    if (training && *(const uint8_t *)training->mem &&
-        !(ratio && omma_get_number(ratio->dtype, ratio->mem, 0) == 0))
-        return omma_fail_node(x->err, OMMA_E_UNSUPPORTED, n->name, n->op->name,
-                              "training_mode is true; omma runs dropout for inference only");
-    const int64_t k = omma_value_count(v);
-    const omma_value *y = omma_wanted(n, 0), *mask = omma_wanted(n, 1);
-    if (y && k && y->mem != v->mem) memcpy(y->mem, v->mem, omma_value_bytes(v));
-    for (int64_t i = 0; mask && i < k; i++) omma_set_number(mask->dtype, mask->mem, i, 1);
-    return OMMA_OK;
-}
-ROW(Dropout, Dropout_infer, Dropout_run, 1, 3, 2, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)

@@ -21,6 +21,18 @@ static void behead(omma_graph *t, int at) {
     }
 }
 
+/* v crosses unless it is the rest's own or constant; of a list its items do. */
+static void cross(omma_cut *c, const omma_graph *g, omma_value *v) {
+    omma_graph *t = c->tail;
+    if (!v || v->data || v->producer || v->is_input) return;
+    for (int i = 0; v->list && i < v->list->count; i++) cross(c, g, v->list->item[i]);
+    if (v->list) return;
+    v->is_input = true;
+    v->rank = -1;
+    c->crossing[t->n_inputs] = g->values[v->index];
+    t->inputs[t->n_inputs++] = v;
+}
+
 /* The values the rest reads that are neither its own nor constant become its inputs. */
 static bool find_crossing(omma_cut *c, const omma_graph *g, omma_arena *arena) {
     omma_graph *t = c->tail;
@@ -29,14 +41,7 @@ static bool find_crossing(omma_cut *c, const omma_graph *g, omma_arena *arena) {
     c->crossing = omma_arena_array(arena, (size_t)t->n_values, sizeof *c->crossing);
     if (!t->inputs || !c->crossing) return false;
     for (int i = 0; i < t->n_nodes; i++)
-        for (int k = 0; k < t->nodes[i]->n_in; k++) {
-            omma_value *v = t->nodes[i]->in[k];
-            if (!v || v->data || v->producer || v->is_input) continue;
-            v->is_input = true;
-            v->rank = -1;
-            c->crossing[t->n_inputs] = g->values[v->index];
-            t->inputs[t->n_inputs++] = v;
-        }
+        for (int k = 0; k < t->nodes[i]->n_in; k++) cross(c, g, t->nodes[i]->in[k]);
     return true;
 }
 

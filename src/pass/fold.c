@@ -5,13 +5,16 @@
 
 #include "pass/pass.h"
 
+/* Nodes a graph may have once branches and loops are written out. */
+enum { NODES_MAX = 1 << 20 };
+
 /* A folded constant larger than this and larger than what it is made from is computed
  * while running instead: a file must not turn a few bytes into gigabytes here. */
 enum { FOLD_MAX = 64 << 20 };
 
 static bool inputs_known(const omma_node *n) {
     for (int i = 0; i < n->n_in; i++)
-        if (n->in[i] && !omma_value_known(n->in[i])) return false;
+        if (n->in[i] && !n->in[i]->list && !omma_value_known(n->in[i])) return false;
     return true;
 }
 
@@ -102,7 +105,24 @@ static bool reads_unsized(const omma_node *n) {
     return false;
 }
 
-static omma_status fold_node(omma_build *b, omma_node *n, bool complete) {
+/* A node that stands for others gives way to them; *done: it did. */
+static omma_status expand_node(omma_build *b, omma_graph *g, omma_node *n, bool *done) {
+    int at = n->index, first = g->n_nodes;
+    *done = false;
+    if (n->op->expand) OMMA_TRY(n->op->expand(b, g, n, done));
+    if (*done && !omma_graph_replace(g, at, first)) return omma_nomem(b, n);
+    if (*done && g->n_nodes > NODES_MAX)
+        return omma_unsupported(b, n, "written out, the graph has more than %d nodes", NODES_MAX);
+    for (int i = 0; i < n->n_in && !*done; i++)
+        if (n->in[i] && n->in[i]->list)
+            return omma_bad(b, n, "input %d ('%s') is a sequence, not a tensor", i, n->in[i]->name);
+    return OMMA_OK;
+}
+
+/* *expanded: n gave way to other nodes, the first of them in its place. */
+static omma_status fold_node(omma_build *b, omma_graph *g, omma_node *n, bool complete,
+                             bool *expanded) {
+    *expanded = false;
     if (!inputs_known(n)) {
         if (!complete) return OMMA_OK;
         return omma_fail_node(b->err, OMMA_E_INTERNAL, n->name, n->op->name,
@@ -111,6 +131,8 @@ static omma_status fold_node(omma_build *b, omma_node *n, bool complete) {
     /* Not for good before the shapes are: a node that only reads shapes may know them all
      * here, while one that needs numbers it does not have would fail. */
     if (!complete && !independent(n)) return OMMA_OK;
+    OMMA_TRY(expand_node(b, g, n, expanded));
+    if (*expanded) return OMMA_OK;
     OMMA_TRY(n->op->infer(b, n));
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i] && !omma_value_known(n->out[i]))
@@ -125,8 +147,9 @@ omma_status omma_pass_fold(omma_build *b, omma_graph *g, bool complete, int *cut
     for (int i = 0; i < g->n_nodes; i++) {
         omma_node *n = g->nodes[i];
         b->wanted = NULL;
-        bool unsized = cut && reads_unsized(n);
-        omma_status s = unsized ? OMMA_OK : fold_node(b, n, complete);
+        bool unsized = cut && reads_unsized(n), expanded = false;
+        omma_status s = unsized ? OMMA_OK : fold_node(b, g, n, complete, &expanded);
+        if (expanded) i--;
         if (unsized || (cut && s == OMMA_E_UNSUPPORTED && b->wanted)) {
             *cut = i;
             return s;

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "op/fused.h"
 #include "pass/pass.h"
 
@@ -97,6 +98,7 @@ static omma_status conv_norm(fuse *f, omma_node *bn) {
     float *bias = omma_arena_array(f->b->arena, (size_t)w->dims[0], sizeof *bias);
     if (!weights || !bias) return omma_nomem(f->b, bn);
     fold_norm(conv, bn, weights, bias);
+    omma_pages_give_back(w->data, omma_value_bytes(w));
     const char *wn = omma_arena_printf(f->b->arena, "omma:fused:%d:weight", f->made);
     const char *bnn = omma_arena_printf(f->b->arena, "omma:fused:%d:bias", f->made++);
     if (!wn || !bnn) return omma_nomem(f->b, bn);

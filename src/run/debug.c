@@ -7,6 +7,26 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/pool.h"
+#include "kernel/kernel.h"
+
+omma_status omma_debug_environment(omma_error *err) {
+    const char *threads = getenv("OMMA_THREADS"), *cpu = getenv("OMMA_CPU");
+    if (threads && *threads) {
+        char *end;
+        const long n = strtol(threads, &end, 10);
+        if (end == threads || *end || n < 1 || n > OMMA_MAX_THREADS)
+            return omma_fail(err, OMMA_E_USAGE,
+                             "OMMA_THREADS in the environment is '%.40s'; it wants 1 to %d, or to "
+                             "be unset",
+                             threads, (int)OMMA_MAX_THREADS);
+    }
+    if (!cpu || !*cpu || omma_kernels_named(cpu)) return OMMA_OK;
+    return omma_fail(
+        err, OMMA_E_USAGE, "OMMA_CPU in the environment is '%.40s'; this machine has c%s%s", cpu,
+        omma_kernels_named("avx2") ? ", avx2" : "", omma_kernels_named("avx512") ? ", avx512" : "");
+}
+
 static void dump(const omma_graph *g, const char *folder, int number, const char *pass,
                  const char *ext, void (*print)(const omma_graph *, FILE *)) {
     char path[1024];

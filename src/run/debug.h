@@ -7,6 +7,11 @@
 
 #include "graph/graph.h"
 
+/* Is what the environment asks for something that can be had? Returns OMMA_OK, or OMMA_E_USAGE
+ * naming the variable: OMMA_THREADS that is no number from 1 to 256, OMMA_CPU that is no set
+ * of kernels or one this processor cannot run. An empty variable counts as unset. */
+omma_status omma_debug_environment(omma_error *err);
+
 /* After a pass: verify in debug builds, dump when asked to. */
 omma_status omma_debug_pass(const omma_graph *g, const char *pass, omma_error *err);
 

@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "run/debug.h"
 #include "run/session.h"
 #include "run/stage.h"
 
@@ -41,6 +42,7 @@ static omma_status make_base(omma_session *s, omma_error *err) {
 omma_status omma_session_on_graph(omma_session **out, const omma_graph *graph, const char *name,
                                   const omma_options *opt, omma_error *err) {
     *out = NULL;
+    OMMA_TRY(omma_debug_environment(err));
     omma_session *s = omma_mem_alloc(sizeof *s);
     if (!s) return omma_fail(err, OMMA_E_NOMEM, "no memory for a session");
     s->graph = graph;

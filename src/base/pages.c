@@ -1,0 +1,78 @@
+/* pages.c - a short list of mappings under a lock; see pages.h. */
+#define _DEFAULT_SOURCE /* madvise */
+#include "base/pages.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+
+enum {
+    WORTH = 64 << 10, /* [bytes] less is not worth the system call */
+    AROUND = 64 << 10 /* [bytes] what Linux maps around a page that is read */
+};
+
+typedef struct mapping {
+    uintptr_t begin, end;
+} mapping;
+
+static struct {
+    pthread_mutex_t lock;
+    mapping *all;
+    size_t count, cap;
+} maps = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Room for one more. Without memory the mapping is not remembered: its pages then stay. */
+static bool grow(void) {
+    if (maps.count < maps.cap) return true;
+    size_t cap = maps.cap ? maps.cap * 2 : 16;
+    mapping *bigger = omma_mem_alloc(cap * sizeof *bigger);
+    if (!bigger) return false;
+    if (maps.count) memcpy(bigger, maps.all, maps.count * sizeof *bigger);
+    omma_mem_free(maps.all);
+    maps.all = bigger;
+    maps.cap = cap;
+    return true;
+}
+
+void omma_pages_add(const void *map, size_t size) {
+    pthread_mutex_lock(&maps.lock);
+    if (grow()) maps.all[maps.count++] = (mapping){(uintptr_t)map, (uintptr_t)map + size};
+    pthread_mutex_unlock(&maps.lock);
+}
+
+void omma_pages_drop(const void *map) {
+    pthread_mutex_lock(&maps.lock);
+    for (size_t i = 0; i < maps.count; i++)
+        if (maps.all[i].begin == (uintptr_t)map) {
+            maps.all[i] = maps.all[--maps.count];
+            break;
+        }
+    if (!maps.count) {
+        omma_mem_free(maps.all);
+        maps.all = NULL;
+        maps.cap = 0;
+    }
+    pthread_mutex_unlock(&maps.lock);
+}
+
+/* A fault brings in the pages around it too, those before it among them, which may have been
+ * given back a moment ago: hence AROUND bytes more at the lower end. */
+void omma_pages_give_back(const void *p, size_t n) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t at = (uintptr_t)p, end = (at + n) & ~(page - 1);
+    if (n < WORTH) return;
+    pthread_mutex_lock(&maps.lock);
+    for (size_t i = 0; i < maps.count; i++) {
+        const mapping *m = &maps.all[i];
+        if (at < m->begin || at + n > m->end) continue;
+        const uintptr_t begin = (at - m->begin > AROUND ? at - AROUND : m->begin) & ~(page - 1);
+        if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+        break;
+    }
+    pthread_mutex_unlock(&maps.lock);
+}

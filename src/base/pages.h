@@ -1,0 +1,22 @@
+/* pages.h - which memory is a mapped file, so that its pages can be given back to the system
+ * when they were read and are not needed soon. A weight that was packed into the form
+ * kernels read is such a case: without this it would lie in memory twice.
+ *
+ * Pages given back are read from the file again should somebody look: what they hold never
+ * changes. Nothing else may be given back, since other memory would come back as zeros;
+ * hence the list of mappings. Thread-safe. */
+#ifndef OMMA_BASE_PAGES_H
+#define OMMA_BASE_PAGES_H
+
+#include <stddef.h>
+
+/* Remember a read-only mapping of a file, and forget it again before it is unmapped. */
+void omma_pages_add(const void *map, size_t size);
+void omma_pages_drop(const void *map);
+
+/* Give back the pages that hold [p, p + n), but for the last when it is not whole, and a few
+ * before them, if they are of a mapping. Does nothing for any other memory, nor for
+ * less than 64 KiB. */
+void omma_pages_give_back(const void *p, size_t n);
+
+#endif
