@@ -11,6 +11,7 @@ import torch
 import torchvision
 from torch import nn
 
+import detectors
 import detr
 import pictures
 import settle
@@ -49,11 +50,12 @@ def params_of(name):
     return max((w.meta["num_params"] for w in weights), default=0)
 
 
-def specimens():
-    """All of them, small ones first."""
+def specimens(video=False):
+    """All of them, small ones first; those for video on demand."""
     found = [Specimen(n, kind_of(n), params_of(n), OPEN.get(n, ""))
              for n in torchvision.models.list_models()]
     found.append(Specimen("detr_r50", "detr", 41524768, "hw"))
+    found = [s for s in found if video or s.kind != "video"]
     return sorted(found, key=lambda s: (s.params, s.name))
 
 
@@ -119,22 +121,7 @@ def build_plain(s):
 
 
 def build_detector(s):
-    options = {"weights": None, "weights_backbone": None}
-    h, w = 240, 320
-    if "rcnn" in s.name:
-        options.update(rpn_pre_nms_top_n_test=400, rpn_post_nms_top_n_test=150)
-    if "320" not in s.name and not s.name.startswith("ssd"):
-        options.update(min_size=320, max_size=448)
-    model = torchvision.models.get_model(s.name, **options)
-    cases = [(pictures.plain(0, h, w),)]
-    look = [torch.from_numpy(cases[0][0])]
-    settle.settle(model, lambda: model(look), 1)
-    settle.set_threshold(model, look)
-    if s.open:
-        cases.append((pictures.plain(1, 300, 220),))
-    cases.append((pictures.plain(2, h, w),))
-    with torch.no_grad():
-        names = list(model(look)[0])
+    model, cases, names = detectors.build(s)
     return Detector(model), cases, ["image"], names
 
 
@@ -144,7 +131,9 @@ def build_flow(s):
         rgb = pictures.batch(k, 1, 136, 168)
         return rgb[:, :, 4:132, 4:164].copy(), rgb[:, :, 2:130, 7:167].copy()
     look = [torch.from_numpy(a) for a in pair(0)]
-    settle.settle(model, lambda: model(*look, num_flow_updates=4), 1)
+    # [px] a step, of twelve; larger ones are chaos
+    settle.settle(model, lambda: model(*look, num_flow_updates=4), 1, [("flow_head.conv2", 0.02)],
+                  ["flow_head.conv2"])
     return Plain(model), [pair(0), pair(1)], ["image1", "image2"], ["flow"]
 
 

@@ -8,9 +8,6 @@ its way. `settle` makes such a network behave like a trained one as far as numbe
 2. While it looks at pictures once, each batch norm takes the statistics of what arrives and
    each product whose output is far from unit spread is scaled. As every layer does so before
    it passes its numbers on, one look suffices.
-
-Detectors get a score threshold, in the widest gap between scores near the one asked for, so
-that some tens of boxes survive and none of them by a hair.
 """
 import torch
 from torch import nn
@@ -18,27 +15,6 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 PRODUCTS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Conv3d)
 NORMS = (nn.BatchNorm2d, FrozenBatchNorm2d, nn.BatchNorm1d, nn.BatchNorm3d)
-
-# The spread of the outputs of detectors' last layers: part of the name, standard deviation.
-# Those before a softmax are centred too, so that no class wins everywhere, and so are the
-# layers of DETR's transformer, or tokens and queries would grow alike.
-SPREADS = (
-    ("rpn.head.cls_logits", 1.5),
-    ("rpn.head.bbox_pred", 0.3),
-    ("box_predictor.cls_score", 3.0),
-    ("box_predictor.bbox_pred", 2.0),
-    ("mask_fcn_logits", 2.0),
-    ("class_embed", 2.0),
-    ("bbox_embed.layers.2", 1.2),
-    ("input_proj", 1.0),
-    ("linear2", 1.0),
-    ("flow_head.conv2", 0.02),  # [px] a step, of twelve; larger ones are chaos
-    ("head.classification_head.cls_logits", 0.5),
-    ("head.regression_head.bbox_reg", 0.5),
-    ("classification_head.module_list", 1.5),
-    ("regression_head.module_list", 1.0),
-)
-
 
 def spread_parameters(model, g):
     def normal(t):
@@ -89,13 +65,9 @@ def centre(module, args, y):
     return module.forward(*args)
 
 
-CENTRED = ("cls_score", "classification_head.module_list", "transformer.", "input_proj",
-           "flow_head.conv2", "class_embed", "bbox_embed.layers.2")
-
-
-def settle_product(name):
-    spread = next((s for part, s in SPREADS if part in name), None)
-    centred = any(part in name for part in CENTRED)
+def settle_product(name, spreads, centred_names):
+    spread = next((s for part, s in spreads if part in name), None)
+    centred = any(part in name for part in centred_names)
 
     def hook(module, args, y):
         if getattr(module, "settled", False):
@@ -133,8 +105,10 @@ def settle_attention(module, args):
         b.sub_(mean * (want / s))
 
 
-def settle(model, look, seed):
-    """Make the weights of `model` meaningful; look() runs it once on pictures."""
+def settle(model, look, seed, spreads=(), centred=()):
+    """Make the weights of `model` meaningful; look() runs it once on pictures.
+    spreads: (part of a layer's name, the standard deviation of its output wanted), ...
+    centred: parts of names of layers whose output is to lie around zero in each channel."""
     g = torch.Generator().manual_seed(seed)
     model.eval()
     hooks = []
@@ -146,31 +120,7 @@ def settle(model, look, seed):
             elif isinstance(m, nn.MultiheadAttention):
                 hooks.append(m.register_forward_pre_hook(settle_attention))
             elif isinstance(m, PRODUCTS):
-                hooks.append(m.register_forward_hook(settle_product(name)))
+                hooks.append(m.register_forward_hook(settle_product(name, spreads, centred)))
         look()
-        for name, p in model.named_parameters():
-            # FCOS: distances to four sides, of which ReLU keeps the positive ones.
-            if name == "head.regression_head.bbox_reg.bias" and p.numel() == 4:
-                p.add_(1.5)
     for h in hooks:
         h.remove()
-
-
-def gap_near(scores, rank, width):
-    """A threshold in the widest gap of the sorted scores around `rank`."""
-    s = sorted((float(v) for v in scores), reverse=True)
-    lo, hi = max(rank - width, 1), min(rank + width, len(s) - 1)
-    if hi <= lo:
-        return s[-1] / 2 if s else 0.0
-    k = max(range(lo, hi), key=lambda i: s[i] - s[i + 1])
-    return (s[k] + s[k + 1]) / 2
-
-
-def set_threshold(model, images, boxes=40):
-    """Let about `boxes` boxes of these pictures pass the detector's score threshold."""
-    owner = model.roi_heads if hasattr(model, "roi_heads") else model
-    owner.score_thresh = 0.02
-    with torch.no_grad():
-        scores = model(images)[0]["scores"]
-    owner.score_thresh = gap_near(scores, boxes, boxes // 3)
-    return owner.score_thresh
