@@ -35,6 +35,9 @@ OPEN = {
 }
 OPEN = {name: axes for axes, names in OPEN.items() for name in names.split()}
 
+# So deep that rounding would grow too much, see settle.calm.
+DEEP = "resnet101 resnet152 resnext101_32x8d resnext101_64x4d wide_resnet101_2".split()
+
 
 def kind_of(name):
     module = torchvision.models.get_model_builder(name).__module__
@@ -103,6 +106,8 @@ def build_plain(s):
     if s.name in ("googlenet", "inception_v3"):
         options["init_weights"] = False
     model = torchvision.models.get_model(s.name, **options)
+    if s.kind == "segment" or s.name in DEEP:
+        settle.calm(model)
     h = w = SIDES.get(s.name, 224)
     if s.kind == "segment":
         h, w = 192, 256

@@ -55,16 +55,6 @@ def lift_distances(model):
                 p.add_(1.5)
 
 
-def calm(model):
-    """Let each residual branch add little, as trained ones do. Where all branches add as much as
-    they are given, rounding grows from block to block: PyTorch's float32 and float64 are then
-    1e-4 apart."""
-    for name, m in model.named_modules():
-        if name.endswith("bn3"):
-            with torch.no_grad():
-                m.weight.fill_(0.25)
-
-
 def build(s):
     """(model, inputs of the cases, names of the outputs)."""
     options = {"weights": None, "weights_backbone": None}
@@ -81,7 +71,7 @@ def build(s):
         cases.append((pictures.plain(1, 150, 110),))
     cases.append((pictures.plain(2, h, w),))
     look = [torch.from_numpy(c[0]) for c in cases]
-    calm(model)
+    settle.calm(model)
     settle.settle(model, lambda: model(look), 1, SPREADS, CENTRED)
     lift_distances(model)
     set_threshold(model, look[:1])
