@@ -148,6 +148,7 @@ def build(seed):
     spreads = (("linear2", 1.0), ("input_proj", 1.0), ("class_embed", 2.0), ("bbox_embed.layers.2", 1.2))
     # Centred, or tokens and queries would grow alike.
     centred = ("transformer.", "input_proj", "class_embed", "bbox_embed.layers.2")
+    settle.calm(model)
     settle.settle(model, lambda: [model(x[None]) for x in look], seed, spreads, centred)
     return model.eval()
 
