@@ -6,7 +6,8 @@
 #   make tsan     the tests with threads in them under ThreadSanitizer
 #   make fuzz     fuzz every reader of files and the passes: SECONDS=60 each, FUZZ=NAME for one
 #   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
-#   make bench    benchmarks
+#   make bench    omma beside ONNX Runtime and PyTorch; ONLY=vit for a part, more in bench/run.sh
+#   make bench-kernel  kernels, start-up, large files: programs of bench/*.c
 #   make style    the style and the one-way rule of the house
 #   make install  PREFIX=/usr/local
 BUILD ?= build
@@ -16,7 +17,7 @@ CMAKE_FLAGS ?=
 SECONDS ?= 60
 FUZZ ?=
 
-.PHONY: all build demo test test-big asan tsan fuzz bench style install clean setup-build setup-test setup-demo setup-fuzz
+.PHONY: all build demo test test-big asan tsan fuzz bench bench-kernel style install clean setup-build setup-test setup-demo setup-fuzz setup-bench
 all: build
 
 setup-build:
@@ -25,6 +26,8 @@ setup-test:
 	@scripts/setup.sh test
 setup-demo:
 	@scripts/setup.sh demo
+setup-bench:
+	@scripts/setup.sh bench
 setup-fuzz:
 	@scripts/setup.sh fuzz
 
@@ -57,10 +60,13 @@ test-big: setup-test build
 fuzz: setup-fuzz
 	@scripts/fuzz.sh $(SECONDS) $(FUZZ)
 
-bench: build
+bench: setup-bench build
+	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target peer_omma
+	@bench/run.sh $(BUILD)
+
+bench-kernel: build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs
-	@for b in bench/*.sh $(BUILD)/bench/*; do \
-	    [ -x "$$b" ] && [ -f "$$b" ] || continue; \
+	@for b in bench/cold_start.sh $(BUILD)/bench/bench_kernel $(BUILD)/bench/coco_load; do \
 	    echo "== $$b"; OMMA=$(BUILD)/omma "$$b" || exit 1; done
 
 style:

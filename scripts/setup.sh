@@ -3,6 +3,7 @@
 #   setup.sh build    what building the library and the command needs
 #   setup.sh test     that, and what the tests need
 #   setup.sh fuzz     what building the fuzz targets needs
+#   setup.sh bench    that, and what the comparison with other runtimes needs
 #   setup.sh demo     that, and what fetching the demo's model and picture needs
 # Quick and silent when nothing is missing.
 set -eu
@@ -11,8 +12,9 @@ case "${1:-build}" in
 build) ;;
 test) packages="$packages libcmocka-dev libonnx-testdata curl ca-certificates tar" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
+bench) packages="$packages curl ca-certificates tar python3 python3-numpy python3-torch python3-torchvision python3-packaging libopenblas0-openmp" ;;
 fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
-*) echo "usage: setup.sh build|test|demo|fuzz" >&2; exit 2 ;;
+*) echo "usage: setup.sh build|test|demo|bench|fuzz" >&2; exit 2 ;;
 esac
 
 missing=

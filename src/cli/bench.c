@@ -33,11 +33,12 @@ static const char help_text[] =
     "  omma bench model.onnx --threads 1 --profile\n"
     "  omma bench detector.onnx --shape image=1x3x800x1066\n";
 
-enum { MOST_ROUNDS = 100000, MOST_PROFILED = 1000, PEAKS = 16 };
+enum { MOST_ROUNDS = 100000, MOST_PROFILED = 1000, PEAKS = 16, UNSET = INT32_MIN };
 
 typedef struct job {
     omma_cli_list inputs, shapes;
-    int rounds, peak, json, all;
+    int rounds; /* UNSET: for so many seconds */
+    int peak, json, all;
     double seconds;
     const char *trace;
     omma_options opt;
@@ -135,8 +136,8 @@ static omma_status measure(job *j, omma_error *err) {
     double spent = 0, since = 0;
     sample_peak(j);
     for (r->rounds = 0;
-         j->rounds ? r->rounds < j->rounds
-                   : r->rounds < MOST_ROUNDS && (r->rounds < 3 || spent < j->seconds);
+         j->rounds > 0 ? r->rounds < j->rounds
+                       : r->rounds < MOST_ROUNDS && (r->rounds < 3 || spent < j->seconds);
          r->rounds++) {
         double *t = &j->times[r->rounds];
         OMMA_TRY(run(j, t, err));
@@ -144,7 +145,6 @@ static omma_status measure(job *j, omma_error *err) {
         since += *t;
         if (since > j->seconds / 10) sample_peak(j), since = 0;
     }
-    if (!r->rounds) return OMMA_OK;
     qsort(j->times, (size_t)r->rounds, sizeof *j->times, ascending);
     qsort(j->peaks, (size_t)j->n_peaks, sizeof *j->peaks, ascending);
     r->min = j->times[0];
@@ -188,8 +188,8 @@ static omma_status work(job *j, omma_error *err) {
     bench_report *r = &j->r;
     r->isa = omma_kernels_best()->isa;
     r->threads = j->opt.threads ? j->opt.threads : omma_threads_default();
-    j->times =
-        omma_arena_array(&j->arena, j->rounds ? (size_t)j->rounds : MOST_ROUNDS, sizeof *j->times);
+    j->times = omma_arena_array(&j->arena, j->rounds > 0 ? (size_t)j->rounds : MOST_ROUNDS,
+                                sizeof *j->times);
     if (!j->times) return omma_fail(err, OMMA_E_NOMEM, "no memory for the times");
     OMMA_TRY(load(j, err));
     OMMA_TRY(warm_up(j, err));
@@ -226,11 +226,11 @@ static int model(job *j) {
 }
 
 static int check(const job *j, const omma_cli_list *args) {
-    const bool for_models =
-        j->inputs.count || j->shapes.count || j->rounds || j->trace || j->r.profiled || j->all;
+    const bool for_models = j->inputs.count || j->shapes.count || j->rounds != UNSET || j->trace ||
+                            j->r.profiled || j->all;
     if (!(j->seconds > 0 && j->seconds <= 3600))
         return omma_cli_misused("bench", "--seconds wants more than 0, 3600 at most");
-    if (j->rounds < 0 || j->rounds > MOST_ROUNDS)
+    if (j->rounds != UNSET && (j->rounds < 1 || j->rounds > MOST_ROUNDS))
         return omma_cli_misused("bench", "--rounds wants 1 to %d", (int)MOST_ROUNDS);
     if (j->peak && (args->count || for_models))
         return omma_cli_misused("bench",
@@ -242,7 +242,7 @@ static int check(const job *j, const omma_cli_list *args) {
 }
 
 int omma_cli_bench(int argc, char **argv) {
-    job j = {.seconds = 3};
+    job j = {.rounds = UNSET, .seconds = 3};
     omma_cli_list args;
     int want_help;
     const omma_cli_option options[] = {{0, "threads", 't', &j.opt.threads},
