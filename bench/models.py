@@ -98,12 +98,15 @@ MODELS = {
 
 def enliven(model, x):
     """Random weights whose numbers neither fade nor grow: batch norms take the statistics of the
-    input, and layer scales, 1e-6 at first, let their blocks through."""
+    input, layer scales, 1e-6 at first, let their blocks through, and matrices of zeros (ViT's
+    head) become others."""
     import torch
     norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for name, p in model.named_parameters():
         if name.endswith("layer_scale"):
             p.data.fill_(0.5)
+        elif p.ndim > 1 and not p.any():
+            torch.nn.init.normal_(p, std=0.02)
     for m in norms:
         m.reset_running_stats()
         m.momentum = None
@@ -123,6 +126,10 @@ def export(model, inputs, folder, settle):
     torch.onnx.export(model, tuple(x), path, opset_version=OPSET)
     with torch.no_grad():
         frozen = torch.jit.freeze(torch.jit.trace(model, x, check_trace=False))
+        y = frozen(*x)
+    for t in y if isinstance(y, (tuple, list)) else (y,):
+        if not (t.isfinite().all() and t.std() > 1e-3 * t.abs().max()):
+            raise ValueError("an output is not finite, or says nothing: nobody could be caught being wrong")
     torch.jit.save(frozen, os.path.join(folder, "model.pt"))
     return {"model": path, "torch": os.path.join(folder, "model.pt")}
 
