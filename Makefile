@@ -5,6 +5,7 @@
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make tsan     the tests with threads in them under ThreadSanitizer
 #   make fuzz     fuzz every reader of files and the passes: SECONDS=60 each, FUZZ=NAME for one
+#   make test-zoo torchvision's models against PyTorch (zoo/README.md); ONLY=resnet for a part
 #   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
 #   make bench    omma beside ONNX Runtime and PyTorch; ONLY=vit for a part, more in bench/run.sh
 #   make bench-kernel  kernels, start-up, large files: programs of bench/*.c
@@ -16,8 +17,10 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_FLAGS ?=
 SECONDS ?= 60
 FUZZ ?=
+PYTHON ?= /usr/bin/python3
 
-.PHONY: all build demo test test-big asan tsan fuzz bench bench-kernel style install clean setup-build setup-test setup-demo setup-fuzz setup-bench
+.PHONY: all build demo test test-big test-zoo asan tsan fuzz bench bench-kernel style install clean \
+  setup-build setup-test setup-demo setup-fuzz setup-zoo setup-bench
 all: build
 
 setup-build:
@@ -30,6 +33,8 @@ setup-bench:
 	@scripts/setup.sh bench
 setup-fuzz:
 	@scripts/setup.sh fuzz
+setup-zoo:
+	@scripts/setup.sh zoo
 
 build: setup-build
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS) >$(BUILD)-cmake.log 2>&1 || { cat $(BUILD)-cmake.log; exit 1; }
@@ -53,6 +58,8 @@ tsan: setup-test
 	@rm -f build-tsan-cmake.log
 	@MAKEFLAGS=--no-print-directory cmake --build build-tsan -j $(JOBS) --target $(TSAN_TESTS)
 	@OMMA_TEST_SCRIPTS= TSAN_OPTIONS=halt_on_error=1 setarch -R tests/run.sh build-tsan
+test-zoo: setup-zoo build
+	@$(PYTHON) zoo/run.py --omma $(BUILD)/omma --work $(BUILD)/zoo --record docs/zoo.md
 
 test-big: setup-test build
 	@OMMA_TEST_BIG=2048 $(BUILD)/tests/test_external_rss
@@ -62,7 +69,7 @@ fuzz: setup-fuzz
 
 bench: setup-bench build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target peer_omma
-	@bench/run.sh $(BUILD)
+	@PYTHON=$(PYTHON) bench/run.sh $(BUILD)
 
 bench-kernel: build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs

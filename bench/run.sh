@@ -12,7 +12,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build}
-python=/usr/bin/python3 # Debian's, which has Debian's PyTorch
+python=${PYTHON:-/usr/bin/python3} # Debian's, which has Debian's PyTorch
 out=bench/results
 [ -z "${ONLY:-}${THREADS:-}${PEERS:-}" ] || out=$build/bench-results
 out=${OUT:-$out}

@@ -227,11 +227,25 @@ static bool infer(maker *m, omma_node *n) {
     return true;
 }
 
-static void add_noise(maker *m, const made *x) {
+/* How large the numbers are that are rounded on the way to x: sums may cancel, and functions go
+ * through numbers around one, so more than what comes out. */
+static double inner_size(maker *m, const omma_node *n, const made *x, manner how) {
+    double most = x->most, first = n->n_in && n->in[0] ? of(m, n->in[0])->most : 0;
+    bool sums = strstr(n->op->name, "Reduce") || strstr(n->op->name, "Average") ||
+                !strcmp(n->op->name, "CumSum");
+    bool product = how == ADDS && n->op->flops && n->n_in > 1 && n->in[1] &&
+                   n->op->flops(n) > 2 * (double)omma_value_count(n->out[0]);
+    if (how == ROUNDS) most = fmax(most, 1.0 / 16);
+    if (sums) most = fmax(most, first);
+    if (product) most = fmax(most, first * of(m, n->in[1])->most);
+    return most;
+}
+
+static void add_noise(maker *m, const made *x, double size) {
     int64_t n = omma_tensor_count(&x->a);
     for (int64_t i = 0; i < n; i++) {
         double u = (double)(noise(m) % 2001) / 1000 - 1, v = omma_get_number(x->a.dtype, x->b, i);
-        omma_set_number(x->a.dtype, x->b, i, v + u * x->most * 0x1p-21);
+        omma_set_number(x->a.dtype, x->b, i, v + u * size * 0x1p-21);
     }
 }
 
@@ -263,7 +277,7 @@ static bool evaluate(maker *m, omma_node *n, bool same, manner how) {
         made *x = of(m, n->out[i]);
         if (!x->same) {
             x->b = n->out[i]->mem;
-            add_noise(m, x);
+            add_noise(m, x, inner_size(m, n, x, how));
             if (!all_finite(x)) return false;
         }
         n->out[i]->mem = kept[i];
@@ -281,6 +295,8 @@ static omma_value *emit(maker *m, step *s, manner how) {
     const omma_op *row = omma_op_find(s->op);
     int values = m->g->n_values, nodes = m->g->n_nodes;
     if (s->broken || !row || !row->infer || !row->run) return NULL;
+    if (s->n_in < row->min_in || (row->max_in >= 0 && s->n_in > row->max_in)) return NULL;
+    if (s->n_out < row->min_out || (row->max_out >= 0 && s->n_out > row->max_out)) return NULL;
     if (values + s->n_out > MAKER_VALUES || nodes > 60) return NULL;
     if (m->n_owned + 16 > MAKER_VALUES * 4 || s->n_out > 8) return NULL;
     bool same = inputs_same(m, s, how);

@@ -871,6 +871,7 @@ static void rare(maker *m) {
     put(&s, x);
     s.opset = 24;
     int64_t axis = take(m, (unsigned)x->rank), v[16];
+    if (!strcmp(name_, "SwiGLU")) put(&s, chance(m, 2) ? x : pick(m, x->rank, FLOATS));
     if (!strcmp(name_, "LpPool")) {
         attr_ints(m, &s, "kernel_shape", (int64_t[]){1 + take(m, 3), 1 + take(m, 3)},
                   x->rank - 2 == 1 ? 1 : 2);

@@ -21,7 +21,7 @@ cmake -S . -B $build -DCMAKE_C_COMPILER="$clang" -DOMMA_FUZZ=ON >$build/log/cmak
     { cat $build/log/cmake; exit 2; }
 MAKEFLAGS=--no-print-directory cmake --build $build -j "$(nproc 2>/dev/null || echo 2)" \
     --target fuzz_programs >$build/log/build 2>&1 ||
-    { grep -E 'error|undefined' $build/log/build; exit 2; }
+    { grep -E 'error|undefined' $build/log/build || tail -20 $build/log/build; exit 2; }
 
 # The longest input worth trying: large enough for every seed.
 longest() {

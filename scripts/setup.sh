@@ -3,8 +3,11 @@
 #   setup.sh build    what building the library and the command needs
 #   setup.sh test     that, and what the tests need
 #   setup.sh fuzz     what building the fuzz targets needs
-#   setup.sh bench    that, and what the comparison with other runtimes needs
 #   setup.sh demo     that, and what fetching the demo's model and picture needs
+#   setup.sh zoo      that of build, and PyTorch, torchvision and onnx for `make test-zoo` (without
+#                     OpenBLAS PyTorch's matrix products are ten times slower)
+#   setup.sh bench    what `make bench` needs: PyTorch as for the zoo, npm for ONNX Runtime, and an
+#                     OpenBLAS that shares PyTorch's threads
 # Quick and silent when nothing is missing.
 set -eu
 packages="gcc libc6-dev make cmake pkg-config libjpeg62-turbo-dev libspng-dev libwebp-dev libjansson-dev nettle-dev"
@@ -12,9 +15,10 @@ case "${1:-build}" in
 build) ;;
 test) packages="$packages libcmocka-dev libonnx-testdata curl ca-certificates tar" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
-bench) packages="$packages curl ca-certificates tar python3 python3-numpy python3-torch python3-torchvision python3-packaging libopenblas0-openmp" ;;
 fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
-*) echo "usage: setup.sh build|test|demo|bench|fuzz" >&2; exit 2 ;;
+zoo) packages="$packages python3 python3-torch python3-torchvision python3-onnx python3-pil python3-numpy libopenblas0-pthread" ;;
+bench) packages="$packages curl ca-certificates tar python3 python3-torch python3-torchvision python3-packaging python3-pil python3-numpy libopenblas0-openmp" ;;
+*) echo "usage: setup.sh build|test|demo|fuzz|zoo|bench" >&2; exit 2 ;;
 esac
 
 missing=
@@ -22,8 +26,8 @@ for p in $packages; do
     dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
 done
 # npm may come from Debian or from Node's own packages
-case "${1:-build}" in build | fuzz) needs_npm= ;; *) needs_npm=1 ;; esac
-if [ "$needs_npm" ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
+case "${1:-build}" in test | demo | bench) want_npm=1 ;; *) want_npm= ;; esac
+if [ "$want_npm" ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
 [ -n "$missing" ] || exit 0
 
 line="apt-get update && apt-get install -y --no-install-recommends$missing"

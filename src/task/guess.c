@@ -9,7 +9,7 @@ typedef struct clues {
     const omma_tensor *out; /* output 0, or NULL */
     const char *last_op;
     int inputs, outputs;
-    bool picture; /* input 0 is [N, 1|3, H, W] */
+    bool picture; /* input 0 is [N, 1|3, H, W] or [3, H, W] */
 } clues;
 
 static bool has_output(const omma_model *m, omma_dtype t, int rank, int64_t last) {
@@ -70,7 +70,8 @@ const char *omma_guess_purpose(const omma_model *m, const omma_tensor *outputs,
                .outputs = omma_model_output_count(m)};
     if (c.inputs > 0) {
         const omma_port *p = omma_model_input(m, 0);
-        c.picture = p->rank == 4 && (p->dims[1] == 3 || p->dims[1] == 1);
+        c.picture = (p->rank == 4 && (p->dims[1] == 3 || p->dims[1] == 1)) ||
+                    (p->rank == 3 && p->dims[0] == 3 && p->dtype == OMMA_F32);
     }
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].fits(&c)) return table[i].what;
