@@ -26,6 +26,7 @@ import time
 import numpy as np
 
 import chart
+import models
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.dirname(HERE)
@@ -261,7 +262,7 @@ def main():
         if os.path.exists(path):
             with open(path) as f:
                 found.append(json.load(f))
-    found = [m for m in found if a.only in m["name"]]
+    found = [m for m in found if a.only in m["name"] and m["name"] in models.MODELS]
     if not found:
         sys.exit(f"compare: no model whose name contains '{a.only}'")
     all_of_it = {"date": datetime.date.today().isoformat(), "machine": machine(a), "rounds": a.rounds,
@@ -269,7 +270,7 @@ def main():
     print(HEAD, flush=True)
     for threads in a.threads:
         rows = []
-        for about in sorted(found, key=lambda m: os.path.getsize(os.path.join(m["inputs"], "in0.npy"))):
+        for about in sorted(found, key=lambda m: list(models.MODELS).index(m["name"])):
             rows.append(measure(a, about, threads))
             print(line(rows[-1]), flush=True)
         all_of_it["rows"] += rows
