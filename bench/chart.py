@@ -49,7 +49,7 @@ def draw(result):
     out = [text(12, 24, "Time of a run, relative to ONNX Runtime (shorter is faster)",
                 'font-size="15" font-weight="bold"'),
            text(12, 42, f"{machine['processor']}, {machine['cores']} cores, {result['date']}; medians of "
-                        f"{result['rounds']} rounds in turns")]
+                        f"{result['rounds']} round{'s' if result['rounds'] > 1 else ''} in turns")]
     x = 12
     for name, called in NAMES.items():
         out += [f'<rect x="{x}" y="52" width="10" height="10" fill="{COLORS[name]}"/>', text(x + 15, 61, called)]

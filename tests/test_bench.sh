@@ -89,6 +89,9 @@ for part in p["nodes"], p["operators"]:
     assert abs(sum(x["ms"] for x in part) - p["ms"]) < 1e-6 * p["ms"]
     assert sum(x["flops"] for x in part) == r["flops"]
 assert sum(x["nodes"] for x in p["operators"]) == len(p["nodes"])
+for x in p["operators"]:
+    kinds = [k for k in p["kinds"] if k["operator"] == x["operator"]]
+    assert not kinds or sum(k["nodes"] for k in kinds) == x["nodes"], x
 assert p["operators"] == sorted(p["operators"], key=lambda x: -x["ms"])'
 check "the trace is sound: events in order, that do not overlap" json '
 e = r["traceEvents"]

@@ -117,6 +117,8 @@ static void profile_adds_up(void **state) {
     assert_string_equal(p.nodes[0].op->name, "MatMul");
     assert_int_equal(p.nodes[0].out.rank, 2);
     assert_int_equal(p.nodes[0].out.dims[1], 4);
+    assert_string_equal(p.nodes[0].kind, "by weights");
+    assert_string_equal(p.nodes[1].kind, "");
     assert_true(p.nodes[0].flops == 2.0 * 2 * 3 * 4);
     assert_true(p.nodes[0].bytes == 4.0 * (2 * 3 + 3 * 4 + 2 * 4)); /* the packed weights, too */
     omma_inspection x;
@@ -127,6 +129,40 @@ static void profile_adds_up(void **state) {
     omma_inspection_free(&x);
     omma_profile_free(&p);
     stop();
+}
+
+static void kinds_of_convolutions(void **state) {
+    (void)state;
+    static const struct {
+        int64_t groups, w[4], stride;
+        const char *kind;
+    } rows[] = {{1, {4, 4, 3, 3}, 1, "3x3"},
+                {1, {4, 4, 1, 1}, 2, "1x1/2"},
+                {4, {4, 1, 5, 3}, 1, "5x3 depthwise"},
+                {2, {4, 2, 3, 3}, 2, "3x3/2 in 2 groups"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        mk g = {0}, a = {0};
+        mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 4, 8, 8));
+        mk_port(&g, MK_INPUT, "w", OMMA_F32,
+                MK_DIMS(rows[i].w[0], rows[i].w[1], rows[i].w[2], rows[i].w[3]));
+        mk_attr_int(&a, "group", rows[i].groups);
+        mk_attr_ints(&a, "strides", (int64_t[]){rows[i].stride, rows[i].stride}, 2);
+        mk_op(&g, "Conv", "x,w", "y", &a);
+        mk_port(&g, MK_OUTPUT, "y", OMMA_F32, MK_DIMS(-1, -1, -1, -1));
+        start(&g);
+        static float numbers[256];
+        const int64_t *w = rows[i].w;
+        const omma_tensor in[] = {{OMMA_F32, 4, {1, 4, 8, 8}, numbers},
+                                  {OMMA_F32, 4, {w[0], w[1], w[2], w[3]}, numbers}};
+        omma_profile p;
+        omma_profile_init(&p, 1);
+        omma_profile_begin(&p, session);
+        assert_int_equal(omma_session_run(session, in, 2, &err), OMMA_OK);
+        assert_int_equal(omma_profile_end(&p, session, &err), OMMA_OK);
+        assert_string_equal(p.nodes[0].kind, rows[i].kind);
+        omma_profile_free(&p);
+        stop();
+    }
 }
 
 /* The shapes of parts behind cuts are those of the run; a run of another way is left out. */
@@ -218,8 +254,9 @@ static void loops_of_every_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(observer_sees_all_parts), cmocka_unit_test(profile_adds_up),
-        cmocka_unit_test(profile_behind_cuts),     cmocka_unit_test(profile_after_an_error),
-        cmocka_unit_test(machine_has_limits),      cmocka_unit_test(loops_of_every_table),
+        cmocka_unit_test(kinds_of_convolutions),   cmocka_unit_test(profile_behind_cuts),
+        cmocka_unit_test(profile_after_an_error),  cmocka_unit_test(machine_has_limits),
+        cmocka_unit_test(loops_of_every_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

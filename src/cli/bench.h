@@ -43,14 +43,16 @@ int bench_json_machine(const omma_machine *m);
  * OMMA_E_NOMEM. */
 omma_status bench_trace(const bench_report *r, const char *path, omma_error *err);
 
-/* An operator's part of a profile. */
+/* An operator's part of a profile, or a kind's of it. */
 typedef struct bench_group {
     const omma_op *op;
+    const char *kind; /* see omma_cost_kind; NULL: the whole operator */
     int nodes;
     double seconds, flops, bytes;
 } bench_group;
 
-/* The profile by operator, most time first: *n of them, to be freed; NULL: no memory. */
-bench_group *bench_groups(const omma_profile *p, int *n);
+/* The profile by operator, or by kind for those that have kinds; most time first, *n of them, to
+ * be freed; NULL: no memory. */
+bench_group *bench_groups(const omma_profile *p, bool by_kind, int *n);
 
 #endif

@@ -41,6 +41,23 @@ static void put_cost(omma_json_writer *w, double seconds, double total, double f
     put(w, "gb_per_s", per(bytes, seconds) / 1e9);
 }
 
+static void put_groups(omma_json_writer *w, const omma_profile *p, bool by_kind) {
+    int n;
+    bench_group *g = bench_groups(p, by_kind, &n);
+    omma_json_key(w, by_kind ? "kinds" : "operators");
+    omma_json_begin_array(w);
+    for (int i = 0; g && i < n; i++) {
+        omma_json_begin_object(w);
+        put_text(w, "operator", g[i].op->name);
+        if (by_kind) put_text(w, "kind", g[i].kind);
+        put_int(w, "nodes", g[i].nodes);
+        put_cost(w, g[i].seconds, p->total, g[i].flops, g[i].bytes);
+        omma_json_end_object(w);
+    }
+    free(g);
+    omma_json_end_array(w);
+}
+
 static void put_profile(omma_json_writer *w, const omma_profile *p) {
     omma_json_key(w, "profile");
     omma_json_begin_object(w);
@@ -53,25 +70,15 @@ static void put_profile(omma_json_writer *w, const omma_profile *p) {
         const omma_profile_node *n = &p->nodes[i];
         omma_json_begin_object(w);
         put_text(w, "operator", n->op->name);
+        if (*n->kind) put_text(w, "kind", n->kind);
         put_text(w, "name", n->name);
         put_tensor(w, &n->out);
         put_cost(w, n->seconds, p->total, n->flops, n->bytes);
         omma_json_end_object(w);
     }
     omma_json_end_array(w);
-    omma_json_key(w, "operators");
-    omma_json_begin_array(w);
-    int n;
-    bench_group *g = bench_groups(p, &n);
-    for (int i = 0; g && i < n; i++) {
-        omma_json_begin_object(w);
-        put_text(w, "operator", g[i].op->name);
-        put_int(w, "nodes", g[i].nodes);
-        put_cost(w, g[i].seconds, p->total, g[i].flops, g[i].bytes);
-        omma_json_end_object(w);
-    }
-    free(g);
-    omma_json_end_array(w);
+    put_groups(w, p, false);
+    put_groups(w, p, true);
     omma_json_end_object(w);
 }
 

@@ -1,6 +1,7 @@
 /* bench_print.c - what `omma bench` measured, for people. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/bench.h"
 
@@ -30,14 +31,19 @@ static int by_time(const void *a, const void *b) {
     return (x->seconds < y->seconds) - (x->seconds > y->seconds);
 }
 
-bench_group *bench_groups(const omma_profile *p, int *n) {
+static bool in_group(const bench_group *g, const omma_profile_node *n) {
+    return g->op == n->op && (!g->kind || !strcmp(g->kind, n->kind));
+}
+
+bench_group *bench_groups(const omma_profile *p, bool by_kind, int *n) {
     bench_group *g = calloc((size_t)p->count + 1, sizeof *g);
     *n = 0;
     for (int i = 0; g && i < p->count; i++) {
         const omma_profile_node *node = &p->nodes[i];
         int k = 0;
-        while (k < *n && g[k].op != node->op) k++;
-        if (k == *n) g[(*n)++].op = node->op;
+        if (by_kind && !*node->kind) continue;
+        while (k < *n && !in_group(&g[k], node)) k++;
+        if (k == *n) g[(*n)++] = (bench_group){.op = node->op, .kind = by_kind ? node->kind : NULL};
         g[k].nodes++;
         g[k].seconds += node->seconds;
         g[k].flops += node->flops;
@@ -57,12 +63,14 @@ static void print_nodes(const omma_profile *p, bool all) {
     const int shown = all || p->count < SHOWN ? p->count : SHOWN;
     for (int i = 0; sorted && i < p->count; i++) sorted[i] = &p->nodes[i];
     if (sorted) qsort(sorted, (size_t)p->count, sizeof *sorted, by_seconds);
-    printf("\n%9s %6s %10s %8s %9s %7s  %-18s %-18s %s\n", "ms", "%", "MFLOP", "GFLOP/s", "MB",
+    printf("\n%9s %6s %10s %8s %9s %7s  %-20s %-18s %s\n", "ms", "%", "MFLOP", "GFLOP/s", "MB",
            "GB/s", "operator", "output", "node");
     for (int i = 0; sorted && i < shown; i++) {
         const omma_profile_node *n = sorted[i];
         put_columns(n->seconds, p->total, n->flops, n->bytes);
-        printf("%-18s ", n->op->name);
+        char what[64];
+        snprintf(what, sizeof what, "%s %s", n->op->name, n->kind);
+        printf("%-20s ", what);
         put_shape(&n->out, 18);
         printf(" ");
         omma_cli_put_name(n->name, 0);
@@ -72,18 +80,31 @@ static void print_nodes(const omma_profile *p, bool all) {
     free(sorted);
 }
 
+static void put_group(const bench_group *g, double total) {
+    put_columns(g->seconds, total, g->flops, g->bytes);
+    printf("%s%-*s %d\n", g->kind ? "  " : "", g->kind ? 22 : 24, g->kind ? g->kind : g->op->name,
+           g->nodes);
+}
+
+/* By operator, each with its kinds behind it. */
+static void print_groups(const omma_profile *p) {
+    int n, m;
+    bench_group *g = bench_groups(p, false, &n), *kinds = bench_groups(p, true, &m);
+    printf("\n%9s %6s %10s %8s %9s %7s  %-24s %s\n", "ms", "%", "MFLOP", "GFLOP/s", "MB", "GB/s",
+           "operator", "nodes");
+    for (int i = 0; g && i < n; i++) {
+        put_group(&g[i], p->total);
+        for (int k = 0; kinds && k < m; k++)
+            if (kinds[k].op == g[i].op) put_group(&kinds[k], p->total);
+    }
+    free(g);
+    free(kinds);
+}
+
 static void print_profile(const bench_report *r, bool all) {
     const omma_profile *p = &r->profile;
     print_nodes(p, all);
-    int n;
-    bench_group *g = bench_groups(p, &n);
-    printf("\n%9s %6s %10s %8s %9s %7s  %-18s %s\n", "ms", "%", "MFLOP", "GFLOP/s", "MB", "GB/s",
-           "operator", "nodes");
-    for (int i = 0; g && i < n; i++) {
-        put_columns(g[i].seconds, p->total, g[i].flops, g[i].bytes);
-        printf("%-18s %d\n", g[i].op->name, g[i].nodes);
-    }
-    free(g);
+    print_groups(p);
     printf("%9.3f  all nodes, medians over %d runs; a run takes %.3f\n", p->total * 1e3, p->runs,
            r->median * 1e3);
     if (p->strayed)

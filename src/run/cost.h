@@ -12,4 +12,10 @@ double omma_cost_flops(const omma_node *n);
  * moves more, one that takes a part of its input (Gather) less. */
 double omma_cost_bytes(const omma_node *n);
 
+/* What kind of its operator a node is, where that decides how fast it can be: "3x3", "5x5/2",
+ * "3x3 depthwise", "7x7 in 32 groups" of a convolution; "by weights" or "of values" of a matrix
+ * product. "" for the others. */
+enum { OMMA_COST_KIND = 40 };
+void omma_cost_kind(char out[OMMA_COST_KIND], const omma_node *n);
+
 #endif

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run/cost.h"
 #include "run/debug.h"
 
 static bool grow(omma_profile *p) {
@@ -39,6 +38,7 @@ static void list_node(omma_profile *p, const omma_node *n) {
                                                .out = shape_of(n->out[0]),
                                                .flops = omma_cost_flops(n),
                                                .bytes = omma_cost_bytes(n)};
+    omma_cost_kind(p->nodes[p->count - 1].kind, n);
 }
 
 static bool same(const omma_profile_node *have, const omma_node *n) {

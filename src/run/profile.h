@@ -15,10 +15,12 @@
 #ifndef OMMA_RUN_PROFILE_H
 #define OMMA_RUN_PROFILE_H
 
+#include "run/cost.h"
 #include "run/session.h"
 
 typedef struct omma_profile_node {
     const omma_op *op;
+    char kind[OMMA_COST_KIND];
     const char *name;  /* owned by the profile */
     omma_tensor out;   /* type and shape of its first output; rank -1: nobody wants it */
     double flops;      /* of one run [FLOP], see cost.h */
