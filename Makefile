@@ -7,7 +7,8 @@
 #   make fuzz     fuzz every reader of files and the passes: SECONDS=60 each, FUZZ=NAME for one
 #   make test-zoo torchvision's models against PyTorch (zoo/README.md); ONLY=resnet for a part
 #   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
-#   make bench    benchmarks
+#   make bench    omma beside ONNX Runtime and PyTorch; ONLY=vit for a part, more in bench/run.sh
+#   make bench-kernel  kernels, start-up, large files: programs of bench/*.c
 #   make style    the style and the one-way rule of the house
 #   make install  PREFIX=/usr/local
 BUILD ?= build
@@ -18,8 +19,8 @@ SECONDS ?= 60
 FUZZ ?=
 PYTHON ?= /usr/bin/python3
 
-.PHONY: all build demo test test-big test-zoo asan tsan fuzz bench style install clean \
-  setup-build setup-test setup-demo setup-fuzz setup-zoo
+.PHONY: all build demo test test-big test-zoo asan tsan fuzz bench bench-kernel style install clean \
+  setup-build setup-test setup-demo setup-fuzz setup-zoo setup-bench
 all: build
 
 setup-build:
@@ -28,6 +29,8 @@ setup-test:
 	@scripts/setup.sh test
 setup-demo:
 	@scripts/setup.sh demo
+setup-bench:
+	@scripts/setup.sh bench
 setup-fuzz:
 	@scripts/setup.sh fuzz
 setup-zoo:
@@ -64,10 +67,13 @@ test-big: setup-test build
 fuzz: setup-fuzz
 	@scripts/fuzz.sh $(SECONDS) $(FUZZ)
 
-bench: build
+bench: setup-bench build
+	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target peer_omma
+	@PYTHON=$(PYTHON) bench/run.sh $(BUILD)
+
+bench-kernel: build
 	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target bench_programs
-	@for b in bench/*.sh $(BUILD)/bench/*; do \
-	    [ -x "$$b" ] && [ -f "$$b" ] || continue; \
+	@for b in bench/cold_start.sh $(BUILD)/bench/bench_kernel $(BUILD)/bench/coco_load; do \
 	    echo "== $$b"; OMMA=$(BUILD)/omma "$$b" || exit 1; done
 
 style:

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "base/pool.h"
-#include "kernel/kernel.h"
+#include "kernel/limit.h"
 
 enum { MAX_ROUNDS = 101 };
 static const double SLICE = 0.01; /* seconds for one measurement */
@@ -28,67 +28,22 @@ static double now(void) {
 
 /* --- the peak ------------------------------------------------------------------------ */
 
-#ifdef __x86_64__
-#include <immintrin.h>
-
-enum { CHAINS = 12, STEPS = 20000 };
-
-__attribute__((target("avx512f"))) static double burn_avx512(void) {
-    __m512 s[CHAINS];
-    for (int j = 0; j < CHAINS; j++) s[j] = _mm512_set1_ps((float)j);
-    const __m512 a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(0.001f);
-    for (int i = 0; i < STEPS; i++) {
-#pragma GCC unroll 12
-        for (int j = 0; j < CHAINS; j++) s[j] = _mm512_fmadd_ps(s[j], a, b);
-    }
-    for (int j = 1; j < CHAINS; j++) s[0] = _mm512_add_ps(s[0], s[j]);
-    volatile float keep = _mm512_cvtss_f32(s[0]);
-    (void)keep;
-    return 2.0 * CHAINS * STEPS * 16;
-}
-
-__attribute__((target("avx2,fma"))) static double burn_avx2(void) {
-    __m256 s[CHAINS];
-    for (int j = 0; j < CHAINS; j++) s[j] = _mm256_set1_ps((float)j);
-    const __m256 a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(0.001f);
-    for (int i = 0; i < STEPS; i++) {
-#pragma GCC unroll 12
-        for (int j = 0; j < CHAINS; j++) s[j] = _mm256_fmadd_ps(s[j], a, b);
-    }
-    for (int j = 1; j < CHAINS; j++) s[0] = _mm256_add_ps(s[0], s[j]);
-    volatile float keep = _mm256_cvtss_f32(s[0]);
-    (void)keep;
-    return 2.0 * CHAINS * STEPS * 8;
-}
-#endif
-
-static double burn_c(void) {
-    float s[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    for (int i = 0; i < 50000; i++)
-        for (int j = 0; j < 8; j++) s[j] = s[j] * 0.999f + 0.001f;
-    volatile float keep = s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
-    (void)keep;
-    return 2.0 * 8 * 50000;
-}
-
 typedef struct burner {
-    double (*fn)(void);
+    double (*fn)(int64_t steps);
     double *flop; /* by item */
 } burner;
+
+enum { STEPS = 10000 }; /* of an item */
 
 static void burn_items(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const burner *b = arg;
-    for (int64_t i = begin; i < end; i++) b->flop[i] = b->fn();
+    for (int64_t i = begin; i < end; i++) b->flop[i] = b->fn(STEPS);
 }
 
 static double peak(const omma_kernels *kern, int threads) {
     double flop[OMMA_MAX_THREADS * 4], sum = 0;
-    burner b = {burn_c, flop};
-#ifdef __x86_64__
-    if (!strcmp(kern->isa, "avx512")) b.fn = burn_avx512;
-    if (!strcmp(kern->isa, "avx2")) b.fn = burn_avx2;
-#endif
+    burner b = {omma_limits_of(kern)->fma_f32, flop};
     const int items = threads * 4;
     const double t0 = now();
     omma_parallel(threads, items, 1, burn_items, &b);

@@ -6,6 +6,8 @@
 #   setup.sh demo     that, and what fetching the demo's model and picture needs
 #   setup.sh zoo      that of build, and PyTorch, torchvision and onnx for `make test-zoo` (without
 #                     OpenBLAS PyTorch's matrix products are ten times slower)
+#   setup.sh bench    what `make bench` needs: PyTorch as for the zoo, npm for ONNX Runtime, and an
+#                     OpenBLAS that shares PyTorch's threads
 # Quick and silent when nothing is missing.
 set -eu
 packages="gcc libc6-dev make cmake pkg-config libjpeg62-turbo-dev libspng-dev libwebp-dev libjansson-dev nettle-dev"
@@ -15,7 +17,8 @@ test) packages="$packages libcmocka-dev libonnx-testdata curl ca-certificates ta
 demo) packages="$packages curl ca-certificates tar" ;;
 fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
 zoo) packages="$packages python3 python3-torch python3-torchvision python3-onnx python3-pil python3-numpy libopenblas0-pthread" ;;
-*) echo "usage: setup.sh build|test|demo|fuzz|zoo" >&2; exit 2 ;;
+bench) packages="$packages curl ca-certificates tar python3 python3-torch python3-torchvision python3-packaging python3-pil python3-numpy libopenblas0-openmp" ;;
+*) echo "usage: setup.sh build|test|demo|fuzz|zoo|bench" >&2; exit 2 ;;
 esac
 
 missing=
@@ -23,7 +26,7 @@ for p in $packages; do
     dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
 done
 # npm may come from Debian or from Node's own packages
-case "${1:-build}" in test | demo) want_npm=1 ;; *) want_npm= ;; esac
+case "${1:-build}" in test | demo | bench) want_npm=1 ;; *) want_npm= ;; esac
 if [ "$want_npm" ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
 [ -n "$missing" ] || exit 0
 

@@ -13,7 +13,7 @@ absolute() { case $1 in /*) echo "$1" ;; *) echo "$tree/$1" ;; esac; }
 omma=$(absolute "$omma")
 shared=$(absolute "${OMMA_SHARED:-../shared}")
 installed=$(absolute "${OMMA_MODELS:-$HOME/.local/share/omma/models}")
-verbs="read detect info run diff check eval models pull"
+verbs="read detect info run bench diff check eval models pull"
 
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
@@ -125,7 +125,7 @@ omma detect .
 check "a folder without pictures is told" refused "\.: holds no pictures"
 omma read '*.jpg'
 check "a glob that matches nothing is told" refused "\*\.jpg: matches no file"
-for v in info check run; do
+for v in info check run bench; do
     omma $v x.onnx
     check "$v: a missing file is told" refused "x.onnx: cannot open"
 done
@@ -144,7 +144,7 @@ mkfifo fifo.onnx
 # 4096 bytes of no meaning, the same each time
 awk 'BEGIN { for (i = x = 1; i <= 4096; i++) { x = (x * 1103 + 12345) % 65536; printf "%c", 128 + x % 100 } }' |
     head -c 4096 >garbage.onnx
-for v in info check run "detect x.png -m"; do
+for v in info check run bench "detect x.png -m"; do
     for f in empty text folder fifo garbage; do
         omma $v $f.onnx
         check "${v%% *}: a model that is none is told: $f" refused "$f.onnx: "

@@ -16,6 +16,17 @@ static uint64_t xcr0(void) {
 
 static bool has(uint64_t set, uint64_t bits) { return (set & bits) == bits; }
 
+/* Beyond a level: dot products of short numbers. c7: ECX of leaf 7. */
+static unsigned dot_products(unsigned level, unsigned c7) {
+    enum { VNNI = 1 << 11, AVX_VNNI = 1 << 4, BF16 = 1 << 5 };
+    unsigned a1 = 0, b, c, d, set = 0;
+    if (!__get_cpuid_count(7, 1, &a1, &b, &c, &d)) a1 = 0;
+    if (level & OMMA_CPU_AVX2 && has(a1, AVX_VNNI)) set |= OMMA_CPU_AVX_VNNI;
+    if (level & OMMA_CPU_AVX512 && has(c7, VNNI)) set |= OMMA_CPU_VNNI;
+    if (level & OMMA_CPU_AVX512 && has(a1, BF16)) set |= OMMA_CPU_BF16;
+    return set;
+}
+
 unsigned omma_cpu_features(void) {
     enum { FMA = 1 << 12, MOVBE = 1 << 22, OSXSAVE = 1 << 27, AVX = 1 << 28, F16C = 1 << 29 };
     enum {
@@ -29,16 +40,16 @@ unsigned omma_cpu_features(void) {
     };
     enum { LZCNT = 1 << 5 };
     const unsigned vl = 1u << 31;
-    unsigned a, b, c, d, c1, b7, cx;
+    unsigned a, b, d, c1, b7, c7, cx;
     if (!__get_cpuid(1, &a, &b, &c1, &d) || !has(c1, OSXSAVE | AVX | FMA | F16C)) return 0;
-    if (!__get_cpuid_count(7, 0, &a, &b7, &c, &d) || !has(b7, AVX2)) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d) || !has(b7, AVX2)) return 0;
     const uint64_t saved = xcr0();
     if (!has(saved, 0x6)) return 0; /* XMM and YMM */
     unsigned set = OMMA_CPU_AVX2;
     if (__get_cpuid(0x80000001, &a, &b, &cx, &d) && has(cx, LZCNT) && has(c1, MOVBE) &&
         has(b7, BMI1 | BMI2 | F | DQ | CD | BW | vl) && has(saved, 0xe6)) /* and opmask, ZMM */
         set |= OMMA_CPU_AVX512;
-    return set;
+    return set | dot_products(set, c7);
 }
 #else
 unsigned omma_cpu_features(void) { return 0; }

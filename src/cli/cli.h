@@ -13,6 +13,7 @@ int omma_cli_detect(int argc, char **argv);
 int omma_cli_read(int argc, char **argv);
 int omma_cli_info(int argc, char **argv);
 int omma_cli_run(int argc, char **argv);
+int omma_cli_bench(int argc, char **argv);
 int omma_cli_diff(int argc, char **argv);
 int omma_cli_check(int argc, char **argv);
 int omma_cli_models(int argc, char **argv);
@@ -88,6 +89,15 @@ int omma_cli_parse(int argc, char **argv, const omma_cli_option *options, int n,
  * what reading a file returned. */
 omma_status omma_cli_inputs(omma_tensor **out, omma_arena *arena, const omma_model *m,
                             const char *model, const omma_cli_list *args, omma_error *err);
+
+/* Sizes for a model's input from an argument NAME=1x3x640x640, or 1x3x640x640 when there is one
+ * input.
+ *   shapes  by input, as omma_inspect_shapes gives them; those of the named one are set.
+ *   model   the model's file, for messages.
+ * Returns OMMA_OK, OMMA_E_NOTFOUND (no such input), OMMA_E_USAGE (no sizes) or OMMA_E_SHAPE (a
+ * declared size is another one, or their number is). */
+omma_status omma_cli_sizes(omma_tensor *shapes, const omma_model *m, const char *model,
+                           const char *arg, omma_error *err);
 
 /* --- many pictures ------------------------------------------------------------- */
 

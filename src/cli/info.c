@@ -37,41 +37,6 @@ typedef struct job {
     omma_error why; /* when not */
 } job;
 
-/* --- sizes from the command line ----------------------------------------------- */
-
-static omma_status parse_sizes(const job *j, const char *arg, omma_tensor *shapes,
-                               omma_error *err) {
-    const char *eq = strrchr(arg, '='), *p = eq ? eq + 1 : arg;
-    int at = omma_model_input_count(j->model) == 1 && !eq ? 0 : -1;
-    for (int i = 0; eq && i < omma_model_input_count(j->model); i++) {
-        const char *name = omma_model_input(j->model, i)->name;
-        if (strlen(name) == (size_t)(eq - arg) && !strncmp(name, arg, (size_t)(eq - arg))) at = i;
-    }
-    if (at < 0)
-        return omma_fail(err, OMMA_E_NOTFOUND, "'%s' names no input of %s; 'omma info' lists them",
-                         arg, j->path);
-    const omma_port *port = omma_model_input(j->model, at);
-    int rank = 0;
-    for (char *end;; p = end + 1) {
-        long long v = strtoll(p, &end, 10);
-        if (end == p || v < 0 || rank == OMMA_MAX_RANK || (*end && *end != 'x'))
-            return omma_fail(err, OMMA_E_USAGE, "'%s' is not a list of sizes like 1x3x640x640",
-                             arg);
-        if (rank < port->rank && port->dims[rank] >= 0 && port->dims[rank] != v)
-            return omma_fail(
-                err, OMMA_E_SHAPE,
-                "the input '%s' is declared with size %lld at place %d, not %lld; only open "
-                "sizes can be chosen",
-                port->name, (long long)port->dims[rank], rank + 1, v);
-        shapes[at].dims[rank++] = v;
-        if (!*end) break;
-    }
-    if (rank != shapes[at].rank)
-        return omma_fail(err, OMMA_E_SHAPE, "the input '%s' has %d dimensions, '%s' gives %d",
-                         omma_model_input(j->model, at)->name, shapes[at].rank, arg, rank);
-    return OMMA_OK;
-}
-
 static omma_status inspect(job *j, omma_error *err) {
     if (!j->inputs.count) {
         j->known = !omma_inspect(&j->x, j->model, NULL, &j->why);
@@ -83,7 +48,7 @@ static omma_status inspect(job *j, omma_error *err) {
     bool open;
     omma_status s = omma_inspect_shapes(&shapes, j->model, 224, &open, &arena, err);
     for (int i = 0; i < j->inputs.count && !s; i++)
-        s = parse_sizes(j, j->inputs.items[i], shapes, err);
+        s = omma_cli_sizes(shapes, j->model, j->path, j->inputs.items[i], err);
     if (!s) s = omma_inspect(&j->x, j->model, shapes, err);
     j->known = !s;
     omma_arena_free(&arena);

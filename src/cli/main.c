@@ -13,6 +13,7 @@ static const struct {
     {"detect", omma_cli_detect, "find the things in pictures"},
     {"info", omma_cli_info, "what a model is: inputs, outputs, operators, cost"},
     {"run", omma_cli_run, "run a model on raw tensors (.npy)"},
+    {"bench", omma_cli_bench, "how fast a model runs here, and where its time goes"},
     {"diff", omma_cli_diff, "find the first node that another runtime computes differently"},
     {"check", omma_cli_check, "is this model file sound?"},
     {"eval", omma_cli_eval, "score detections against COCO annotations"},

@@ -5,6 +5,7 @@
 #define OMMA_KERNEL_TABLE_H
 
 #include "kernel/kernel.h"
+#include "kernel/limit.h"
 
 /* A float at any address, of memory declared as anything. */
 typedef float omma_f32u __attribute__((aligned(1), may_alias));
@@ -23,6 +24,10 @@ void omma_fill_gemm_avx512(omma_kernels *k);
 void omma_fill_math_avx512(omma_kernels *k);
 void omma_fill_reduce_avx512(omma_kernels *k);
 void omma_fill_conv_avx512(omma_kernels *k);
+
+/* Of limit.h; cpu: omma_cpu_features(). */
+void omma_fill_limits_avx2(omma_limits *l, unsigned cpu);
+void omma_fill_limits_avx512(omma_limits *l, unsigned cpu);
 #endif
 
 /* The plain way to pack patches for panels of nr columns: any stride, any kernel. */

@@ -5,10 +5,11 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "run/cost.h"
 #include "run/debug.h"
 #include "run/stage.h"
 
-static const int64_t common_sizes[] = {224, 320, 640, 256, 512};
+const int64_t omma_inspect_sizes[OMMA_INSPECT_SIZES] = {224, 320, 640, 256, 512};
 
 omma_status omma_inspect_shapes(omma_tensor **out, const omma_model *m, int64_t open_size,
                                 bool *open, omma_arena *arena, omma_error *err) {
@@ -54,11 +55,6 @@ static omma_status zeros(omma_inspection *x, const omma_model *m, const omma_ten
     return OMMA_OK;
 }
 
-static double node_flops(const omma_node *n) {
-    if (n->op->flops) return n->op->flops(n);
-    return n->out[0] && !(n->op->flags & OMMA_OP_VIEW) ? (double)omma_value_count(n->out[0]) : 0;
-}
-
 /* The tail of a plan that is cut is specialised when it runs: its outputs have no shape yet
  * (rank -1) and its arithmetic does not count. */
 static omma_status measure(omma_inspection *x, const omma_plan *p, omma_error *err) {
@@ -74,7 +70,7 @@ static omma_status measure(omma_inspection *x, const omma_plan *p, omma_error *e
     x->nodes = g->n_nodes + (p->tail ? p->tail->base->n_nodes : 0);
     x->plan_bytes = p->bytes;
     x->flops = 0;
-    for (int i = 0; i < g->n_nodes; i++) x->flops += node_flops(g->nodes[i]);
+    for (int i = 0; i < g->n_nodes; i++) x->flops += omma_cost_flops(g->nodes[i]);
     return OMMA_OK;
 }
 
@@ -95,10 +91,10 @@ static omma_status at_shapes(omma_inspection *x, const omma_model *m, const omma
 static omma_status at_common_sizes(omma_inspection *x, const omma_model *m, const omma_graph *base,
                                    omma_arena *arena, omma_error *err) {
     omma_status first = OMMA_OK;
-    for (size_t i = 0; i < sizeof common_sizes / sizeof *common_sizes; i++) {
+    for (size_t i = 0; i < OMMA_INSPECT_SIZES; i++) {
         omma_tensor *shapes;
         bool open;
-        OMMA_TRY(omma_inspect_shapes(&shapes, m, common_sizes[i], &open, &x->arena, err));
+        OMMA_TRY(omma_inspect_shapes(&shapes, m, omma_inspect_sizes[i], &open, &x->arena, err));
         omma_status s = at_shapes(x, m, base, arena, shapes, i ? NULL : err);
         if (!s) return OMMA_OK;
         if (!i) first = s;

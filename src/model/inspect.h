@@ -15,6 +15,10 @@ typedef struct omma_inspection {
     size_t packed_bytes;  /* weights in the form kernels read, beside the file */
 } omma_inspection;
 
+/* Picture sizes to try for a model that leaves them open, in this order [px]. */
+enum { OMMA_INSPECT_SIZES = 5 };
+extern const int64_t omma_inspect_sizes[OMMA_INSPECT_SIZES];
+
 /* Shapes for the model's inputs: declared sizes, and where the file leaves one open the
  * batch is 1, the channels of a picture 3, anything else open. The arrays come from arena;
  * data is NULL. *open is set when a dimension other than these is open. */

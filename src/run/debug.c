@@ -58,16 +58,26 @@ omma_status omma_debug_pass(const omma_graph *g, const char *pass, omma_error *e
 #endif
 }
 
-static FILE *trace_file;
-static void trace_open(void) {
-    const char *path = getenv("OMMA_TRACE");
-    if (path && *path) trace_file = fopen(path, "a");
+static void trace_node(void *file, const omma_node *n, double start, double end) {
+    const omma_value *v = n->out[0];
+    flockfile(file); /* a line is one session's */
+    fprintf(file, "%.1f us\t%s\t%s\t", (end - start) * 1e6, n->op->name, n->name);
+    for (int i = 0; v && i < v->rank; i++)
+        fprintf(file, "%s%lld", i ? "x" : "", (long long)v->dims[i]);
+    fputc('\n', file);
+    funlockfile(file);
 }
 
-FILE *omma_debug_trace(void) {
+static omma_observer tracer = {trace_node, NULL};
+static void trace_open(void) {
+    const char *path = getenv("OMMA_TRACE");
+    if (path && *path) tracer.user = fopen(path, "a");
+}
+
+const omma_observer *omma_debug_tracer(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, trace_open);
-    return trace_file;
+    return tracer.user ? &tracer : NULL;
 }
 
 double omma_debug_clock(void) {

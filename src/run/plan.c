@@ -293,17 +293,17 @@ static omma_status run_node(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-static void trace(FILE *f, const omma_node *n, double seconds) {
-    const omma_value *v = n->out[0];
-    fprintf(f, "%.1f us\t%s\t%s\t", seconds * 1e6, n->op->name, n->name);
-    for (int i = 0; v && i < v->rank; i++)
-        fprintf(f, "%s%lld", i ? "x" : "", (long long)v->dims[i]);
-    fputc('\n', f);
+static omma_status run_observed(const omma_exec *x, const omma_node *n, const omma_observer *o) {
+    const double start = omma_debug_clock();
+    OMMA_TRY(run_node(x, n));
+    o->node(o->user, n, start, omma_debug_clock());
+    return OMMA_OK;
 }
 
 static omma_status run_tail(omma_plan *p, omma_error *err) {
     for (int i = 0; i < p->tail->base->n_inputs; i++)
         p->crossing[i] = omma_value_tensor(p->cut.crossing[i]);
+    p->tail->observer = p->observer;
     return omma_stage_run(p->tail, p->crossing, err);
 }
 
@@ -321,13 +321,10 @@ static void give(omma_plan *p) {
 omma_status omma_plan_run(omma_plan *p, const omma_tensor *inputs, int threads, omma_error *err) {
     omma_graph *g = p->graph;
     omma_exec x = {.threads = threads, .kern = omma_kernels_best(), .err = err};
-    FILE *f = omma_debug_trace();
+    const omma_observer *o = p->observer;
     bind_inputs(p, inputs);
-    for (int i = 0; i < g->n_nodes; i++) {
-        double start = f ? omma_debug_clock() : 0;
-        OMMA_TRY(run_node(&x, g->nodes[i]));
-        if (f) trace(f, g->nodes[i], omma_debug_clock() - start);
-    }
+    for (int i = 0; i < g->n_nodes; i++)
+        OMMA_TRY(o ? run_observed(&x, g->nodes[i], o) : run_node(&x, g->nodes[i]));
     if (p->tail) OMMA_TRY(run_tail(p, err));
     give(p);
     return OMMA_OK;

@@ -6,6 +6,7 @@
 #define OMMA_RUN_PLAN_H
 
 #include "pass/pass.h"
+#include "run/observe.h"
 
 typedef struct omma_stage omma_stage; /* run/stage.h */
 
@@ -28,6 +29,7 @@ typedef struct omma_plan {
     omma_tensor *watched;  /* by watched name */
     omma_value **watch;    /* NULL: in the tail */
     int n_outputs, n_watched;
+    const omma_observer *observer; /* of the next run; set by the stage; NULL: none */
 } omma_plan;
 
 /* An input of at most this many bytes may be taken by value. */

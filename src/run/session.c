@@ -55,6 +55,7 @@ omma_status omma_session_on_graph(omma_session **out, const omma_graph *graph, c
     s->stage.packs.arena = &s->arena;
     s->stage.budget = &s->budget;
     s->stage.threads = s->threads;
+    s->stage.observer = omma_debug_tracer();
     omma_status status = make_base(s, err);
     if (status) {
         omma_error_in_file(err, name);
@@ -70,6 +71,17 @@ void omma_session_free(omma_session *s) {
     drop_base(s);
     omma_arena_free(&s->names);
     omma_mem_free(s);
+}
+
+void omma_session_observe(omma_session *s, const omma_observer *o) {
+    s->stage.observer = o ? o : omma_debug_tracer();
+}
+
+omma_session_size omma_session_measure(const omma_session *s) {
+    omma_session_size size = {0, atomic_load(&s->budget.used)};
+    for (const omma_plan *p = s->last; p; p = p->tail ? p->tail->plans : NULL)
+        size.plans += p->bytes;
+    return size;
 }
 
 /* --- watching ------------------------------------------------------------------ */

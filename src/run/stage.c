@@ -56,5 +56,6 @@ omma_status omma_stage_plan(omma_stage *s, const omma_tensor *inputs, omma_error
 
 omma_status omma_stage_run(omma_stage *s, const omma_tensor *inputs, omma_error *err) {
     OMMA_TRY(omma_stage_plan(s, inputs, err));
+    s->plans->observer = s->observer;
     return omma_plan_run(s->plans, inputs, s->threads, err);
 }

@@ -12,7 +12,8 @@ struct omma_stage {
     const char *const *watch; /* n_watch names of values that base keeps */
     int n_watch;
     int threads;
-    int depth;        /* how many cuts lie before it */
+    int depth;                     /* how many cuts lie before it */
+    const omma_observer *observer; /* of runs, those of tails too; NULL: none */
     bool *by_value;   /* by input of base: plans are made for its contents; NULL at first */
     omma_plan *plans; /* latest used first */
 };
