@@ -5,6 +5,7 @@
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make tsan     the tests with threads in them under ThreadSanitizer
 #   make fuzz     fuzz every reader of files and the passes: SECONDS=60 each, FUZZ=NAME for one
+#   make test-zoo torchvision's models against PyTorch (zoo/README.md); ONLY=resnet for a part
 #   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
 #   make bench    benchmarks
 #   make style    the style and the one-way rule of the house
@@ -15,8 +16,10 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_FLAGS ?=
 SECONDS ?= 60
 FUZZ ?=
+PYTHON ?= /usr/bin/python3
 
-.PHONY: all build demo test test-big asan tsan fuzz bench style install clean setup-build setup-test setup-demo setup-fuzz
+.PHONY: all build demo test test-big test-zoo asan tsan fuzz bench style install clean \
+  setup-build setup-test setup-demo setup-fuzz setup-zoo
 all: build
 
 setup-build:
@@ -27,6 +30,8 @@ setup-demo:
 	@scripts/setup.sh demo
 setup-fuzz:
 	@scripts/setup.sh fuzz
+setup-zoo:
+	@scripts/setup.sh zoo
 
 build: setup-build
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS) >$(BUILD)-cmake.log 2>&1 || { cat $(BUILD)-cmake.log; exit 1; }
@@ -50,6 +55,8 @@ tsan: setup-test
 	@rm -f build-tsan-cmake.log
 	@MAKEFLAGS=--no-print-directory cmake --build build-tsan -j $(JOBS) --target $(TSAN_TESTS)
 	@OMMA_TEST_SCRIPTS= TSAN_OPTIONS=halt_on_error=1 setarch -R tests/run.sh build-tsan
+test-zoo: setup-zoo build
+	@$(PYTHON) zoo/run.py --omma $(BUILD)/omma --work $(BUILD)/zoo --record docs/zoo.md
 
 test-big: setup-test build
 	@OMMA_TEST_BIG=2048 $(BUILD)/tests/test_external_rss

@@ -4,6 +4,8 @@
 #   setup.sh test     that, and what the tests need
 #   setup.sh fuzz     what building the fuzz targets needs
 #   setup.sh demo     that, and what fetching the demo's model and picture needs
+#   setup.sh zoo      that of build, and PyTorch, torchvision and onnx for `make test-zoo` (without
+#                     OpenBLAS PyTorch's matrix products are ten times slower)
 # Quick and silent when nothing is missing.
 set -eu
 packages="gcc libc6-dev make cmake pkg-config libjpeg62-turbo-dev libspng-dev libwebp-dev libjansson-dev nettle-dev"
@@ -12,7 +14,8 @@ build) ;;
 test) packages="$packages libcmocka-dev libonnx-testdata curl ca-certificates tar" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
 fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
-*) echo "usage: setup.sh build|test|demo|fuzz" >&2; exit 2 ;;
+zoo) packages="$packages python3 python3-torch python3-torchvision python3-onnx python3-pil python3-numpy libopenblas0-pthread" ;;
+*) echo "usage: setup.sh build|test|demo|fuzz|zoo" >&2; exit 2 ;;
 esac
 
 missing=
@@ -20,8 +23,8 @@ for p in $packages; do
     dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
 done
 # npm may come from Debian or from Node's own packages
-case "${1:-build}" in build | fuzz) needs_npm= ;; *) needs_npm=1 ;; esac
-if [ "$needs_npm" ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
+case "${1:-build}" in test | demo) want_npm=1 ;; *) want_npm= ;; esac
+if [ "$want_npm" ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
 [ -n "$missing" ] || exit 0
 
 line="apt-get update && apt-get install -y --no-install-recommends$missing"
