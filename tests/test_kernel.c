@@ -20,7 +20,7 @@ static double bound(int64_t k, double mass) {
 static omma_epilogue random_epilogue(const float *row_bias, const float *col_bias) {
     return (omma_epilogue){.row_bias = rng_int(0, 1) ? row_bias : NULL,
                            .col_bias = rng_int(0, 1) ? col_bias : NULL,
-                           .act = (omma_act)rng_int(OMMA_ACT_NONE, OMMA_ACT_SILU),
+                           .act = (omma_act)rng_int(OMMA_ACT_NONE, OMMA_ACT_COUNT - 1),
                            .lo = -0.25f,
                            .hi = 0.5f};
 }

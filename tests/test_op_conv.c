@@ -151,7 +151,7 @@ static void conv_random(void **state) {
     (void)state;
     for (int i = 0; i < 200; i++) conv_case(i % 2, 0);
     for (int i = 0; i < 20; i++) conv_case(2, 0), conv_case(3, 0);
-    for (int act = OMMA_ACT_RELU; act <= OMMA_ACT_SILU; act++) conv_case(act % 2, act);
+    for (int act = OMMA_ACT_RELU; act < OMMA_ACT_COUNT; act++) conv_case(act % 2, act);
 }
 
 /* One and three axes, through the same numbers in two axes: [n,c,w] is [n,c,1,w] and

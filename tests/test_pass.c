@@ -343,6 +343,81 @@ static void fused_ranks(void **state) {
     }
 }
 
+/* What exporters take to pieces: a block of a transformer, x [2,3,8], with one thing changed.
+ *   order  of the three factors of GELU, 0..3
+ *   miss   1..8: something that only looks like the pattern; 0: nothing
+ * Numbers must be those of formulas either way. Returns how many nodes are left. */
+static int block_nodes(int order, int miss, double *off) {
+    mk g = {0}, a = {0};
+    base b;
+    static float w[64], v[48];
+    for (int i = 0; i < 64; i++) w[i] = (float)(i * 29 % 17 - 8) / 16;
+    for (int i = 0; i < 48; i++) v[i] = (float)(i * 31 % 23 - 11) / 8;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(2, -1, 8));
+    mk_floats(&g, "two", (float[]){miss == 1 ? 3 : 2}, MK_SCALAR);
+    mk_floats(&g, "eps", (float[]){0.01f}, MK_SCALAR);
+    mk_floats(&g, "gamma", w + 5, MK_DIMS(8)), mk_floats(&g, "beta", w + 9, MK_DIMS(8));
+    mk_floats(&g, "w", w, MK_DIMS(8, 8)), mk_floats(&g, "c", w + 20, MK_DIMS(miss == 2 ? 1 : 8));
+    mk_floats(&g, "root", (float[]){miss == 3 ? 1.4f : 1.41421356f}, MK_SCALAR);
+    mk_floats(&g, "one", (float[]){miss == 4 ? 2 : 1}, MK_SCALAR);
+    mk_floats(&g, "half", (float[]){miss == 5 ? 0.25f : 0.5f}, MK_SCALAR);
+    mk_attr_ints(&a, "axes", (int64_t[]){-1}, 1), mk_op(&g, "ReduceMean", "x", "mean", &a);
+    mk_op(&g, "Sub", miss == 6 ? "mean,x" : "x,mean", "d", NULL);
+    mk_op(&g, "Pow", "d,two", "sq", NULL);
+    mk_attr_ints(&a, "axes", (int64_t[]){miss == 7 ? -2 : -1}, 1);
+    mk_op(&g, "ReduceMean", "sq", "var", &a), mk_op(&g, "Add", "eps,var", "ve", NULL);
+    mk_op(&g, "Sqrt", "ve", "dev", NULL), mk_op(&g, "Div", "d,dev", "n", NULL);
+    mk_op(&g, "Mul", "n,gamma", "ng", NULL), mk_op(&g, "Add", "ng,beta", "ln", NULL);
+    mk_op(&g, "MatMul", "ln,w", "p", NULL), mk_op(&g, "Add", "c,p", "q", NULL);
+    mk_op(&g, "Div", "q,root", "s", NULL), mk_op(&g, "Erf", "s", "e", NULL);
+    mk_op(&g, "Add", "one,e", "gate", NULL);
+    static const char *const first[] = {"q,gate", "q,half", "half,gate", "gate,q"},
+                             *const second[] = {"t,half", "gate,t", "q,t", "half,t"};
+    mk_op(&g, "Mul", first[order], "t", NULL);
+    mk_op(&g, "Mul", miss == 8 ? "t,t" : second[order], "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    base_open(&b, &g, NULL);
+    omma_session *s;
+    omma_error err;
+    const omma_tensor t = {OMMA_F32, 3, {2, 3, 8}, v};
+    if (omma_session_new(&s, b.m, NULL, &err) || omma_session_run(s, &t, 1, &err))
+        fail_msg("%s", err.message);
+    const float *y = omma_session_output(s, 0)->data;
+    *off = 0;
+    for (int r = 0; r < 6; r++) {
+        double m = 0, var = 0, ln[8];
+        for (int i = 0; i < 8; i++) m += (double)v[r * 8 + i] / 8;
+        for (int i = 0; i < 8; i++) var += pow((double)v[r * 8 + i] - m, 2) / 8;
+        for (int i = 0; i < 8; i++)
+            ln[i] =
+                ((double)v[r * 8 + i] - m) / sqrt(var + 0.01) * (double)w[5 + i] + (double)w[9 + i];
+        for (int k = 0; k < 8; k++) {
+            double q = (double)w[20 + k];
+            for (int i = 0; i < 8; i++) q += ln[i] * (double)w[i * 8 + k];
+            *off = fmax(*off, fabs((double)y[r * 8 + k] - q / 2 * (1 + erf(q / sqrt(2)))));
+        }
+    }
+    omma_session_free(s);
+    int n = b.g->n_nodes;
+    base_free(&b);
+    return n;
+}
+
+static void patterns(void **state) {
+    (void)state;
+    double off;
+    for (int order = 0; order < 4; order++) {
+        assert_int_equal(block_nodes(order, 0, &off), 2); /* norm; product, bias and GELU */
+        assert_true(off < 1e-5);
+    }
+    for (int miss = 1; miss <= 8; miss++)
+        for (int order = 0; order < 4; order++) {
+            int n = block_nodes(order, miss, &off);
+            if (n < 4) fail_msg("near miss %d fused, %d nodes are left", miss, n);
+            assert_true(miss == 2 || off > 1e-3); /* it is a miss: the numbers are others */
+        }
+}
+
 /* --- what folds ---------------------------------------------------------------------------- */
 
 /* A few bytes of a file do not become gigabytes while it is folded: what is large is left
@@ -480,8 +555,9 @@ static void verifier(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) graphs = strtol(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_graphs),   cmocka_unit_test(layouts),
-        cmocka_unit_test(fusions),         cmocka_unit_test(fused_ranks),
-        cmocka_unit_test(large_constants), cmocka_unit_test(verifier)};
+        cmocka_unit_test(random_graphs), cmocka_unit_test(layouts),
+        cmocka_unit_test(fusions),       cmocka_unit_test(fused_ranks),
+        cmocka_unit_test(patterns),      cmocka_unit_test(large_constants),
+        cmocka_unit_test(verifier)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

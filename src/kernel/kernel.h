@@ -24,7 +24,9 @@ typedef enum omma_act {
     OMMA_ACT_RELU,
     OMMA_ACT_CLIP,   /* to [lo, hi] */
     OMMA_ACT_HSWISH, /* x * clip(x/6 + 1/2, 0, 1); 0 at -inf */
-    OMMA_ACT_SILU    /* x * sigmoid(x); 0 at -inf */
+    OMMA_ACT_SILU,   /* x * sigmoid(x); 0 at -inf */
+    OMMA_ACT_GELU,   /* x * Phi(x), by erf; 0 at -inf */
+    OMMA_ACT_COUNT
 } omma_act;
 
 typedef struct omma_epilogue {

@@ -14,11 +14,15 @@
 #define OMMA_FUSED_LO "omma.lo"
 #define OMMA_FUSED_HI "omma.hi"
 
+/* What the passes make of MatMul and the Add of a bias: y = act(a x b + c), c: [N]. Not in the
+ * table, so no file can ask for it. */
+extern const omma_op omma_op_Linear;
+
 /* Set act, lo and hi of e, and its biases to NULL. t is the type of the result. */
 static inline omma_status omma_fused_read(omma_build *b, const omma_node *n, omma_dtype t,
                                           omma_epilogue *e) {
     int64_t act = omma_node_int(n, OMMA_FUSED_ACT, OMMA_ACT_NONE);
-    if (act < OMMA_ACT_NONE || act > OMMA_ACT_SILU)
+    if (act < OMMA_ACT_NONE || act >= OMMA_ACT_COUNT)
         return omma_bad(b, n, "attribute 'omma.act' is %lld, no activation", (long long)act);
     if (act != OMMA_ACT_NONE && t != OMMA_F32)
         return omma_unsupported(b, n, "a fused activation on %s", omma_dtype_name(t));

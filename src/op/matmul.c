@@ -2,6 +2,7 @@
  *
  *   MatMul: a [..., M, K] x b [..., K, N] = y [..., M, N], leading axes broadcast; a vector
  *           on the left is a row, on the right a column, and its axis vanishes.
+ *   Linear: MatMul with a bias of [N] added, which the passes make.
  *   Gemm:   y [M, N] = alpha * op(a) x op(b) + beta * c, op may transpose, c broadcasts.
  *
  * f32 goes to omma_gemm, which wants b packed: a constant b is packed once per session, any
@@ -130,6 +131,17 @@ static omma_status matmul_infer(omma_build *b, omma_node *n) {
     }
     p->alpha = 1;
     return omma_fused_read(b, n, n->in[0]->dtype, &p->act);
+}
+
+/* MatMul and a bias for each column. */
+static omma_status linear_infer(omma_build *b, omma_node *n) {
+    const omma_value *c = n->in[2];
+    OMMA_TRY(matmul_infer(b, n));
+    product *p = (product *)(uintptr_t)n->param;
+    if (n->in[1]->rank < 2 || c->rank != 1 || c->dims[0] != p->n)
+        return omma_bad(b, n, "a bias of another size than the product has columns");
+    p->beta = 1, p->c_col = 1;
+    return OMMA_OK;
 }
 
 /* --- shapes of Gemm -------------------------------------------------------------------- */
@@ -413,6 +425,18 @@ const omma_op omma_op_MatMul = {.name = "MatMul",
                                 .min_out = 1,
                                 .max_out = 1,
                                 .infer = matmul_infer,
+                                .prepare = product_prepare,
+                                .run = product_run,
+                                .flops = product_flops,
+                                .no_grad = OMMA_NOT_YET,
+                                .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_Linear = {.name = "omma.Linear",
+                                .min_in = 3,
+                                .max_in = 3,
+                                .min_out = 1,
+                                .max_out = 1,
+                                .infer = linear_infer,
                                 .prepare = product_prepare,
                                 .run = product_run,
                                 .flops = product_flops,

@@ -123,6 +123,8 @@ static inline vf v_act(const omma_epilogue *e, vf x) {
     case OMMA_ACT_CLIP: return v_min(v_set(e->hi), v_max(v_set(e->lo), x));
     case OMMA_ACT_HSWISH: return v_hswish(x);
     case OMMA_ACT_SILU: return v_silu(x);
+    case OMMA_ACT_GELU: return v_gelu(x);
+    case OMMA_ACT_COUNT: break;
     }
     return x;
 }
