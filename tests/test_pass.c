@@ -300,6 +300,46 @@ static void fusions(void **state) {
     base_free(&b);
 }
 
+/* A frozen norm as exporters write it, y = relu(conv(x) * s + t), with s and t of that shape:
+ * how many nodes are left. The numbers are the same whether they fuse or not. */
+static int frozen_norm_nodes(int rank, const int64_t *dims) {
+    static const float w[6] = {1, -2, 3, 0.5f, -1, 2}, s[3] = {2, -1, 0.5f}, t[3] = {1, 2, -3};
+    static float x[2 * 9] = {1, -1, 2, 0.5f, 3, -2, 1, 0, 2, 4, 1, -3, 2, 1, 0, -1, 2, 1};
+    mk g = {0};
+    base b;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 2, -1, -1));
+    mk_floats(&g, "w", w, MK_DIMS(3, 2, 1, 1)), mk_floats(&g, "b", t, MK_DIMS(3));
+    mk_floats(&g, "s", s, rank, dims), mk_floats(&g, "t", t, rank, dims);
+    mk_op(&g, "Conv", "x,w,b", "c", NULL), mk_op(&g, "Mul", "s,c", "m", NULL);
+    mk_op(&g, "Add", "m,t", "a", NULL), mk_op(&g, "Relu", "a", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    base_open(&b, &g, NULL);
+    omma_session *session;
+    omma_error err;
+    const omma_tensor in = {OMMA_F32, 4, {1, 2, 3, 3}, x};
+    if (omma_session_new(&session, b.m, NULL, &err) || omma_session_run(session, &in, 1, &err))
+        fail_msg("%s", err.message);
+    const float *y = omma_session_output(session, 0)->data;
+    const bool columns = rank && dims[rank - 1] == 3; /* numbers along the rows of the picture */
+    for (int k = 0; k < 27; k++) {
+        const int m = k / 9, at = k % 9, i = columns ? k % 3 : m;
+        const float c = w[m * 2] * x[at] + w[m * 2 + 1] * x[9 + at] + t[m], v = c * s[i] + t[i];
+        assert_float_equal(y[k], v < 0 ? 0 : v, 1e-5);
+    }
+    omma_session_free(session);
+    int n = b.g->n_nodes;
+    base_free(&b);
+    return n;
+}
+
+static void frozen_norms(void **state) {
+    (void)state;
+    assert_int_equal(frozen_norm_nodes(3, (const int64_t[]){3, 1, 1}), 1);
+    assert_int_equal(frozen_norm_nodes(4, (const int64_t[]){1, 3, 1, 1}), 1);
+    assert_int_equal(frozen_norm_nodes(1, (const int64_t[]){3}), 4); /* by column, not channel */
+    assert_int_equal(frozen_norm_nodes(4, (const int64_t[]){1, 1, 1, 3}), 4);
+}
+
 /* x * clip(x + 3, 0, 6) / 6 with numbers of the given rank, on a scalar or a picture. */
 static int hard_swish_nodes(int x_rank, bool conv_first, int rank, float *y) {
     mk g = {0};
@@ -555,9 +595,9 @@ static void verifier(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) graphs = strtol(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_graphs), cmocka_unit_test(layouts),
-        cmocka_unit_test(fusions),       cmocka_unit_test(fused_ranks),
-        cmocka_unit_test(patterns),      cmocka_unit_test(large_constants),
-        cmocka_unit_test(verifier)};
+        cmocka_unit_test(random_graphs),   cmocka_unit_test(layouts),
+        cmocka_unit_test(fusions),         cmocka_unit_test(fused_ranks),
+        cmocka_unit_test(frozen_norms),    cmocka_unit_test(patterns),
+        cmocka_unit_test(large_constants), cmocka_unit_test(verifier)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,46 @@
-/* conv_norm.c - Conv -> BatchNormalization: the norm goes into the convolution's weights. */
+/* conv_norm.c - what scales and shifts the channels of a convolution goes into its weights:
+ *
+ *   Conv -> BatchNormalization
+ *   Conv -> Mul, Add by a number for each channel    a frozen norm, as exporters write it */
 #include <math.h>
 
 #include "base/pages.h"
 #include "pass/rule.h"
 
+static omma_value *new_constant(omma_fuse *f, const char *what, int rank, const int64_t *dims,
+                                const float *data) {
+    const char *name = omma_arena_printf(f->b->arena, "omma:fused:%d:%s", f->made++, what);
+    return name && data ? omma_graph_constant(f->g, name, OMMA_F32, rank, dims, data) : NULL;
+}
+
+/* conv in n's place with other weights and bias; NULL for them: out of memory. */
+static omma_status stand_in(omma_fuse *f, omma_node *n, const omma_node *conv, omma_value *w,
+                            omma_value *bias) {
+    omma_node *fresh = w && bias ? omma_graph_substitute(f->g, n, conv->op, 3) : NULL;
+    if (!fresh) return omma_nomem(f->b, n);
+    fresh->in[0] = conv->in[0], fresh->in[1] = w, fresh->in[2] = bias;
+    fresh->attrs = conv->attrs;
+    fresh->n_attrs = conv->n_attrs;
+    fresh->opset = conv->opset;
+    f->changed = true;
+    return OMMA_OK;
+}
+
+/* A convolution whose weights and bias may be replaced. */
+static bool pliable(const omma_node *conv) {
+    if (!omma_is(conv, "Conv") || omma_node_attr(conv, OMMA_FUSED_ACT)) return false;
+    const omma_value *w = conv->in[1], *bias = omma_in(conv, 2);
+    return w->data && w->dtype == OMMA_F32 && w->rank >= 3 && w->dims[0] >= 1 &&
+           (!bias || omma_const_f32(bias, w->dims[0]));
+}
+
+/* --- batch norm ---------------------------------------------------------------------- */
+
 static bool norm_fits(const omma_node *conv, const omma_node *bn) {
-    const omma_value *w = omma_in(conv, 1), *bias = omma_in(conv, 2);
-    if (!w || !w->data || w->dtype != OMMA_F32 || w->rank < 3 || w->dims[0] < 1) return false;
-    if (bias && !omma_const_f32(bias, w->dims[0])) return false;
     for (int i = 1; i < 5; i++)
-        if (!omma_const_f32(omma_in(bn, i), w->dims[0])) return false;
+        if (!omma_const_f32(omma_in(bn, i), conv->in[1]->dims[0])) return false;
     return bn->n_out == 1 && !omma_node_int(bn, "training_mode", 0) &&
-           omma_node_int(bn, "spatial", 1) && !omma_node_attr(conv, OMMA_FUSED_ACT);
+           omma_node_int(bn, "spatial", 1);
 }
 
 /* y = (conv(x) - mean) * scale / sqrt(var + eps) + shift, as weights and a bias. */
@@ -31,25 +60,58 @@ static void fold_norm(const omma_node *conv, const omma_node *bn, float *w, floa
 }
 
 omma_status omma_rule_conv_norm(omma_fuse *f, omma_node *bn) {
-    omma_node *conv = omma_is(bn, "BatchNormalization") ? omma_only(f, bn->in[0]) : NULL;
-    if (!omma_is(conv, "Conv") || !norm_fits(conv, bn)) return OMMA_OK;
+    const omma_node *conv = omma_is(bn, "BatchNormalization") ? omma_only(f, bn->in[0]) : NULL;
+    if (!pliable(conv) || !norm_fits(conv, bn)) return OMMA_OK;
     const omma_value *w = conv->in[1];
     float *weights = omma_arena_alloc(f->b->arena, omma_value_bytes(w));
     float *bias = omma_arena_array(f->b->arena, (size_t)w->dims[0], sizeof *bias);
     if (!weights || !bias) return omma_nomem(f->b, bn);
     fold_norm(conv, bn, weights, bias);
     omma_pages_give_back(w->data, omma_value_bytes(w));
-    const char *wn = omma_arena_printf(f->b->arena, "omma:fused:%d:weight", f->made);
-    const char *bnn = omma_arena_printf(f->b->arena, "omma:fused:%d:bias", f->made++);
-    if (!wn || !bnn) return omma_nomem(f->b, bn);
-    omma_value *vw = omma_graph_constant(f->g, wn, OMMA_F32, w->rank, w->dims, weights);
-    omma_value *vb = omma_graph_constant(f->g, bnn, OMMA_F32, 1, w->dims, bias);
-    omma_node *n = omma_graph_substitute(f->g, bn, conv->op, 3);
-    if (!vw || !vb || !n) return omma_nomem(f->b, bn);
-    n->in[0] = conv->in[0], n->in[1] = vw, n->in[2] = vb;
-    n->attrs = conv->attrs;
-    n->n_attrs = conv->n_attrs;
-    n->opset = conv->opset;
-    f->changed = true;
+    return stand_in(f, bn, conv, new_constant(f, "weight", w->rank, w->dims, weights),
+                    new_constant(f, "bias", 1, w->dims, bias));
+}
+
+/* --- a number for each channel ----------------------------------------------------------- */
+
+/* Is c one number for each of the m channels of what a convolution of weights w gives: [m,1,1]
+ * or [1,m,1,1]? */
+static bool by_channel(const omma_value *c, const omma_value *w) {
+    const int axis = c->rank - (w->rank - 1);
+    if (axis < 0 || axis > 1 || !omma_const_f32(c, w->dims[0])) return false;
+    return c->dims[axis] == w->dims[0];
+}
+
+/* The convolution in n's place, with its weights times c, or with c added. */
+static omma_status scale_conv(omma_fuse *f, omma_node *n, const omma_node *conv,
+                              const omma_value *c, bool times) {
+    const omma_value *old = conv->in[1], *bias = omma_in(conv, 2);
+    omma_value *w = conv->in[1];
+    const int64_t m = old->dims[0], k = omma_value_count(old) / m;
+    float *b = omma_arena_array(f->b->arena, (size_t)m, sizeof *b), *data = NULL;
+    if (!b) return omma_nomem(f->b, n);
+    for (int64_t i = 0; i < m; i++) {
+        const float have = bias ? omma_load_f32(bias->data, i) : 0, by = omma_load_f32(c->data, i);
+        b[i] = times ? have * by : have + by;
+    }
+    if (times) {
+        data = omma_arena_alloc(f->b->arena, omma_value_bytes(old));
+        for (int64_t i = 0; data && i < m; i++)
+            for (int64_t j = 0; j < k; j++)
+                data[i * k + j] = omma_load_f32(old->data, i * k + j) * omma_load_f32(c->data, i);
+        omma_pages_give_back(old->data, omma_value_bytes(old));
+        w = new_constant(f, "weight", old->rank, old->dims, data);
+    }
+    return stand_in(f, n, conv, w, new_constant(f, "bias", 1, &m, b));
+}
+
+omma_status omma_rule_conv_scale(omma_fuse *f, omma_node *n) {
+    const bool times = omma_is(n, "Mul");
+    if ((!times && !omma_is(n, "Add")) || n->opset < 7) return OMMA_OK;
+    for (int i = 0; i < 2; i++) {
+        const omma_node *conv = omma_only(f, n->in[i]);
+        if (pliable(conv) && by_channel(n->in[1 - i], conv->in[1]))
+            return scale_conv(f, n, conv, n->in[1 - i], times);
+    }
     return OMMA_OK;
 }

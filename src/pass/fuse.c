@@ -1,9 +1,9 @@
 /* fuse.c - a table of small rules (rule.h) applied until none fits. */
 #include "pass/rule.h"
 
-static omma_rule *const rules[] = {omma_rule_conv_norm,  omma_rule_hard_swish, omma_rule_gelu,
-                                   omma_rule_layer_norm, omma_rule_bias,       omma_rule_silu,
-                                   omma_rule_activation};
+static omma_rule *const rules[] = {omma_rule_conv_norm, omma_rule_conv_scale, omma_rule_hard_swish,
+                                   omma_rule_gelu,      omma_rule_layer_norm, omma_rule_bias,
+                                   omma_rule_silu,      omma_rule_activation};
 
 omma_status omma_pass_fuse(omma_build *b, omma_graph *g) {
     omma_arena tmp;

@@ -4,8 +4,8 @@
  *
  *   cut       a graph in two, where the second part must wait for the first to run
  *   fold      infer shapes; turn what does not depend on the data into constants
- *   fuse      a table of small rules: batch norm into convolution, activations into
- *             the products that feed them
+ *   fuse      a table of small rules (rule.h): norms into convolutions, biases and
+ *             activations into products, patterns of exporters into operators
  *   memory    where every value of a plan lies */
 #ifndef OMMA_PASS_PASS_H
 #define OMMA_PASS_PASS_H

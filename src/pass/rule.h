@@ -19,8 +19,8 @@ typedef struct omma_fuse {
 
 typedef omma_status omma_rule(omma_fuse *f, omma_node *n);
 
-/* Conv -> BatchNormalization into the weights (conv_norm.c). */
-omma_rule omma_rule_conv_norm;
+/* What scales and shifts channels into a convolution's weights (conv_norm.c). */
+omma_rule omma_rule_conv_norm, omma_rule_conv_scale;
 /* What patterns of exporters mean (patterns.c). */
 omma_rule omma_rule_hard_swish, omma_rule_gelu, omma_rule_layer_norm;
 /* What follows a product into the product (epilogues.c). */
