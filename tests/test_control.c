@@ -402,6 +402,23 @@ static mk endless(void) {
     return b;
 }
 
+/* A loop of 60,000 trips around another of 60,000, with nothing in them: refused before
+ * it takes long, or much memory. */
+static void loops_in_loops(void **state) {
+    (void)state;
+    mk g = with_x(), inner = endless(), outer = {0};
+    mk_raw(&g, "many", OMMA_I64, (int64_t[]){60000}, MK_SCALAR);
+    mk_port(&outer, MK_INPUT, "i", OMMA_I64, MK_SCALAR);
+    mk_port(&outer, MK_INPUT, "go", OMMA_BOOL, MK_SCALAR);
+    mk_port(&outer, MK_INPUT, "w", OMMA_F32, MK_DIMS(-1));
+    looping(&outer, "many,,w", "w2", &inner);
+    mk_port(&outer, MK_OUTPUT, "go", OMMA_BOOL, MK_SCALAR);
+    mk_port(&outer, MK_OUTPUT, "w2", OMMA_F32, MK_DIMS(-1));
+    looping(&g, "many,,x", "y", &outer);
+    y_out(&g);
+    refuse(&g, OMMA_E_UNSUPPORTED, "written out, the graph has more than");
+}
+
 static void refused(void **state) {
     (void)state;
     mk g = with_x(), b = endless(), attrs = {0};
@@ -465,7 +482,7 @@ int main(void) {
         cmocka_unit_test(loop_computed),   cmocka_unit_test(loop_of_sequences),
         cmocka_unit_test(sequence_across), cmocka_unit_test(split_sequence),
         cmocka_unit_test(functions),       cmocka_unit_test(functions_exploding),
-        cmocka_unit_test(refused),
+        cmocka_unit_test(loops_in_loops),  cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

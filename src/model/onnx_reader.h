@@ -20,7 +20,7 @@
 enum {
     OMMA_ONNX_NAME_MAX = 1024,
     OMMA_ONNX_DEPTH_MAX = 64,       /* bodies in bodies, functions in functions */
-    OMMA_ONNX_INLINED_MAX = 1 << 20 /* nodes read in calls of functions */
+    OMMA_ONNX_INLINED_MAX = 1 << 17 /* nodes read in calls of functions */
 };
 
 /* Of a file. */

@@ -12,7 +12,12 @@
 
 #include "op/expand_to.h"
 
-enum { ITERATIONS_MAX = 1 << 18 }; /* of one loop */
+/* A few bytes of a file can ask for any number of iterations, also of loops in loops. */
+enum {
+    ITERATIONS_MAX = 1 << 16, /* of one loop */
+    VALUES_MAX = 1 << 18,     /* of a graph in which loops are written out */
+    WAITING_MAX = 1 << 14     /* collected by a loop whose condition must be waited for each time */
+};
 
 static omma_status find_body(const omma_expansion *x, const char *name, const omma_attr **out) {
     const omma_attr *a = *out = omma_node_attr(x->n, name);
@@ -87,6 +92,9 @@ static omma_status begin(unrolling *u, const char *attr, omma_build *b, omma_gra
 static omma_status make_room(unrolling *u) {
     if (u->done >= ITERATIONS_MAX)
         return omma_unsupported(u->x.b, u->x.n, "runs more than %d times", ITERATIONS_MAX);
+    if (u->x.g->n_values > VALUES_MAX)
+        return omma_unsupported(u->x.b, u->x.n, "written out, the graph has more than %d values",
+                                VALUES_MAX);
     if (u->done < u->cap) return OMMA_OK;
     int64_t cap = u->cap ? u->cap * 2 : 16;
     size_t row = (size_t)u->scans * sizeof *u->element;
@@ -205,6 +213,9 @@ static omma_status loop_later(const unrolling *u, omma_value *trip, omma_value *
     const omma_node *n = u->x.n;
     const omma_graph *body = u->body->graph;
     int captures = body->n_inputs - body->n_formal, at = 2 + u->states;
+    if (u->done * u->scans > WAITING_MAX)
+        return omma_unsupported(
+            b, n, "collects more than %d values while its condition is computed", WAITING_MAX);
     int elements = (int)u->done * u->scans;
     omma_node *rest = omma_graph_node(u->x.g, n->op, n->name, at + captures + elements, n->n_out);
     omma_attr *attr = omma_arena_alloc(b->arena, sizeof *attr);

@@ -8,7 +8,7 @@
 #include "op/element.h"
 #include "op/expand_to.h"
 
-enum { ITEMS_MAX = 1 << 18 };
+enum { ITEMS_MAX = 1 << 14 }; /* each insertion copies the list */
 
 static omma_status list_in(omma_build *b, const omma_node *n, int i, const omma_list **out) {
     const omma_value *v = omma_in(n, i);

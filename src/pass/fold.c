@@ -7,7 +7,7 @@
 #include "pass/pass.h"
 
 /* Nodes a graph may have once branches and loops are written out. */
-enum { NODES_MAX = 1 << 20 };
+enum { NODES_MAX = 1 << 18 };
 
 /* A folded constant larger than this and larger than what it is made from is computed
  * while running instead: a file must not turn a few bytes into gigabytes here. */
