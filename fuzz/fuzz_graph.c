@@ -85,6 +85,7 @@ static void compare_to(const made *want, const omma_tensor *got, const char *wha
     int64_t n = omma_tensor_count(got);
     for (int64_t i = 0; i < n; i++) {
         double x = at(got, i), y = at(&want->a, i);
+        if (off > want->most && (isnan(x) || isnan(y))) continue; /* a root or log of noise */
         FUZZ_CHECK(fabs(x - y) <= off, "%s: element %lld is %.9g, not %.9g; %.3g is allowed, %s",
                    what, (long long)i, x, y, off, chosen->isa);
     }
