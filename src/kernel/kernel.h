@@ -32,6 +32,9 @@ typedef enum omma_act {
 typedef struct omma_epilogue {
     const float *row_bias; /* added to row m (a convolution's channel), or NULL */
     const float *col_bias; /* added to column n (a linear layer's unit), or NULL */
+    const float *add;      /* added to C[m,n] before the activation: add[m*add_ld + n], or NULL; may
+                              be C itself, element for element */
+    int64_t add_ld;        /* [elements] */
     omma_act act;
     float lo, hi; /* of OMMA_ACT_CLIP */
 } omma_epilogue;
