@@ -1,0 +1,25 @@
+/* last_way.h - inside the kernels' room: the ways a channels-last convolution is computed. Each is
+ * a file of its own; last.c asks them in order and takes the first that fits. */
+#ifndef OMMA_KERNEL_LAST_WAY_H
+#define OMMA_KERNEL_LAST_WAY_H
+
+#include "kernel/last.h"
+
+/* As the functions of last.h; p is not empty and its sizes were checked. The answer of fits, and
+ * form, may depend on everything in p and on the table, never on the number of threads: else the
+ * bits would. */
+typedef struct omma_last_way {
+    bool (*fits)(const omma_kernels *kern, const omma_conv *p);
+    const char *(*form)(const omma_kernels *kern, const omma_conv *p);
+    bool (*packed_bytes)(const omma_kernels *kern, const omma_conv *p, size_t *bytes);
+    void (*pack)(const omma_kernels *kern, const omma_conv *p, void *dst, const void *weights,
+                 int threads);
+    bool (*scratch)(const omma_kernels *kern, const omma_conv *p, int threads, size_t *bytes);
+    void (*run)(const omma_kernels *kern, int threads, const omma_conv *p, const float *x,
+                int64_t x_ld, const void *packed, float *y, int64_t y_ld, const omma_epilogue *e,
+                void *scratch);
+} omma_last_way;
+
+extern const omma_last_way omma_last_plain; /* any geometry, plain loops */
+
+#endif
