@@ -27,60 +27,70 @@ typedef struct strip {
     int lanes;
 } strip;
 
+/* Column i of those that p0 begins, ld apart: one pointer for every three takes few additions and
+ * few registers. The empty asm keeps the compiler from making a pointer for each. */
+#define COLUMN(p0, i, ld) ((i) % 3 == 0 ? (p0) : (i) % 3 == 1 ? (p0) + (ld) : (p0) + 2 * (ld))
+#define NEXT_COLUMN(p0, i, ld)  \
+    if ((i) % 3 == 2) {         \
+        (p0) += 3 * (ld);       \
+        __asm__("" : "+r"(p0)); \
+    }
+
 /* What is left to do with n sums, and the store. */
 static inline __attribute__((always_inline)) void store_strip(const strip *q, const vf *s,
-                                                              const int most, const bool whole) {
-    const int lanes = whole ? VL : q->lanes;
+                                                              const int n, const int lanes) {
     const omma_act act = q->e ? q->e->act : OMMA_ACT_NONE;
     const vf lo = v_set(act == OMMA_ACT_RELU   ? 0
                         : act == OMMA_ACT_CLIP ? q->e->lo
                                                : -INFINITY),
              hi = v_set(act == OMMA_ACT_CLIP ? q->e->hi : INFINITY);
-    float *y = q->y;
+    const int64_t y_ld = q->y_ld, add_ld = q->add_ld;
     const float *add = q->add;
-    UNROLL_ALL for (int j = 0; j < most; j++) if (j < q->n) {
+    float *y = q->y;
+    UNROLL_ALL for (int j = 0; j < DW_PIXELS; j++) if (j < n) {
         vf v = s[j];
-        if (add) v = v_add(v, v_load_n(add, lanes)), add += q->add_ld;
-        v_store_n(y, v_min(hi, v_max(lo, v)), lanes);
-        y += q->y_ld;
+        if (add) v = v_add(v, v_load_n(add, lanes)), add += add_ld;
+        v_store_n(COLUMN(y, j, y_ld), v_min(hi, v_max(lo, v)), lanes);
+        NEXT_COLUMN(y, j, y_ld)
     }
-    if (act > OMMA_ACT_CLIP) /* the rest is too long to be here `most` times */
-        for (int j = 0; j < q->n; j++) {
-            float *at = q->y + j * q->y_ld;
+    if (act > OMMA_ACT_CLIP) /* the rest is too long to be here DW_PIXELS times */
+        for (int j = 0; j < n; j++) {
+            float *at = q->y + j * y_ld;
             v_store_n(at, v_act(q->e, v_load_n(at, lanes)), lanes);
         }
 }
 
 static inline __attribute__((always_inline)) void
-sum_strip(const strip *q, const int KW, const int S, const bool clip, const bool whole) {
-    const vf first = q->bias ? v_load_n(q->bias, whole ? VL : q->lanes) : v_set(0);
+sum_strip(const strip *q, const int KW, const int S, const bool clip, const int lanes) {
+    const vf first = q->bias ? v_load_n(q->bias, lanes) : v_set(0);
     const float *x = q->x, *w = q->w;
-    const int64_t ld = q->x_ld;
+    const int64_t ld = q->x_ld, pitch = q->pitch;
+    const uint64_t inside = q->inside;
     vf s[DW_PIXELS];
     UNROLL_ALL for (int j = 0; j < DW_PIXELS; j++) s[j] = first;
-    for (int ky = 0; ky < q->rows; ky++, x += q->pitch, w += KW * 16) {
+    for (int ky = q->rows; ky > 0; ky--, x += pitch, w += KW * 16) {
         const float *at = x;
         vf f[7];
         UNROLL_ALL for (int kx = 0; kx < KW; kx++) f[kx] = v_load(w + kx * 16);
         UNROLL_ALL for (int i = 0; i < (DW_PIXELS - 1) * S + KW; i++) {
-            if (!clip || q->inside >> i & 1) {
-                const vf v = v_load_n(at, whole ? VL : q->lanes);
+            if (!clip || inside >> i & 1) {
+                vf v = v_load_n(COLUMN(at, i, ld), lanes);
+                __asm__("" : "+v"(v)); /* loaded once, and not by every product */
                 UNROLL_ALL for (int kx = 0; kx < KW;
                                 kx++) if (i >= kx && (i - kx) % S == 0 && (i - kx) / S < DW_PIXELS)
                     s[(i - kx) / S] = v_fma(v, f[kx], s[(i - kx) / S]);
             }
-            at += ld;
-            __asm__("" : "+r"(at)); /* one pointer, and not one for every column */
+            NEXT_COLUMN(at, i, ld)
         }
     }
-    store_strip(q, s, DW_PIXELS, whole);
+    store_strip(q, s, clip ? q->n : DW_PIXELS, lanes);
 }
 
 #define STRIPS(KW, S)                                                                       \
     static __attribute__((noinline)) void ISA(strip_##KW##_##S)(const strip *q, bool all) { \
-        if (q->lanes < VL) sum_strip(q, KW, S, true, false);                                \
-        else if (all) sum_strip(q, KW, S, false, true);                                     \
-        else sum_strip(q, KW, S, true, true);                                               \
+        if (q->lanes < VL) sum_strip(q, KW, S, true, q->lanes);                             \
+        else if (all) sum_strip(q, KW, S, false, VL);                                       \
+        else sum_strip(q, KW, S, true, VL);                                                 \
     }
 STRIPS(3, 1)
 STRIPS(5, 1)
@@ -105,7 +115,8 @@ typedef struct reach {
     int begin, end;
 } reach;
 
-static reach reach_of(int64_t at, int n, int dilation, int64_t size) {
+static inline reach reach_of(int64_t at, int n, int dilation, int64_t size) {
+    if (at >= 0 && at + (int64_t)(n - 1) * dilation < size) return (reach){0, n};
     const int64_t begin = at < 0 ? (dilation - 1 - at) / dilation : 0,
                   end = at < size ? (size - at + dilation - 1) / dilation : 0;
     reach r = {begin < n ? (int)begin : n, end < n ? (int)end : n};
@@ -120,24 +131,31 @@ static inline uint64_t bits_between(int64_t begin, int64_t end) {
     return below & ~skip;
 }
 
-/* Output pixels [x0, x1) of a row, for all channels of the part. q: p, w, x_ld, pitch, rows, y_ld
- * and e are set, x is the row's pixel 0, y the output row's. */
-static void strip_row(strip q, strip_fn *fn, const omma_part *part, int64_t x0, int64_t x1,
-                      const float *w, const float *x, float *y, const float *add) {
+/* The strips of output pixels [x0, x1) of all the part's rows. q: p, x_ld, pitch, y_ld, add_ld and
+ * e are set. */
+static void strip_down(strip q, strip_fn *fn, const omma_part *part, int64_t x0, int64_t x1,
+                       const float *x, const float *w, float *y, const float *add) {
     const omma_conv *p = q.p;
-    const int64_t ix = x0 * p->stride_w - p->pad_left;
+    const int64_t ix = x0 * p->stride_w - p->pad_left, taps = (int64_t)p->kh * p->kw;
     const int columns = (int)(x1 - x0 - 1) * p->stride_w + p->kw;
     const bool all = x1 - x0 == DW_PIXELS && ix >= 0 && ix + columns <= p->w;
     q.n = (int)(x1 - x0);
     q.inside = bits_between(-ix, columns < p->w - ix ? columns : p->w - ix);
-    for (int64_t c = part->c0; c < part->c1; c += VL) {
-        q.lanes = part->c1 - c < VL ? (int)(part->c1 - c) : VL;
-        q.x = x + ix * q.x_ld + c;
-        q.w = w + c / 16 * p->kh * p->kw * 16 + c % 16;
-        q.y = y + x0 * q.y_ld + c;
-        q.bias = q.e && q.e->col_bias ? q.e->col_bias + c : NULL;
-        q.add = add ? add + x0 * q.add_ld + c : NULL;
-        fn(&q, all);
+    for (int64_t oy = part->y0; oy < part->y1; oy++) {
+        const int64_t iy = oy * p->stride_h - p->pad_top;
+        const reach r = reach_of(iy, p->kh, p->dilation_h, p->h);
+        const float *from = x + ((iy + (int64_t)r.begin * p->dilation_h) * p->w + ix) * q.x_ld;
+        float *to = y + (oy * p->ow + x0) * q.y_ld;
+        q.rows = r.end - r.begin;
+        for (int64_t c = part->c0; c < part->c1; c += VL) {
+            q.lanes = part->c1 - c < VL ? (int)(part->c1 - c) : VL;
+            q.x = from + c;
+            q.w = w + c / 16 * taps * 16 + c % 16 + (int64_t)r.begin * p->kw * 16;
+            q.y = to + c;
+            q.bias = q.e && q.e->col_bias ? q.e->col_bias + c : NULL;
+            q.add = add ? add + (oy * p->ow + x0) * q.add_ld + c : NULL;
+            fn(&q, all);
+        }
     }
 }
 
@@ -148,16 +166,8 @@ static void strips(const omma_conv *p, const omma_part *part, strip_fn *fn, cons
     q.pitch = p->dilation_h * p->w * part->x_ld;
     if (e) q.add_ld = e->add_ld;
     for (int64_t i = 0; i < cuts; i++)
-        for (int64_t oy = part->y0; oy < part->y1; oy++) {
-            const int64_t iy = oy * p->stride_h - p->pad_top;
-            const reach r = reach_of(iy, p->kh, p->dilation_h, p->h);
-            q.rows = r.end - r.begin;
-            strip_row(q, fn, part, p->ow * i / cuts, p->ow * (i + 1) / cuts,
-                      w + (int64_t)r.begin * p->kw * 16,
-                      x + (iy + (int64_t)r.begin * p->dilation_h) * p->w * part->x_ld,
-                      y + oy * p->ow * part->y_ld,
-                      e && e->add ? e->add + oy * p->ow * e->add_ld : NULL);
-        }
+        strip_down(q, fn, part, p->ow * i / cuts, p->ow * (i + 1) / cuts, x, w, y,
+                   e ? e->add : NULL);
 }
 
 /* --- any kernel ------------------------------------------------------------------------ */
