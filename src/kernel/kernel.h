@@ -67,6 +67,7 @@ typedef enum omma_binary {
 } omma_binary;
 
 struct omma_conv;
+struct omma_pooling;
 
 /* A channel of a convolution's input as `plane` lays it out in working memory: with its
  * zero border, and for strides above 1 as stride_h*stride_w phases, each holding every
@@ -159,6 +160,13 @@ typedef struct omma_kernels {
      * is by channel, row_bias is not used; e may be NULL. Taps in the padding are left out. */
     void (*depthwise)(const struct omma_conv *p, const omma_part *part, const float *x,
                       const float *w, float *y, const omma_epilogue *e);
+
+    /* A part of a pooling, channels last; see pool_last.h. x, y: the image's first numbers. */
+    void (*pool)(const struct omma_pooling *p, const omma_part *part, const float *x, float *y);
+
+    /* y[c] = sum_i x[i*ld + c], c in [0, n), i in [0, rows): columns of a matrix, in an order that
+     * depends on rows alone. */
+    void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t ld, float *y);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */
