@@ -128,8 +128,8 @@ static void copy_row(size_t size, int64_t n, const char *src, int64_t s, char *d
                 for (int64_t k = k0; k < k1; k++)                                \
         memcpy(dst + (i * row + k) * (S), src + (i + k * col) * (S), S)
 
-static void copy_tile(const omma_kernels *kern, size_t size, int64_t rows, int64_t n, const char *src, int64_t col, char *dst,
-                      int64_t row) {
+static void copy_tile(const omma_kernels *kern, size_t size, int64_t rows, int64_t n,
+                      const char *src, int64_t col, char *dst, int64_t row) {
     switch (size) {
     case 1: TRANSPOSED(1); return;
     case 2: TRANSPOSED(2); return;
