@@ -106,6 +106,10 @@ typedef struct omma_kernels {
     void (*binary[OMMA_BIN_COUNT])(int64_t n, const float *a, int sa, const float *b, int sb,
                                    float *y);
 
+    /* The same for rows: y[r*n + i] = a[r*ra + i*sa] op b[r*rb + i*sb], r in [0, rows). */
+    void (*binary_rows[OMMA_BIN_COUNT])(int64_t rows, int64_t n, const float *a, int64_t ra, int sa,
+                                        const float *b, int64_t rb, int sb, float *y);
+
     /* y[i] = min(max(x[i], lo), hi); NaN stays NaN. */
     void (*clip)(int64_t n, const float *x, float lo, float hi, float *y);
 
@@ -122,6 +126,12 @@ typedef struct omma_kernels {
     /* y = softmax(x) over n numbers, maximum taken out first; -inf gives 0; a row of -inf
      * gives NaN, as ONNX's definition does. y may be x. */
     void (*softmax)(int64_t n, const float *x, float *y);
+
+    /* y = (x - mean) / sqrt(var + eps) * scale + bias for rows of n >= 1 numbers that follow one
+     * another, each with its own mean and (biased) variance; scale, bias: [n], bias NULL for none.
+     * y may be x. */
+    void (*layer_norm)(int64_t rows, int64_t n, const float *x, const float *scale,
+                       const float *bias, double eps, float *y);
 
     /* One output row of a depthwise convolution with one channel:
      * y[o] = sum_t w[t] * x[rows[t] + o*stride], o in [0, n), rows[t] an offset [elements].
