@@ -54,6 +54,7 @@ static omma_status prepare(omma_build *b, omma_graph *g) {
         omma_node *n = g->nodes[i];
         n->packed = NULL;
         n->packed_in = 0;
+        n->in_place = 0;
         n->scratch = 0;
         if (n->op->prepare) OMMA_TRY(n->op->prepare(b, n));
     }
@@ -205,6 +206,8 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
     p->n_outputs = g->n_outputs;
     if (at > 0) OMMA_TRY(cut(p, at, o, err));
     OMMA_TRY(omma_debug_pass(g, "specialise", err));
+    OMMA_TRY(omma_pass_layout(&b, g));
+    OMMA_TRY(omma_debug_pass(g, "layout", err));
     OMMA_TRY(prepare(&b, g));
     OMMA_TRY(place_constants(&b, g));
     return place_values(p, err);
