@@ -1,10 +1,10 @@
 /* gemm_avx2.c - the matrix tile 6x16: 12 of 16 registers hold C. See gemm_body.h. */
 #include "kernel/x86/vec_avx2.h"
-#include "kernel/x86/vec_math.h"
+#include "kernel/body/vec_math.h"
 
 #define TILE_MR 6
 #define TILE_NV 2
-#include "kernel/x86/gemm_body.h"
+#include "kernel/body/gemm_body.h"
 
 TILE(1, 1)
 TILE(2, 1)

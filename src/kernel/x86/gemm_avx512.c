@@ -1,10 +1,10 @@
 /* gemm_avx512.c - the matrix tile 14x32: 28 of 32 registers hold C. See gemm_body.h. */
 #include "kernel/x86/vec_avx512.h"
-#include "kernel/x86/vec_math.h"
+#include "kernel/body/vec_math.h"
 
 #define TILE_MR 14
 #define TILE_NV 2
-#include "kernel/x86/gemm_body.h"
+#include "kernel/body/gemm_body.h"
 
 TILE(1, 1)
 TILE(2, 1)
