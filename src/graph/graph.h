@@ -81,6 +81,7 @@ struct omma_value {
     bool is_input, is_output;          /* of the graph */
     bool kept;                         /* watched: must exist after a run */
     bool lasting;                      /* a constant that outlives the plans of its session */
+    bool shared;                       /* a constant that outlives the sessions of its model */
     int64_t offset;                    /* of the constant or node in the file [bytes], -1: none */
     void *mem;                         /* where a plan keeps it while running */
 };

@@ -22,6 +22,7 @@ omma_status omma_base_graph(omma_graph **out, const omma_graph *model, const cha
             return omma_fail(err, OMMA_E_NOTFOUND, "the model has no value named '%s'", keep[i]);
         v->kept = true;
     }
+    for (int i = 0; i < g->n_values; i++) g->values[i]->shared = g->values[i]->data;
     omma_build b = {.arena = arena, .err = err, .kern = omma_kernels_best()};
     OMMA_TRY(omma_pass_fold(&b, g, false, NULL));
     OMMA_TRY(omma_debug_pass(g, "constants", err));
@@ -127,7 +128,8 @@ static omma_status cut(omma_plan *p, int at, const omma_plan_options *o, omma_er
     p->crossing = omma_arena_array(&p->arena, (size_t)p->cut.tail->n_inputs, sizeof *p->crossing);
     if (!p->tail || !p->crossing) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
     *p->tail = (omma_stage){.base = p->cut.tail,
-                            .packs = {.arena = &p->arena},
+                            .packs = {.arena = &p->arena, .shared = o->packs->shared},
+                            .shared = o->shared,
                             .budget = o->budget,
                             .threads = o->threads,
                             .depth = o->depth + 1};
