@@ -39,6 +39,13 @@ typedef struct omma_epilogue {
     float lo, hi; /* of OMMA_ACT_CLIP */
 } omma_epilogue;
 
+/* The order of what makes a number of C, the same in every table and for every cut: the sum over
+ * the first part of k, + add, + the sum over each further part, + row_bias, + col_bias, then the
+ * activation. add comes with the first part so that C, which holds what the parts give so far, may
+ * lie where add does. This is what of e belongs to one part, built in room; NULL for nothing. */
+const omma_epilogue *omma_epilogue_part(const omma_epilogue *e, bool first, bool last,
+                                        omma_epilogue *room);
+
 typedef enum omma_unary {
     OMMA_UN_EXP,
     OMMA_UN_LOG,
@@ -84,10 +91,16 @@ typedef struct omma_kernels {
 
     /* C[m,n] (=|+=) A[m,k] x B: m <= mr, n <= nr. a: row stride lda [elements], may be
      * unaligned to 4 bytes. b: one packed panel [k][nr], columns beyond n are zero. When acc,
-     * C's old numbers are added to the sum over k. Epilogue pointers are already moved to this
-     * tile; NULL when this is not the last part of k. */
+     * C's old numbers are added to the sum over k, then what e says (omma_epilogue_part; NULL
+     * for nothing). Its pointers are already moved to this tile. */
     void (*gemm_tile)(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                       float *c, int64_t ldc, bool acc, const omma_epilogue *e);
+
+    /* The same tile, summed over taps as well: row i of A under tap t is the k numbers at
+     * a + i*lda + off[t]; b: [taps*k][nr]. */
+    void (*conv_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
+                      int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                      const omma_epilogue *e);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
      * others to 3, gelu to 5, for all floats with denormals. NaN stays NaN; silu, gelu and

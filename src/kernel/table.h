@@ -35,7 +35,8 @@ void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t 
                         int n, float *panel, int nr);
 
 /* C[m,n] (=|+=) A[m,k] x B for a block small enough for the caches: panel p of B at
- * b + p*panel [floats]. One thread. For the rest as gemm_tile, of any m and n. */
+ * b + p*panel [floats]. One thread. For the rest as gemm_tile, of any m and n; e: what
+ * belongs to this part of k. */
 void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, const float *a,
                      int64_t lda, const float *b, int64_t panel, float *c, int64_t ldc, bool acc,
                      const omma_epilogue *e);
