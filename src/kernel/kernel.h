@@ -85,6 +85,13 @@ typedef struct omma_plane {
     const int64_t *offsets; /* [kh,kw]: from output pixel 0 to what it sees through a tap */
 } omma_plane;
 
+/* A part of an image of a channels-last map: channels [c0, c1), c0 a multiple of 16, of output
+ * rows [y0, y1). */
+typedef struct omma_part {
+    int64_t c0, c1, y0, y1;
+    int64_t x_ld, y_ld; /* from a pixel of the input and the output to the next [floats] */
+} omma_part;
+
 typedef struct omma_kernels {
     const char *isa;
     int mr, nr; /* the tile of gemm_tile: rows <= mr, columns <= nr */
@@ -159,6 +166,12 @@ typedef struct omma_kernels {
     void (*plane)(const struct omma_conv *p, const omma_plane *l, const float *x, const float *w,
                   const float *bias, const omma_epilogue *e, int64_t y0, int64_t y1, float *y,
                   float *work);
+
+    /* A part of a depthwise convolution (p->c is 1, p->m is p->groups), channels last. x, y and
+     * e->add: the image's first numbers, of channel 0. w: [channels/16][kh,kw][16]. e->col_bias
+     * is by channel, row_bias is not used; e may be NULL. Taps in the padding are left out. */
+    void (*depthwise)(const struct omma_conv *p, const omma_part *part, const float *x,
+                      const float *w, float *y, const omma_epilogue *e);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */
