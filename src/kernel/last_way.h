@@ -20,6 +20,7 @@ typedef struct omma_last_way {
                 void *scratch);
 } omma_last_way;
 
-extern const omma_last_way omma_last_plain; /* any geometry, plain loops */
+extern const omma_last_way omma_last_winograd; /* 3x3 without strides, where it pays */
+extern const omma_last_way omma_last_plain;    /* any geometry, plain loops */
 
 #endif
