@@ -172,6 +172,17 @@ typedef struct omma_kernels {
      * is by channel, row_bias is not used; e may be NULL. Taps in the padding are left out. */
     void (*depthwise)(const struct omma_conv *p, const omma_part *part, const float *x,
                       const float *w, float *y, const omma_epilogue *e);
+
+    /* A tile of a channels-last convolution as Winograd's F(4x4,3x3) has it (winograd.h): what
+     * c channels of its [6,6] pixels become, v[i*plane + channel], i < 36. px: a pointer to the
+     * channels of each pixel. v has room for c rounded up to 16 channels, which may be written. */
+    void (*wino_in)(int64_t c, const float *const *px, float *v, int64_t plane);
+
+    /* Its rows x cols (<= 4) pixels of output, channel q < n of pixel (i,j) at
+     * y[(i*ow + j)*y_ld + q], from products prod[i*plane + q], i < 36. e: its col_bias and add
+     * are of this tile's first channel and pixel; may be NULL. */
+    void (*wino_out)(int n, const float *prod, int64_t plane, int rows, int cols, float *y,
+                     int64_t y_ld, int64_t ow, const omma_epilogue *e);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */
