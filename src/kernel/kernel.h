@@ -74,6 +74,7 @@ typedef enum omma_binary {
 } omma_binary;
 
 struct omma_conv;
+struct omma_pooling;
 
 /* A channel of a convolution's input as `plane` lays it out in working memory: with its
  * zero border, and for strides above 1 as stride_h*stride_w phases, each holding every
@@ -153,6 +154,10 @@ typedef struct omma_kernels {
      * panel[i*nr + j] = b[i + j*col], i < k, zero for j >= n. b may be unaligned to 4 bytes. */
     void (*pack_cols)(int64_t k, int n, const float *b, int64_t col, float *panel);
 
+    /* y[j*y_ld + i] = x[i*x_ld + j], i < m, j < n, of any numbers of four bytes, whose bits are
+     * kept; x and y do not overlap. */
+    void (*transpose)(int64_t m, int64_t n, const void *x, int64_t x_ld, void *y, int64_t y_ld);
+
     /* One packed panel of a convolution's patches: row ((ch - c0)*kh + ky)*kw + kx, column j
      * holds what output pixel first + j (counted row by row) sees through tap (ky,kx) in
      * channel ch, c0 <= ch < c1; padding and columns j >= n (n <= nr) are zero. x: the
@@ -183,6 +188,12 @@ typedef struct omma_kernels {
      * are of this tile's first channel and pixel; may be NULL. */
     void (*wino_out)(int n, const float *prod, int64_t plane, int rows, int cols, float *y,
                      int64_t y_ld, int64_t ow, const omma_epilogue *e);
+    /* A part of a pooling, channels last; see pool_last.h. x, y: the image's first numbers. */
+    void (*pool)(const struct omma_pooling *p, const omma_part *part, const float *x, float *y);
+
+    /* y[c] = sum_i x[i*ld + c], c in [0, n), i in [0, rows): columns of a matrix, in an order that
+     * depends on rows alone. */
+    void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t ld, float *y);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */
