@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "base/pool.h"
-#include "kernel/attention.h"
+#include "kernel/attend.h"
 #include "kernel/limit.h"
 
 enum { MAX_ROUNDS = 101, STEPS = 10000 };

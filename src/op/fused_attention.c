@@ -3,7 +3,7 @@
  * read and written where they lie.
  *
  *   inputs  0 q, 1 k, 2 v: f32 of any shape, often one and the same value; 3, 4 masks: f32, added
- *   sizes   [outer 0, outer 1, outer 2, m, n, d, dv] as in kernel/attention.h
+ *   sizes   [outer 0, outer 1, outer 2, m, n, d, dv] as in kernel/attend.h
  *   q, k, v, mask0, mask1, y
  *           [offset, outer 0, outer 1, outer 2, row, column]: strides in elements
  *   dims    the output's shape; every element of it is written
@@ -11,7 +11,7 @@
  *
  * Not in the table, so no file can ask for it. Still every number is checked against the inputs'
  * sizes: a rule that errs must not become a read out of bounds. */
-#include "kernel/attention.h"
+#include "kernel/attend.h"
 #include "op/fused.h"
 
 enum { Q, K, V, MASK };                              /* inputs */

@@ -8,7 +8,7 @@
  *
  * The heads are the axes before the last two, which each operand may split in its own way: they are
  * cut wherever one of them is, and joined again where all agree. Runs at plan time. */
-#include "kernel/attention.h"
+#include "kernel/attend.h"
 #include "pass/view.h"
 
 enum { Q, K, V, MASK0, MASK1, Y, OPERANDS };

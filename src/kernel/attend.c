@@ -1,5 +1,5 @@
-/* attention.c - attention on top of the matrix tile and one row function of the table; see
- * attention.h.
+/* attend.c - attention on top of the matrix tile and one row function of the table; see
+ * attend.h.
  *
  *              keys ->  one block of at most KEYS
  *            +---------+---------+---------+
@@ -13,7 +13,7 @@
  * Keys and values are packed for the tile first: by each worker for the head it works at when there
  * are many, else for all of them together. The blocks of keys depend on n alone, and a row's sums
  * on nothing but its own scores: so neither the other cuts nor the threads change a bit. */
-#include "kernel/attention.h"
+#include "kernel/attend.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* attention.h - softmax(scale * Q KT + masks) V for many heads at once, where they lie. A driver on
+/* attend.h - softmax(scale * Q KT + masks) V for many heads at once, where they lie. A driver on
  * top of the table of kernel.h, as those of gemm.c; what is said there of bits, threads and memory
  * holds here.
  *
@@ -11,8 +11,8 @@
  * k may lie transposed. Scores exist for a few queries and keys at a time (online softmax: Milakov
  * and Gimelshein, arXiv 1805.02867), so working memory grows with keys and not with their square.
  * Weights below 2^-100 of a row's largest count as 0: with denormals the products would crawl. */
-#ifndef OMMA_KERNEL_ATTENTION_H
-#define OMMA_KERNEL_ATTENTION_H
+#ifndef OMMA_KERNEL_ATTEND_H
+#define OMMA_KERNEL_ATTEND_H
 
 #include "kernel/kernel.h"
 
