@@ -136,6 +136,14 @@ typedef struct omma_kernels {
      * gives NaN, as ONNX's definition does. y may be x. */
     void (*softmax)(int64_t n, const float *x, float *y);
 
+    /* The next n numbers of a softmax that is taken block by block (attend.c): a and b, each n
+     * numbers or NULL (b too when a is), are added to x, and x becomes e^(x - *top) with *top
+     * raised to the largest number so far, -inf at first; weights below 2^-100 are 0. *sum, 0 at
+     * first, grows by them. Returns the factor for what the blocks before gave; *sum had it. A
+     * NaN, or +inf, makes *sum NaN. */
+    float (*softmax_part)(int64_t n, float *x, const float *a, const float *b, float *top,
+                          float *sum);
+
     /* One output row of a depthwise convolution with one channel:
      * y[o] = sum_t w[t] * x[rows[t] + o*stride], o in [0, n), rows[t] an offset [elements].
      * w may be unaligned to 4 bytes. */

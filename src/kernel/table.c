@@ -38,6 +38,7 @@ static void fill(void) {
     omma_fill_winograd_c(k);
     omma_fill_pool_last_c(k);
     omma_fill_transpose_c(k);
+    omma_fill_attention_c(k);
 #ifdef __x86_64__
     const unsigned cpu = omma_cpu_features();
     if (cpu & OMMA_CPU_AVX2) {
@@ -50,6 +51,7 @@ static void fill(void) {
         omma_fill_winograd_avx2(k);
         omma_fill_pool_last_avx2(k);
         omma_fill_transpose_avx2(k);
+        omma_fill_attention_avx2(k);
     }
     if (cpu & OMMA_CPU_AVX512) {
         k = next_table("avx512");
@@ -61,6 +63,7 @@ static void fill(void) {
         omma_fill_winograd_avx512(k);
         omma_fill_pool_last_avx512(k);
         omma_fill_transpose_avx512(k);
+        omma_fill_attention_avx512(k);
     }
 #endif
     const char *forced = getenv("OMMA_CPU");

@@ -42,9 +42,17 @@ omma_status omma_pass_cut(omma_cut *out, omma_graph *g, int at, omma_arena *aren
 /* Apply the fusion rules until none fits; sweeps. Returns OMMA_OK or OMMA_E_NOMEM. */
 omma_status omma_pass_fuse(omma_build *b, omma_graph *g);
 
+/* The same with the rules that need shapes, on a graph that omma_pass_fold completed. What they
+ * make is inferred; its memory comes from b->arena. */
+omma_status omma_pass_fuse_known(omma_build *b, omma_graph *g);
+
 /* Write the nodes of a completely inferred graph anew so that feature maps lie channels last
  * (layout.c). Sweeps. Returns OMMA_OK, OMMA_E_NOMEM or what the rooms report. */
 omma_status omma_pass_layout(omma_build *b, omma_graph *g);
+
+/* The rules for what the layout pass leaves: what is added to a product, and the activation behind.
+ * As omma_pass_fuse_known. */
+omma_status omma_pass_fuse_last(omma_build *b, omma_graph *g);
 
 /* Where a value of a plan lives. */
 typedef enum omma_place_kind {
