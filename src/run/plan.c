@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/pages.h"
+#include "base/pool.h"
 #include "pass/passes.h"
 #include "run/debug.h"
 #include "run/stage.h"
@@ -333,13 +334,21 @@ static void give(omma_plan *p) {
         p->watched[i] = p->watch[i] ? omma_value_tensor(p->watch[i]) : tail->watched[k++];
 }
 
-omma_status omma_plan_run(omma_plan *p, const omma_tensor *inputs, int threads, omma_error *err) {
-    omma_graph *g = p->graph;
-    omma_exec x = {.threads = threads, .kern = omma_kernels_best(), .err = err};
+static omma_status run_nodes(omma_plan *p, const omma_exec *x) {
+    const omma_graph *g = p->graph;
     const omma_observer *o = p->observer;
-    bind_inputs(p, inputs);
     for (int i = 0; i < g->n_nodes; i++)
-        OMMA_TRY(o ? run_observed(&x, g->nodes[i], o) : run_node(&x, g->nodes[i]));
+        OMMA_TRY(o ? run_observed(x, g->nodes[i], o) : run_node(x, g->nodes[i]));
+    return OMMA_OK;
+}
+
+omma_status omma_plan_run(omma_plan *p, const omma_tensor *inputs, int threads, omma_error *err) {
+    const omma_exec x = {.threads = threads, .kern = omma_kernels_best(), .err = err};
+    bind_inputs(p, inputs);
+    if (threads > 1) omma_pool_begin();
+    const omma_status s = run_nodes(p, &x);
+    if (threads > 1) omma_pool_end();
+    OMMA_TRY(s);
     if (p->tail) OMMA_TRY(run_tail(p, err));
     give(p);
     return OMMA_OK;
