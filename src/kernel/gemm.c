@@ -16,10 +16,9 @@
 #include "kernel/table.h"
 
 enum {
-    K_BLOCK = 1024,          /* longest part of k */
-    PANEL_BYTES = 200 << 10, /* of B in one chunk: stays in the L2 cache */
-    ROWS = 224,              /* of A and C in one chunk */
-    SMALL = 100000           /* multiplications not worth waking a thread for */
+    K_BLOCK = 1024,    /* longest part of k */
+    A_BYTES = 1 << 20, /* of A in one chunk: stays in the L2 cache */
+    SMALL = 100000     /* multiplications not worth waking a thread for */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -109,31 +108,45 @@ typedef struct gemm_job {
     float *c;
     int64_t ldc;
     const omma_epilogue *e;
-    int64_t m_chunks, n_chunks, panels;
+    int64_t m_chunks, n_chunks, panels, parts;
     bool rows_inside; /* neighbouring chunks share columns, not rows */
 } gemm_job;
 
+/* A panel of one part of k, and rows [m0, m1): the tiles fetch the next panel meanwhile. */
+static void multiply_panel(const gemm_job *job, int64_t m0, int64_t m1, int64_t panel, int64_t k0,
+                           int64_t k1, const float *next) {
+    const omma_kernels *kern = job->kern;
+    const int64_t nr = kern->nr, n0 = panel * nr, tiles = ceil_div(m1 - m0, kern->mr);
+    const int64_t steps = ceil_div(k1 - k0, 8), lines = (k1 - k0) * nr / 16;
+    const char *end = (const char *)next + lines * 64;
+    static const int64_t none = 0;
+    omma_ahead ahead = {next, ceil_div(lines, tiles * steps + 1)};
+    omma_epilogue room, part;
+    const omma_epilogue *e = omma_epilogue_part(job->e, !k0, k1 == job->k, &room);
+    if (e) part = *e, part.col_bias = e->col_bias ? e->col_bias + n0 : NULL;
+    for (int64_t i = 0; i < tiles; i++) {
+        const int64_t r0 = m0 + (m1 - m0) * i / tiles, r1 = m0 + (m1 - m0) * (i + 1) / tiles;
+        const omma_f32u *a = (const omma_f32u *)job->a + r0 * job->lda + k0;
+        if (e && e->add) part.add = e->add + r0 * e->add_ld + n0;
+        if (e && e->row_bias) part.row_bias = e->row_bias + r0;
+        kern->conv_tile((int)(r1 - r0), (int)min64(job->n - n0, nr), 1, &none, k1 - k0,
+                        (const float *)a, job->lda, job->b + (panel * job->k + k0) * nr,
+                        job->c + r0 * job->ldc + n0, job->ldc, k0 > 0, e ? &part : NULL,
+                        (const char *)ahead.p < end ? &ahead : NULL);
+        ahead.p = (const char *)ahead.p + steps * ahead.lines * 64;
+    }
+}
+
 static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
-    const int nr = job->kern->nr;
+    const int64_t nr = job->kern->nr;
     const int64_t m0 = job->m * mi / job->m_chunks, m1 = job->m * (mi + 1) / job->m_chunks;
     const int64_t p0 = job->panels * ni / job->n_chunks,
                   p1 = job->panels * (ni + 1) / job->n_chunks;
-    const int64_t n0 = p0 * nr, n1 = min64(p1 * nr, job->n);
-    const int64_t parts = job->k ? ceil_div(job->k, K_BLOCK) : 1;
-    omma_epilogue e, part;
-    if (job->e) {
-        e = *job->e;
-        if (e.add) e.add += m0 * e.add_ld + n0;
-        if (e.row_bias) e.row_bias += m0;
-        if (e.col_bias) e.col_bias += n0;
-    }
-    for (int64_t i = 0; i < parts; i++) {
-        const int64_t k0 = job->k * i / parts, k1 = job->k * (i + 1) / parts;
-        const omma_f32u *a = (const omma_f32u *)job->a + m0 * job->lda + k0;
-        omma_gemm_block(job->kern, m1 - m0, n1 - n0, k1 - k0, (const float *)a, job->lda,
-                        job->b + (p0 * job->k + k0) * nr, job->k * nr, job->c + m0 * job->ldc + n0,
-                        job->ldc, i > 0,
-                        omma_epilogue_part(job->e ? &e : NULL, !i, i == parts - 1, &part));
+    for (int64_t i = 0; i < job->parts; i++) {
+        const int64_t k0 = job->k * i / job->parts, k1 = job->k * (i + 1) / job->parts;
+        for (int64_t p = p0; p < p1; p++)
+            multiply_panel(job, m0, m1, p, k0, k1,
+                           job->b + (p + 1 < p1 ? (p + 1) * job->k + k0 : p0 * job->k + k1) * nr);
     }
 }
 
@@ -150,14 +163,14 @@ static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
  * leave a thread without work near the end. */
 static void cut(gemm_job *job, int threads) {
     const int64_t tiles = ceil_div(job->m, job->kern->mr);
-    const int64_t k = min64(job->k, K_BLOCK) + 1;
-    int64_t rows = min64(tiles, ROWS / job->kern->mr);
-    int64_t panels = min64(job->panels, PANEL_BYTES / (k * job->kern->nr * 4));
-    if (panels < 1) panels = 1;
+    const int64_t k = ceil_div(job->k, job->parts) + 1;
+    int64_t rows = min64(tiles, A_BYTES / (k * job->kern->mr * 4));
+    int64_t panels = job->panels;
+    if (rows < 4) rows = 4;
     while (threads > 1 &&
-           ceil_div(tiles, rows) * ceil_div(job->panels, panels) < 4 * (int64_t)threads) {
-        if (rows > 4 || (panels == 1 && rows > 1)) rows = (rows + 1) / 2;
-        else if (panels > 1) panels = (panels + 1) / 2;
+           ceil_div(tiles, rows) * ceil_div(job->panels, panels) < 8 * (int64_t)threads) {
+        if (panels > 1) panels = (panels + 1) / 2;
+        else if (rows > 2) rows = (rows + 1) / 2;
         else break;
     }
     job->m_chunks = ceil_div(tiles, rows);
@@ -179,7 +192,8 @@ void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int6
                     .c = c,
                     .ldc = ldc,
                     .e = e,
-                    .panels = ceil_div(n, kern->nr)};
+                    .panels = ceil_div(n, kern->nr),
+                    .parts = k ? ceil_div(k, K_BLOCK) : 1};
     if ((double)m * (double)n * (double)k < SMALL) threads = 1;
     cut(&job, threads);
     omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
