@@ -51,9 +51,11 @@ enum {
         const char *line = next ? next->p : NULL;                                                  \
         const int64_t lines = next ? next->lines : 0;                                              \
         vf s[MR][NV];                                                                              \
+        float *row_c = c;                                                                          \
+        const float *end_c = c + MR * ldc;                                                         \
+        const int64_t looks = taps * ((k + STEPS - 1) / STEPS);                                    \
+        int64_t rows_c = looks < MR ? MR : 1, wait_c = looks - MR - 8;                             \
         UNROLL for (int i = 0; i < MR; i++) {                                                      \
-            __builtin_prefetch(c + i * ldc, 1);                                                    \
-            __builtin_prefetch(c + i * ldc + n - 1, 1);                                            \
             UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                \
         }                                                                                          \
         for (int64_t t = 0; t < taps; t++) {                                                       \
@@ -61,6 +63,11 @@ enum {
             const omma_f32u *p6 = p3 + 3 * lda, *p9 = p6 + 3 * lda, *p12 = p9 + 3 * lda;           \
             for (int64_t l = k; l > 0; l -= STEPS) {                                               \
                 for (int64_t i = lines; i > 0; i--, line += 64) __builtin_prefetch(line, 0, 2);    \
+                if (--wait_c < 0)                                                                  \
+                    for (int64_t i = rows_c; i > 0 && row_c < end_c; i--, row_c += ldc) {          \
+                        __builtin_prefetch(row_c, 1);                                              \
+                        __builtin_prefetch(row_c + n - 1, 1);                                      \
+                    }                                                                              \
                 for (int64_t i = l < STEPS ? l : STEPS; i > 0; i--) {                              \
                     __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));               \
                     vf row[NV];                                                                    \
