@@ -18,7 +18,8 @@
 enum {
     K_BLOCK = 1024,    /* longest part of k */
     A_BYTES = 1 << 20, /* of A in one chunk: stays in the L2 cache */
-    SMALL = 100000     /* multiplications not worth waking a thread for */
+    B_BYTES = 768 << 10,
+    SMALL = 100000 /* multiplications not worth waking a thread for */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -110,33 +111,47 @@ typedef struct gemm_job {
     const omma_epilogue *e;
     int64_t m_chunks, n_chunks, panels, parts;
     bool rows_inside; /* neighbouring chunks share columns, not rows */
+    bool b_stays;     /* in the L2 cache */
+    int threads;
 } gemm_job;
 
-/* A panel of one part of k, and rows [m0, m1): the tiles fetch the next panel meanwhile. */
-static void multiply_panel(const gemm_job *job, int64_t m0, int64_t m1, int64_t panel, int64_t k0,
-                           int64_t k1, const float *next) {
-    const omma_kernels *kern = job->kern;
-    const int64_t nr = kern->nr, n0 = panel * nr, tiles = ceil_div(m1 - m0, kern->mr);
-    const int64_t steps = ceil_div(k1 - k0, 8), lines = (k1 - k0) * nr / 16;
-    const char *end = (const char *)next + lines * 64;
+/* Rows [m0, m1) of C in one panel, one part of k. */
+typedef struct block {
+    int64_t m0, m1, panel, k0, k1;
+} block;
+
+/* What the tiles of a block fetch meanwhile: rows of `row` lines, pitch bytes apart, so many for
+ * each tile. */
+typedef struct fetch {
+    const char *p;
+    int64_t rows, row, pitch;
+} fetch;
+
+static void multiply_block(const gemm_job *job, const block *b, const fetch *f) {
     static const int64_t none = 0;
-    omma_ahead ahead = {next, ceil_div(lines, tiles * steps + 1)};
+    const omma_kernels *kern = job->kern;
+    const int64_t nr = kern->nr, n0 = b->panel * nr, k = b->k1 - b->k0, m = b->m1 - b->m0;
+    const int64_t tiles = ceil_div(m, kern->mr), looks = ceil_div(k, 8);
     omma_epilogue room, part;
-    const omma_epilogue *e = omma_epilogue_part(job->e, !k0, k1 == job->k, &room);
+    const omma_epilogue *e = omma_epilogue_part(job->e, !b->k0, b->k1 == job->k, &room);
     if (e) part = *e, part.col_bias = e->col_bias ? e->col_bias + n0 : NULL;
     for (int64_t i = 0; i < tiles; i++) {
-        const int64_t r0 = m0 + (m1 - m0) * i / tiles, r1 = m0 + (m1 - m0) * (i + 1) / tiles;
-        const omma_f32u *a = (const omma_f32u *)job->a + r0 * job->lda + k0;
+        const int64_t r0 = b->m0 + m * i / tiles, r1 = b->m0 + m * (i + 1) / tiles;
+        const int64_t f0 = f->rows * i / tiles, f1 = f->rows * (i + 1) / tiles;
+        const omma_ahead ahead = {f->p + f0 * f->pitch, ceil_div((f1 - f0) * f->row, looks + 1),
+                                  f->row, f->pitch - f->row * 64};
         if (e && e->add) part.add = e->add + r0 * e->add_ld + n0;
         if (e && e->row_bias) part.row_bias = e->row_bias + r0;
-        kern->conv_tile((int)(r1 - r0), (int)min64(job->n - n0, nr), 1, &none, k1 - k0,
-                        (const float *)a, job->lda, job->b + (panel * job->k + k0) * nr,
-                        job->c + r0 * job->ldc + n0, job->ldc, k0 > 0, e ? &part : NULL,
-                        (const char *)ahead.p < end ? &ahead : NULL);
-        ahead.p = (const char *)ahead.p + steps * ahead.lines * 64;
+        kern->conv_tile((int)(r1 - r0), (int)min64(job->n - n0, nr), 1, &none, k,
+                        (const float *)((const omma_f32u *)job->a + r0 * job->lda + b->k0),
+                        job->lda, job->b + (b->panel * job->k + b->k0) * nr,
+                        job->c + r0 * job->ldc + n0, job->ldc, b->k0 > 0, e ? &part : NULL,
+                        f1 > f0 ? &ahead : NULL);
     }
 }
 
+/* While a panel is multiplied the next one is fetched; with the last one A's next part, or that of
+ * the chunk that may be next here. When B stays in the cache each panel fetches a share of that. */
 static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
     const int64_t nr = job->kern->nr;
     const int64_t m0 = job->m * mi / job->m_chunks, m1 = job->m * (mi + 1) / job->m_chunks;
@@ -144,9 +159,24 @@ static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
                   p1 = job->panels * (ni + 1) / job->n_chunks;
     for (int64_t i = 0; i < job->parts; i++) {
         const int64_t k0 = job->k * i / job->parts, k1 = job->k * (i + 1) / job->parts;
-        for (int64_t p = p0; p < p1; p++)
-            multiply_panel(job, m0, m1, p, k0, k1,
-                           job->b + (p + 1 < p1 ? (p + 1) * job->k + k0 : p0 * job->k + k1) * nr);
+        const bool more = i + 1 < job->parts;
+        const int64_t ahead = more               ? 0
+                              : job->rows_inside ? (m1 - m0) * job->threads
+                                                 : job->m,
+                      next0 = m0 + ahead, next1 = min64(m1 + ahead, job->m), next_k = more ? k1 : 0;
+        for (int64_t p = p0; p < p1; p++) {
+            const block b = {m0, m1, p, k0, k1};
+            fetch f = {(const char *)(job->b + ((p + 1) * job->k + k0) * nr), (k1 - k0) * nr / 64,
+                       4, 256};
+            int64_t r0 = next0, r1 = next1;
+            if (job->b_stays)
+                r0 = next0 + (next1 - next0) * (p - p0) / (p1 - p0),
+                r1 = next0 + (next1 - next0) * (p - p0 + 1) / (p1 - p0);
+            if (job->b_stays || p + 1 == p1)
+                f = (fetch){(const char *)((const omma_f32u *)job->a + r0 * job->lda + next_k),
+                            r1 > r0 ? r1 - r0 : 0, ceil_div(k1 - k0, 16), job->lda * 4};
+            multiply_block(job, &b, &f);
+        }
     }
 }
 
@@ -164,7 +194,8 @@ static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
 static void cut(gemm_job *job, int threads) {
     const int64_t tiles = ceil_div(job->m, job->kern->mr);
     const int64_t k = ceil_div(job->k, job->parts) + 1;
-    int64_t rows = min64(tiles, A_BYTES / (k * job->kern->mr * 4));
+    job->b_stays = job->panels * job->kern->nr * job->k * 4 <= B_BYTES;
+    int64_t rows = min64(tiles, (job->b_stays ? A_BYTES / 2 : A_BYTES) / (k * job->kern->mr * 4));
     int64_t panels = job->panels;
     if (rows < 4) rows = 4;
     while (threads > 1 &&
@@ -195,6 +226,7 @@ void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int6
                     .panels = ceil_div(n, kern->nr),
                     .parts = k ? ceil_div(k, K_BLOCK) : 1};
     if ((double)m * (double)n * (double)k < SMALL) threads = 1;
+    job.threads = threads;
     cut(&job, threads);
     omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
 }

@@ -46,11 +46,12 @@ typedef struct omma_epilogue {
 const omma_epilogue *omma_epilogue_part(const omma_epilogue *e, bool first, bool last,
                                         omma_epilogue *room);
 
-/* Memory that will be wanted soon, for a tile to fetch into the L2 cache while it computes: so many
- * lines of 64 bytes from p on for every 8 rows of B, or the rest of 8 at the end of a tap. */
+/* Memory that will be wanted soon, for a tile to fetch into the L2 cache while it computes: from p
+ * on `lines` lines of 64 bytes for every 8 rows of B (or the rest of 8 at the end of a tap), in
+ * rows of `row` lines with `skip` bytes between them. It need not be readable beyond its end. */
 typedef struct omma_ahead {
-    const void *p; /* need not be readable beyond its end */
-    int64_t lines;
+    const void *p;
+    int64_t lines, row, skip;
 } omma_ahead;
 
 typedef enum omma_unary {

@@ -49,6 +49,7 @@ enum {
         const omma_ahead *next) {                                                                  \
         const int last = n - (NV - 1) * VL;                                                        \
         const char *line = next ? next->p : NULL;                                                  \
+        int64_t left = next ? next->row : 0;                                                       \
         const int64_t lines = next ? next->lines : 0;                                              \
         vf s[MR][NV];                                                                              \
         float *row_c = c;                                                                          \
@@ -62,7 +63,10 @@ enum {
             const omma_f32u *p0 = (const omma_f32u *)a + off[t], *p3 = p0 + 3 * lda;               \
             const omma_f32u *p6 = p3 + 3 * lda, *p9 = p6 + 3 * lda, *p12 = p9 + 3 * lda;           \
             for (int64_t l = k; l > 0; l -= STEPS) {                                               \
-                for (int64_t i = lines; i > 0; i--, line += 64) __builtin_prefetch(line, 0, 2);    \
+                for (int64_t i = lines; i > 0; i--, line += 64) {                                  \
+                    __builtin_prefetch(line, 0, 2);                                                \
+                    if (!--left) line += next->skip, left = next->row;                             \
+                }                                                                                  \
                 if (--wait_c < 0)                                                                  \
                     for (int64_t i = rows_c; i > 0 && row_c < end_c; i--, row_c += ldc) {          \
                         __builtin_prefetch(row_c, 1);                                              \
