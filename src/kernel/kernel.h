@@ -46,6 +46,14 @@ typedef struct omma_epilogue {
 const omma_epilogue *omma_epilogue_part(const omma_epilogue *e, bool first, bool last,
                                         omma_epilogue *room);
 
+/* Memory that will be wanted soon, for a tile to fetch into the L2 cache while it computes: from p
+ * on `lines` lines of 64 bytes for every 8 rows of B (or the rest of 8 at the end of a tap), in
+ * rows of `row` lines with `skip` bytes between them. It need not be readable beyond its end. */
+typedef struct omma_ahead {
+    const void *p;
+    int64_t lines, row, skip;
+} omma_ahead;
+
 typedef enum omma_unary {
     OMMA_UN_EXP,
     OMMA_UN_LOG,
@@ -105,10 +113,10 @@ typedef struct omma_kernels {
                       float *c, int64_t ldc, bool acc, const omma_epilogue *e);
 
     /* The same tile, summed over taps as well: row i of A under tap t is the k numbers at
-     * a + i*lda + off[t]; b: [taps*k][nr]. */
+     * a + i*lda + off[t]; b: [taps*k][nr]. next: what to fetch meanwhile, or NULL. */
     void (*conv_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
                       int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
-                      const omma_epilogue *e);
+                      const omma_epilogue *e, const omma_ahead *next);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
      * others to 3, gelu to 5, for all floats with denormals. NaN stays NaN; silu, gelu and

@@ -329,7 +329,7 @@ static void multiply_run(const direct_job *job, const run *r, int64_t panel, int
         kern->conv_tile((int)(i1 - i0), (int)min64(kern->nr, group_m - first),
                         (ky1 - ky0) * l->taps_x, job->offsets + ky0 * l->taps_x, l->k,
                         r->a + i0 * r->step + g * p->c, r->step, b, job->y + at * job->y_ld + m,
-                        job->y_ld, ky0 > 0, e ? &here : NULL);
+                        job->y_ld, ky0 > 0, e ? &here : NULL, NULL);
     }
 }
 

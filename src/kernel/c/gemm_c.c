@@ -32,7 +32,8 @@ float omma_act_apply(const omma_epilogue *e, float v) {
 
 static void conv_f32_4x16(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
                           int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
-                          const omma_epilogue *e) {
+                          const omma_epilogue *e, const omma_ahead *next) {
+    (void)next;
     for (int i = 0; i < m; i++) {
         const omma_f32u *row = (const omma_f32u *)a + i * lda;
         for (int j = 0; j < n; j++) {
@@ -51,7 +52,7 @@ static void conv_f32_4x16(int m, int n, int64_t taps, const int64_t *off, int64_
 static void gemm_f32_4x16(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                           float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
     static const int64_t none = 0;
-    conv_f32_4x16(m, n, 1, &none, k, a, lda, b, c, ldc, acc, e);
+    conv_f32_4x16(m, n, 1, &none, k, a, lda, b, c, ldc, acc, e, NULL);
 }
 
 static void finish_f32(int64_t n, const float *x, const float *bias, int stride,
