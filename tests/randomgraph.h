@@ -26,7 +26,7 @@ static int rnd(int n) {
 
 static float real(void) { return (float)rnd(20001) / 10000 - 1; }
 
-enum { VALUES = 120 };
+enum { VALUES = 400, WEIGHT_MAX = 1 << 16 };
 
 /* A graph being made: its values so far, of rank 4 [1,C,H,W], 3 [1,T,C] or 2 [1,N]. */
 typedef struct random_graph {
@@ -57,10 +57,10 @@ static char *text(const char *fmt, ...) { /* good for the next sixteen calls */
 
 static const char *weight(random_graph *r, float scale, float shift, int rank,
                           const int64_t *dims) {
-    float data[4096];
+    static float data[WEIGHT_MAX];
     int64_t n = 1;
     for (int i = 0; i < rank; i++) n *= dims[i];
-    assert_true(n <= 4096);
+    assert_true(n <= WEIGHT_MAX);
     for (int64_t i = 0; i < n; i++) data[i] = real() * scale + shift;
     char *name = text("w%d", r->consts++);
     mk_floats(&r->g, name, data, rank, dims);
@@ -354,27 +354,34 @@ static void layer_norm(random_graph *r) {
           NULL);
 }
 
-/* The second run's shapes differ when the input is open, so only ops whose attributes do
- * not mention H and W are made; r->open says so. */
-static mk random_model(random_graph *r) {
-    static void (*const steps[])(random_graph *) = {
-        conv,       conv,       conv,       batch_norm, batch_norm, activation,
-        activation, activation, activation, hard_swish, hard_swish, silu,
-        silu,       pair,       pair,       pair,       gate,       tokens,
-        tokens,     linear,     linear,     attention,  concat,     slice,
-        split,      turn,       turn,       pool,       layer_norm};
-    *r = (random_graph){.h = 4 + rnd(9), .w = 4 + rnd(9), .open = rnd(2)};
-    value(r, 4, (const int64_t[]){1, 4, r->h, r->w});
-    mk_port(&r->g, MK_INPUT, "v0", OMMA_F32,
-            MK_DIMS(1, 4, r->open ? -1 : r->h, r->open ? -2 : r->w));
-    for (int n = 5 + rnd(30); r->n < VALUES - 8 && n > 0; n--)
-        steps[(size_t)rnd(sizeof steps / sizeof *steps)](r);
+typedef void random_step(random_graph *r);
+
+/* Some of the last values and of those nobody reads become outputs. */
+static mk random_end(random_graph *r) {
     for (int i = r->n - 1, outs = 0; i >= 0; i--)
         if (outs < 1 || (outs < 6 && (!r->v[i].reads || rnd(8) == 0))) {
             mk_port(&r->g, MK_OUTPUT, r->v[i].name, OMMA_F32, -1, NULL);
             outs++;
         }
     return mk_model(&r->g, 17);
+}
+
+/* The second run's shapes differ when the input is open, so only ops whose attributes do
+ * not mention H and W are made; r->open says so. */
+static inline mk random_model(random_graph *r) {
+    static random_step *const steps[] = {conv,       conv,       conv,       batch_norm, batch_norm,
+                                         activation, activation, activation, activation, hard_swish,
+                                         hard_swish, silu,       silu,       pair,       pair,
+                                         pair,       gate,       tokens,     tokens,     linear,
+                                         linear,     attention,  concat,     slice,      split,
+                                         turn,       turn,       pool,       layer_norm};
+    *r = (random_graph){.h = 4 + rnd(9), .w = 4 + rnd(9), .open = rnd(2)};
+    value(r, 4, (const int64_t[]){1, 4, r->h, r->w});
+    mk_port(&r->g, MK_INPUT, "v0", OMMA_F32,
+            MK_DIMS(1, 4, r->open ? -1 : r->h, r->open ? -2 : r->w));
+    for (int n = 5 + rnd(30); r->n < 110 && n > 0; n--)
+        steps[(size_t)rnd(sizeof steps / sizeof *steps)](r);
+    return random_end(r);
 }
 
 #endif

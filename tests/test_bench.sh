@@ -33,10 +33,18 @@ for o in "--seconds 0" "--seconds -1" "--seconds 1e9" "--rounds 0" "--rounds 100
     bench x.onnx $o
     check "$o is refused" refused 2 "${o%%[ =]*} wants"
 done
+for o in "--streams 0" "--streams 257" "--batch 0" "--batch=-1"; do
+    bench x.onnx $o
+    check "$o is refused" refused 2 "${o%%[ =]*} wants"
+done
 bench --all x.onnx
 check "--all goes with --profile" refused 2 "--profile"
 bench --peak x.onnx
 check "--peak takes no model" refused 2 "no model"
+bench --peak --streams 2
+check "--peak takes no --streams" refused 2 "no model"
+bench $corpus/data-shape.onnx --batch 2
+check "--batch of a model whose batch is fixed is told" refused 1 "batch is fixed"
 bench --peak --profile
 check "--peak takes no --profile" refused 2 "no model"
 bench a.onnx b.onnx
@@ -64,6 +72,8 @@ for f in add constant data-shape deform if loop nms qlinear scan sequence; do
 done
 bench $corpus/data-shape.onnx $quick --shape 1x2x5x4
 check "--shape is what runs" grep -q "^input .* 1x2x5x4" "$tmp/out"
+bench $corpus/data-shape.onnx --seconds 0.05 --streams 3
+check "--streams" eval '[ $status = 0 ] && grep -q "^streams  *3 at once: .* runs/s" "$tmp/out" && grep -q ", 1 thread$" "$tmp/out"'
 bench --peak --seconds 0.05 --threads 2
 check "--peak" eval '[ $status = 0 ] && grep -q "^multiply-add float32 .* GFLOP/s" "$tmp/out" && [ "$(grep -c "^read .* GB/s" "$tmp/out")" -eq 4 ]'
 
@@ -99,6 +109,11 @@ assert e and all(x["ph"] == "X" and x["dur"] >= 0 and x["args"]["node"] for x in
 assert all(a["ts"] + a["dur"] <= b["ts"] + 1e-6 for a, b in zip(e, e[1:]))' trace
 nodes() { "$omma" bench $big --rounds 1 --threads 1 --profile --all >"$tmp/all" && [ "$(grep -cE '^ +[0-9.]+ +[0-9.]+ .* [^ ]+$' "$tmp/all")" -ge "$1" ]; }
 check "--all shows every node" eval 'nodes $($python -c "import json; print(len(json.load(open(\"$tmp/out\"))[\"profile\"][\"nodes\"]))")'
+bench $big --seconds 0.05 --streams 2 --json
+check "--streams --json" json '
+s = r["streams"]
+assert r["threads"] == 1 and s["count"] == 2 and s["runs"] >= 2 and 0 < s["median_ms"] <= s["p99_ms"]
+assert s["runs_per_s"] > 0'
 bench --peak --seconds 0.05 --threads 2 --json
 check "--peak --json: plausible numbers" json '
 f = r["fma_f32_gflops_per_s"]

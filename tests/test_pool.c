@@ -1,16 +1,21 @@
 /* test_pool.c - the threading layer: every item once, worker numbers in range and never
- * shared, nested calls, callers at the same time, growth, many small jobs. */
+ * shared, nested calls, callers at the same time, growth, many small jobs; sleep without work;
+ * limits of control groups. */
+#define _DEFAULT_SOURCE
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/cpus.h"
 #include "base/pool.h"
 
 enum { ITEMS = 10007 };
@@ -154,6 +159,118 @@ static void test_default_threads(void **state) {
     unsetenv("OMMA_THREADS");
 }
 
+static char folder[] = "/tmp/omma-cpus-XXXXXX";
+
+static void put(const char *name, const char *text) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int granted(const char *membership) {
+    char path[128];
+    put("membership", membership);
+    snprintf(path, sizeof path, "%s/membership", folder);
+    return omma_cpus_granted(path, folder);
+}
+
+static void test_control_groups(void **state) {
+    (void)state;
+    char command[256];
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof command, "mkdir -p %s/a/b", folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(granted("0::/a/b\n"), 0); /* no limits at all */
+    put("a/cpu.max", "max 100000\n");
+    assert_int_equal(granted("0::/a/b\n"), 0);
+    put("a/b/cpu.max", "350000 100000\n"); /* three and a half: four are kept busy */
+    assert_int_equal(granted("7:cpu,cpuacct:/x\n0::/a/b\n"), 4);
+    put("a/cpu.max", "200000 100000\n"); /* what holds above holds below */
+    assert_int_equal(granted("0::/a/b\n"), 2);
+    assert_int_equal(granted("0::/a\n"), 2);
+    assert_int_equal(granted("0::/\n"), 0);
+    put("cpu.max", "50000 100000\n"); /* a container's own view: it is the root */
+    assert_int_equal(granted("0::/\n"), 1);
+    assert_int_equal(granted(""), 1);
+    assert_int_equal(granted("0::/gone/away\n"), 1);
+    static const char *const odd[] = {"", "max", "-1 100000", "5 0", "x y", "10"};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        put("cpu.max", odd[i]);
+        assert_int_equal(granted("0::/\n"), 0);
+    }
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    assert_in_range(omma_cpus(), 1, 1 << 20);
+}
+
+static void *runner(void *arg) { /* a run: jobs with pauses between them */
+    for (int i = 0; i < 60; i++) {
+        job *j = calloc(1, sizeof *j);
+        if (!j) return arg;
+        j->threads = 2 + i % 4;
+        j->grain = 11;
+        omma_pool_begin();
+        for (int k = 0; k < 5; k++) {
+            omma_parallel(j->threads, 500, 11, count, j);
+            if (k == 2) nanosleep(&(struct timespec){.tv_nsec = 400000}, NULL);
+        }
+        omma_pool_end();
+        if (j->wrong || j->sum != 5 * (500 * 499 / 2)) ++*(_Atomic int *)arg;
+        free(j);
+    }
+    return NULL;
+}
+
+/* More callers than the pool has places for. */
+static void test_runs_at_the_same_time(void **state) {
+    (void)state;
+    _Atomic int wrong = 0;
+    pthread_t t[20];
+    for (int i = 0; i < 20; i++) assert_int_equal(pthread_create(&t[i], NULL, runner, &wrong), 0);
+    for (int i = 0; i < 20; i++) {
+        void *failed;
+        pthread_join(t[i], &failed);
+        assert_null(failed);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* Threads of this process that do not sleep, as Linux tells it. */
+static int awake(void) {
+    int n = 0;
+    DIR *d = opendir("/proc/self/task");
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) {
+        char path[300], name[64], state = 'S';
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", e->d_name);
+        FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "r");
+        if (f && fscanf(f, "%*d %63s %c", name, &state) != 2) state = 'S';
+        if (f) fclose(f);
+        n += state != 'S';
+    }
+    closedir(d);
+    return n;
+}
+
+/* Who has no work sleeps: soon after a run nobody but this thread is awake. */
+static void test_idle_workers_sleep(void **state) {
+    (void)state;
+    job *j = calloc(1, sizeof *j);
+    assert_non_null(j);
+    j->threads = 8;
+    j->grain = 1;
+    omma_pool_begin();
+    for (int i = 0; i < 10; i++) omma_parallel(8, 16, 1, count, j);
+    omma_pool_end();
+    int tries = 0;
+    while (awake() > 1 && tries++ < 2000) nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    assert_true(tries < 2000);
+    free(j);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_item_once),
@@ -162,6 +279,9 @@ int main(void) {
         cmocka_unit_test(test_nested_calls_run_here),
         cmocka_unit_test(test_callers_at_the_same_time),
         cmocka_unit_test(test_default_threads),
+        cmocka_unit_test(test_control_groups),
+        cmocka_unit_test(test_runs_at_the_same_time),
+        cmocka_unit_test(test_idle_workers_sleep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

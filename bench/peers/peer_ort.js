@@ -55,7 +55,7 @@ async function main() {
   const y = await session.run(feeds);
   const done = now();
   session.outputNames.forEach((name, i) => writeNpy(path.join(outputs, `out${i}.npy`), y[name]));
-  say({ version: require("onnxruntime-node/package.json").version, load_ms: loaded - start, first_ms: done - first });
+  say({ version: require("onnxruntime-node/package.json").version, load_ms: loaded - start, ready_ms: loaded - start, first_ms: done - first });
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const [word, k] = line.split(" ");
     if (word !== "run") throw new Error(`does not know '${line}'`);

@@ -1,121 +1,187 @@
-/* pool.c - worker threads that spin briefly, then sleep; see pool.h.
+/* pool.c - worker threads that look for work a while, then sleep; see pool.h.
  *
- * One atomic word, the gate, says which job is open, to whom, and how many are in it:
+ * A caller takes one of a few slots for its job. The slot's gate says whether the job is open, to
+ * how many, and who is in it:
  *
- *     bits 63..32 epoch | 31..16 wanted | 15..0 inside
+ *     bits 31..16 wanted | 15..8 entered | 7..0 inside
  *
- * The caller fills the job's fields while the gate is closed (wanted 0) and empty (inside
- * 0), opens it with a new epoch, and works like the others. A worker whose id is below
- * wanted enters by adding 1 to inside with a compare-and-swap, takes chunks until none is
- * left and leaves. When the caller finds no chunk left it closes the gate and waits until
- * it is empty. So nobody reads a job while it is written; and nobody waits for a worker
- * that was asleep, or never got a processor, while the others did the work. */
+ * The caller fills the job's fields while the gate is closed (wanted 0) and nobody is inside,
+ * opens it, and works like the others. A worker enters, while fewer than wanted have, by adding
+ * 1 to entered and to inside with a compare-and-swap: entered is its number. It takes chunks
+ * until none is left and leaves. When the caller finds no chunk left it closes the gate and waits
+ * until nobody is inside. So nobody reads a job while it is written; and nobody waits for a worker
+ * that was asleep, or never got a processor, while the others did the work.
+ *
+ * Sleepers wait on a futex, the bell. No wake-up is lost: a worker reads the bell, counts itself
+ * a sleeper, looks for an open gate once more and only then waits for the bell to change; a
+ * caller opens its gate, looks for sleepers, and then rings (all sequentially consistent). */
 #define _GNU_SOURCE
 #include "base/pool.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cpus.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define PAUSE() __asm__ volatile("yield")
 #else
 #define PAUSE() ((void)0)
 #endif
 
-enum { SPIN = 2000 }; /* some tens of microseconds */
+/* How long a worker looks for work before it sleeps [ns]: waking one takes some ten microseconds,
+ * so a few times that while a plan runs, and hardly at all when none does. */
+enum { LOOK_IN_RUN = 200000, LOOK = 20000 };
+enum { SLOTS = 16, LINE = 64, ONE = 0x101, WAIT = 2000 };
 
-typedef uint64_t gate;
-static uint32_t epoch_of(gate g) { return (uint32_t)(g >> 32); }
-static unsigned wanted_of(gate g) { return (unsigned)(g >> 16) & 0xffff; }
-static unsigned inside_of(gate g) { return (unsigned)g & 0xffff; }
+typedef uint32_t gate;
+static unsigned wanted_of(gate g) { return g >> 16; }
+static unsigned entered_of(gate g) { return g >> 8 & 0xff; }
+static unsigned inside_of(gate g) { return g & 0xff; }
 
-static struct {
-    pthread_mutex_t owner; /* held by the caller whose job runs */
+typedef struct slot {
+    _Alignas(LINE) _Atomic bool taken; /* by a caller */
     _Atomic gate gate;
-    _Atomic int64_t next;     /* next chunk */
     int64_t n, grain, chunks; /* the job */
     omma_chunk fn;
     void *arg;
-    int workers;          /* threads started; under owner */
-    pthread_mutex_t lock; /* for wake */
-    pthread_cond_t wake;
-    _Atomic int sleepers; /* changed under lock */
-} pool = {.owner = PTHREAD_MUTEX_INITIALIZER,
-          .lock = PTHREAD_MUTEX_INITIALIZER,
-          .wake = PTHREAD_COND_INITIALIZER};
+    _Alignas(LINE) _Atomic int64_t next; /* next chunk */
+} slot;
+
+static struct {
+    slot slots[SLOTS];
+    _Alignas(LINE) _Atomic uint32_t open; /* slots that may have an open gate, a bit each */
+    _Atomic int runs;                     /* begun and not ended */
+    _Alignas(LINE) _Atomic int lookers;   /* workers that look for work */
+    _Atomic int sleepers;
+    _Atomic uint32_t bell;
+    _Alignas(LINE) _Atomic int workers; /* threads started; changed under lock */
+    pthread_mutex_t lock;
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static _Thread_local bool inside; /* a chunk */
 
-static void work(int worker) {
+void omma_pool_begin(void) { atomic_fetch_add_explicit(&pool.runs, 1, memory_order_relaxed); }
+void omma_pool_end(void) { atomic_fetch_sub_explicit(&pool.runs, 1, memory_order_relaxed); }
+
+static void work(slot *s, int worker) {
     for (;;) {
-        const int64_t c = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
-        if (c >= pool.chunks) return;
-        const int64_t begin = c * pool.grain;
-        pool.fn(pool.arg, begin, c == pool.chunks - 1 ? pool.n : begin + pool.grain, worker);
+        const int64_t c = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
+        if (c >= s->chunks) return;
+        const int64_t begin = c * s->grain;
+        s->fn(s->arg, begin, c == s->chunks - 1 ? s->n : begin + s->grain, worker);
     }
 }
 
-/* Is a job open for this worker that it has not worked on? */
-static bool open_for(gate g, unsigned id, uint32_t seen) {
-    return epoch_of(g) != seen && id < wanted_of(g);
+/* --- workers --------------------------------------------------------------------- */
+
+/* Enter the job of a slot; the number in it, or 0 when there is no room. */
+static int enter(slot *s) {
+    gate g = atomic_load(&s->gate);
+    while (entered_of(g) + 1 < wanted_of(g))
+        if (atomic_compare_exchange_weak(&s->gate, &g, g + ONE)) return (int)entered_of(g) + 1;
+    return 0;
 }
 
-/* A gate that was open for the worker a moment ago. No wake-up is lost: a worker counts
- * itself a sleeper before it looks at the gate for the last time, and the caller opens the
- * gate before it looks for sleepers (both sequentially consistent), then takes the lock,
- * which the worker holds from its look until it waits. */
-static gate wait_open(unsigned id, uint32_t seen) {
-    gate g;
-    for (int i = 0; i < SPIN; i++) {
-        if (open_for(g = atomic_load(&pool.gate), id, seen)) return g;
-        PAUSE();
+/* Work on whatever is open; false: nothing was. */
+static bool help(void) {
+    bool helped = false;
+    for (uint32_t open = atomic_load(&pool.open); open; open &= open - 1) {
+        slot *s = &pool.slots[__builtin_ctz(open)];
+        const int number = enter(s);
+        if (!number) continue;
+        work(s, number);
+        atomic_fetch_sub(&s->gate, 1);
+        helped = true;
     }
-    pthread_mutex_lock(&pool.lock);
+    return helped;
+}
+
+/* Would help find something? */
+static bool wanted(void) {
+    for (uint32_t open = atomic_load(&pool.open); open; open &= open - 1) {
+        const gate g = atomic_load(&pool.slots[__builtin_ctz(open)].gate);
+        if (entered_of(g) + 1 < wanted_of(g)) return true;
+    }
+    return false;
+}
+
+static int64_t clock_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Look for work as long as that is worth it; false: it is not. Where processors are short it may
+ * be the caller that waits for this one: hence the yield. */
+static bool look(void) {
+    const int64_t start = clock_ns();
+    for (;;) {
+        for (int i = 0; i < 64; i++) {
+            if (wanted()) return true;
+            PAUSE();
+        }
+        sched_yield();
+        const bool running = atomic_load_explicit(&pool.runs, memory_order_relaxed) > 0;
+        if (clock_ns() - start > (running ? LOOK_IN_RUN : LOOK)) return false;
+    }
+}
+
+static void futex(int op, uint32_t value) {
+    syscall(SYS_futex, &pool.bell, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+static void sleep_until_rung(void) {
+    const uint32_t bell = atomic_load(&pool.bell);
     atomic_fetch_add(&pool.sleepers, 1);
-    while (!open_for(g = atomic_load(&pool.gate), id, seen))
-        pthread_cond_wait(&pool.wake, &pool.lock);
+    while (!wanted() && atomic_load(&pool.bell) == bell) futex(FUTEX_WAIT, bell);
     atomic_fetch_sub(&pool.sleepers, 1);
-    pthread_mutex_unlock(&pool.lock);
-    return g;
 }
 
 static void *thread_main(void *arg) {
-    const unsigned id = (unsigned)(uintptr_t)arg; /* 1.. ; 0 is the caller */
-    uint32_t seen = 0;
     inside = true;
     for (;;) {
-        gate g = wait_open(id, seen);
-        bool entered;
-        do entered = atomic_compare_exchange_weak(&pool.gate, &g, g + 1);
-        while (!entered && open_for(g, id, seen));
-        if (!entered) continue; /* closed meanwhile */
-        seen = epoch_of(g);
-        work((int)id);
-        atomic_fetch_sub(&pool.gate, 1);
+        while (help()) {
+        }
+        atomic_fetch_add(&pool.lookers, 1);
+        const bool found = look();
+        atomic_fetch_sub(&pool.lookers, 1);
+        if (!found) sleep_until_rung();
     }
-    return NULL;
+    return arg;
 }
+
+/* --- callers --------------------------------------------------------------------- */
 
 /* Start workers up to threads - 1; fewer if the system refuses. They take no signals: those
  * are for the program's own threads. */
 static void grow(int threads) {
-    if (pool.workers >= threads - 1) return;
+    if (atomic_load_explicit(&pool.workers, memory_order_relaxed) >= threads - 1) return;
     pthread_attr_t attr;
     sigset_t all, old;
     if (pthread_attr_init(&attr)) return;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
+    pthread_mutex_lock(&pool.lock);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     while (pool.workers < threads - 1) {
         pthread_t t;
-        if (pthread_create(&t, &attr, thread_main, (void *)(uintptr_t)(pool.workers + 1))) break;
+        if (pthread_create(&t, &attr, thread_main, NULL)) break;
         pool.workers++;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_mutex_unlock(&pool.lock);
     pthread_attr_destroy(&attr);
 }
 
@@ -127,36 +193,55 @@ static void serial(int64_t n, int64_t grain, omma_chunk fn, void *arg) {
     }
 }
 
+static slot *take_slot(void) {
+    for (int i = 0; i < SLOTS; i++)
+        if (!atomic_load_explicit(&pool.slots[i].taken, memory_order_relaxed) &&
+            !atomic_exchange(&pool.slots[i].taken, true))
+            return &pool.slots[i];
+    return NULL;
+}
+
+/* Wake as many as are wanted beside those that look already. */
+static void ring(int helpers) {
+    if (!atomic_load(&pool.sleepers)) return;
+    const int more = helpers - atomic_load(&pool.lookers);
+    if (more <= 0) return;
+    atomic_fetch_add(&pool.bell, 1);
+    futex(FUTEX_WAKE, (uint32_t)more);
+}
+
+static void close_and_wait(slot *s) {
+    const uint32_t bit = 1u << (s - pool.slots);
+    atomic_fetch_and(&pool.open, ~bit);
+    atomic_fetch_and(&s->gate, 0xffff);
+    for (int i = 0; inside_of(atomic_load(&s->gate)); i++)
+        if (i < WAIT) PAUSE();
+        else sched_yield();
+}
+
 void omma_parallel(int threads, int64_t n, int64_t grain, omma_chunk fn, void *arg) {
     if (n <= 0) return;
     if (grain < 1) grain = 1;
     const int64_t chunks = (n - 1) / grain + 1;
     if (threads > OMMA_MAX_THREADS) threads = OMMA_MAX_THREADS;
     if (threads > chunks) threads = (int)chunks;
-    if (threads <= 1 || inside || pthread_mutex_trylock(&pool.owner)) {
+    slot *s = threads <= 1 || inside ? NULL : take_slot();
+    if (!s) {
         serial(n, grain, fn, arg);
         return;
     }
     grow(threads);
-    pool.n = n, pool.grain = grain, pool.chunks = chunks;
-    pool.fn = fn, pool.arg = arg;
-    atomic_store(&pool.next, 0);
-    uint32_t epoch = epoch_of(atomic_load(&pool.gate)) + 1;
-    if (!epoch) epoch = 1; /* 0 is what a new worker has seen */
-    atomic_store(&pool.gate, (gate)epoch << 32 | (gate)threads << 16);
-    if (atomic_load(&pool.sleepers)) {
-        pthread_mutex_lock(&pool.lock);
-        pthread_cond_broadcast(&pool.wake);
-        pthread_mutex_unlock(&pool.lock);
-    }
+    s->n = n, s->grain = grain, s->chunks = chunks;
+    s->fn = fn, s->arg = arg;
+    atomic_store(&s->next, 0);
+    atomic_store(&s->gate, (gate)threads << 16);
+    atomic_fetch_or(&pool.open, 1u << (s - pool.slots));
+    ring(threads - 1);
     inside = true;
-    work(0);
+    work(s, 0);
     inside = false;
-    atomic_fetch_and(&pool.gate, ~((gate)0xffff << 16));
-    for (int i = 0; inside_of(atomic_load(&pool.gate)); i++)
-        if (i < SPIN) PAUSE();
-        else sched_yield();
-    pthread_mutex_unlock(&pool.owner);
+    close_and_wait(s);
+    atomic_store(&s->taken, false);
 }
 
 int omma_threads_default(void) {
@@ -166,10 +251,6 @@ int omma_threads_default(void) {
         long v = strtol(s, &end, 10);
         if (end != s && !*end && v >= 1 && v <= OMMA_MAX_THREADS) return (int)v;
     }
-    cpu_set_t set;
-    if (!sched_getaffinity(0, sizeof set, &set)) {
-        int n = CPU_COUNT(&set);
-        if (n >= 1) return n < OMMA_MAX_THREADS ? n : OMMA_MAX_THREADS;
-    }
-    return 1;
+    const int n = omma_cpus();
+    return n < OMMA_MAX_THREADS ? n : OMMA_MAX_THREADS;
 }

@@ -10,19 +10,25 @@
 
 enum { OMMA_MAX_THREADS = 256 };
 
-/* One chunk: items [begin, end). worker is in [0, threads) and no two chunks run at the
+/* One chunk: items [begin, end). worker is in [0, threads) and no two chunks of a job run at the
  * same time with the same worker, so it may index working memory. */
 typedef void (*omma_chunk)(void *arg, int64_t begin, int64_t end, int worker);
 
 /* Do items [0, n) in chunks of at most grain (>= 1), on up to threads threads, the
  * calling one among them; returns when all are done. Runs on the calling thread alone when
- * threads is 1, when there is a single chunk, when called from inside a chunk, or when
- * another caller is using the pool. Allocates nothing once the pool is warm.
+ * threads is 1, when there is a single chunk, or when called from inside a chunk. Callers at the
+ * same time share the pool's threads: who finds none idle does its own work. The pool has as many
+ * threads as the largest call asked for, less the caller. Allocates nothing once the pool is warm.
  * Thread-safe. */
 void omma_parallel(int threads, int64_t n, int64_t grain, omma_chunk fn, void *arg);
 
+/* Around a row of such calls with short pauses between them, like the run of a plan: threads
+ * without work then look for it a while longer before they sleep. May be nested. Thread-safe. */
+void omma_pool_begin(void);
+void omma_pool_end(void);
+
 /* Threads to use by default: OMMA_THREADS if set to 1..256, else the CPUs this process
- * may run on. */
+ * may run on, and no more than the time it is granted on them (base/cpus.h). */
 int omma_threads_default(void);
 
 #endif

@@ -23,6 +23,9 @@ static const char help_text[] =
     "                           bytes of any value, other integers 0 or 1\n"
     "      --shape NAME=SIZES   sizes for an input with open dimensions, like x=1x3x640x640;\n"
     "                           NAME= may be left out when the model has one input\n"
+    "      --batch N            as many pictures a run, where the file leaves that open\n"
+    "      --streams N          also run N sessions at once, each on a thread of its own; then\n"
+    "                           --threads is for each of them, default 1\n"
     "      --profile            the time of every node, and by operator\n"
     "      --all                with --profile: all nodes, not the 30 that take longest\n"
     "      --trace FILE         write one run as a Chrome trace, for Perfetto\n"
@@ -31,13 +34,22 @@ static const char help_text[] =
     "  -h, --help               this text\n" OMMA_CLI_MODEL_HELP "\n"
     "examples:\n"
     "  omma bench model.onnx --threads 1 --profile\n"
-    "  omma bench detector.onnx --shape image=1x3x800x1066\n";
+    "  omma bench detector.onnx --shape image=1x3x800x1066\n"
+    "  omma bench model.onnx --streams 4 --batch 8\n";
 
-enum { MOST_ROUNDS = 100000, MOST_PROFILED = 1000, PEAKS = 16, UNSET = INT32_MIN };
+enum {
+    MOST_ROUNDS = 100000,
+    MOST_PROFILED = 1000,
+    MOST_STREAMS = 256,
+    MOST_BATCH = 1 << 16,
+    PEAKS = 16,
+    UNSET = INT32_MIN
+};
 
 typedef struct job {
     omma_cli_list inputs, shapes;
-    int rounds; /* UNSET: for so many seconds */
+    int rounds;         /* UNSET: for so many seconds */
+    int streams, batch; /* UNSET: not asked for */
     int peak, json, all;
     double seconds;
     const char *trace;
@@ -66,10 +78,25 @@ static omma_status first_run(job *j, const omma_tensor *inputs, omma_error *err)
     return OMMA_OK;
 }
 
+/* The first dimension of every input that leaves it open. */
+static omma_status set_batch(const job *j, omma_tensor *inputs, omma_error *err) {
+    bool any = j->batch == UNSET;
+    for (int i = 0; i < omma_model_input_count(j->model) && j->batch != UNSET; i++) {
+        const omma_port *p = omma_model_input(j->model, i);
+        if (p->rank < 1 || p->dims[0] >= 0) continue;
+        inputs[i].dims[0] = j->batch;
+        any = true;
+    }
+    return any ? OMMA_OK
+               : omma_fail_at(err, OMMA_E_USAGE, j->r.path, -1,
+                              "no input leaves its first dimension open: the batch is fixed");
+}
+
 /* Inputs with open sizes of `size`. */
 static omma_status inputs_of(job *j, omma_tensor **out, int64_t size, bool *open, omma_error *err) {
     const int n = omma_model_input_count(j->model);
     OMMA_TRY(omma_inspect_shapes(out, j->model, size, open, &j->arena, err));
+    OMMA_TRY(set_batch(j, *out, err));
     for (int i = 0; i < j->shapes.count; i++)
         OMMA_TRY(omma_cli_sizes(*out, j->model, j->r.path, j->shapes.items[i], err));
     for (int i = 0; i < n; i++)
@@ -194,6 +221,8 @@ static omma_status work(job *j, omma_error *err) {
     OMMA_TRY(load(j, err));
     OMMA_TRY(warm_up(j, err));
     OMMA_TRY(measure(j, err));
+    if (r->streams.count)
+        OMMA_TRY(bench_many(&r->streams, j->model, &j->opt, r->inputs, j->seconds, err));
     r->size = omma_session_measure(j->session);
     r->memory = most_memory();
     OMMA_TRY(profile(j, err));
@@ -227,11 +256,15 @@ static int model(job *j) {
 
 static int check(const job *j, const omma_cli_list *args) {
     const bool for_models = j->inputs.count || j->shapes.count || j->rounds != UNSET || j->trace ||
-                            j->r.profiled || j->all;
+                            j->r.profiled || j->all || j->streams != UNSET || j->batch != UNSET;
     if (!(j->seconds > 0 && j->seconds <= 3600))
         return omma_cli_misused("bench", "--seconds wants more than 0, 3600 at most");
     if (j->rounds != UNSET && (j->rounds < 1 || j->rounds > MOST_ROUNDS))
         return omma_cli_misused("bench", "--rounds wants 1 to %d", (int)MOST_ROUNDS);
+    if (j->streams != UNSET && (j->streams < 1 || j->streams > MOST_STREAMS))
+        return omma_cli_misused("bench", "--streams wants 1 to %d", (int)MOST_STREAMS);
+    if (j->batch != UNSET && (j->batch < 1 || j->batch > MOST_BATCH))
+        return omma_cli_misused("bench", "--batch wants 1 to %d", (int)MOST_BATCH);
     if (j->peak && (args->count || for_models))
         return omma_cli_misused("bench",
                                 "--peak measures the machine: no model, and nothing of it");
@@ -242,7 +275,7 @@ static int check(const job *j, const omma_cli_list *args) {
 }
 
 int omma_cli_bench(int argc, char **argv) {
-    job j = {.rounds = UNSET, .seconds = 3};
+    job j = {.rounds = UNSET, .streams = UNSET, .batch = UNSET, .seconds = 3};
     omma_cli_list args;
     int want_help;
     const omma_cli_option options[] = {{0, "threads", 't', &j.opt.threads},
@@ -250,6 +283,8 @@ int omma_cli_bench(int argc, char **argv) {
                                        {0, "rounds", 'i', &j.rounds},
                                        {'i', "input", 'm', &j.inputs},
                                        {0, "shape", 'm', &j.shapes},
+                                       {0, "batch", 'i', &j.batch},
+                                       {0, "streams", 'i', &j.streams},
                                        {0, "profile", 'b', &j.r.profiled},
                                        {0, "all", 'b', &j.all},
                                        {0, "trace", 's', &j.trace},
@@ -261,6 +296,9 @@ int omma_cli_bench(int argc, char **argv) {
     if (want_help) fputs(help_text, stdout);
     else if (!status && !(status = check(&j, &args))) {
         j.r.path = args.count ? args.items[0] : NULL;
+        if (j.batch != UNSET) j.r.batch = j.batch;
+        if (j.streams != UNSET) j.r.streams.count = j.streams;
+        if (j.streams != UNSET && !j.opt.threads) j.opt.threads = 1;
         status = j.peak ? machine(&j) : model(&j);
     }
     free(args.items);

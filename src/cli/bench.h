@@ -7,6 +7,14 @@
 #include "run/machine.h"
 #include "run/profile.h"
 
+/* Many streams at once. */
+typedef struct bench_streams {
+    int count;           /* 0: not asked for */
+    int64_t runs;        /* of all of them */
+    double rate;         /* of all of them together [runs/s] */
+    double median, late; /* of a run, and what one in a hundred takes longer than [s] */
+} bench_streams;
+
 typedef struct bench_report {
     const char *path; /* as the user wrote it */
     const omma_model *model;
@@ -19,6 +27,8 @@ typedef struct bench_report {
     double median, q1, q3, min, max; /* of a run [s] */
     double flops;                    /* of a run [FLOP] */
     double peak;                     /* what the machine's multiply-adds reach [FLOP/s] */
+    int batch;                       /* as asked for; 0: it was not */
+    bench_streams streams;
     omma_session_size size;
     size_t memory; /* the most the process held so far [bytes]; 0: not known */
 
@@ -30,6 +40,11 @@ typedef struct bench_report {
  * value, truth values, other integers 0 or 1; the same ones every time. Returns OMMA_OK,
  * OMMA_E_UNSUPPORTED (texts) or OMMA_E_NOMEM. */
 omma_status bench_fill(omma_tensor *inputs, int n, omma_arena *arena, omma_error *err);
+
+/* Run `inputs` on r->count sessions with these options, each on a thread of its own, for some
+ * seconds. Returns as omma_session_new and omma_session_run. */
+omma_status bench_many(bench_streams *r, const omma_model *model, const omma_options *opt,
+                       const omma_tensor *inputs, double seconds, omma_error *err);
 
 /* For people. all: every node of the profile. */
 void bench_print(const bench_report *r, bool all);

@@ -82,6 +82,17 @@ static void put_profile(omma_json_writer *w, const omma_profile *p) {
     omma_json_end_object(w);
 }
 
+static void put_streams(omma_json_writer *w, const bench_streams *s) {
+    omma_json_key(w, "streams");
+    omma_json_begin_object(w);
+    put_int(w, "count", s->count);
+    put_int(w, "runs", s->runs);
+    put(w, "runs_per_s", s->rate);
+    put(w, "median_ms", s->median * 1e3);
+    put(w, "p99_ms", s->late * 1e3);
+    omma_json_end_object(w);
+}
+
 int bench_json(const bench_report *r) {
     omma_json_writer w;
     omma_json_writer_file(&w, stdout, true);
@@ -107,6 +118,8 @@ int bench_json(const bench_report *r) {
     put(&w, "q3_ms", r->q3 * 1e3);
     put(&w, "min_ms", r->min * 1e3);
     put(&w, "max_ms", r->max * 1e3);
+    if (r->batch) put_int(&w, "batch", r->batch);
+    if (r->streams.count) put_streams(&w, &r->streams);
     put(&w, "flops", r->flops);
     put(&w, "gflops_per_s", per(r->flops, r->median) / 1e9);
     put(&w, "peak_gflops_per_s", r->peak / 1e9);

@@ -114,6 +114,21 @@ static void print_profile(const bench_report *r, bool all) {
 
 /* --- the rest ---------------------------------------------------------------------- */
 
+/* Runs by second, and pictures where there are several a run. */
+static void put_throughput(double rate, int batch) {
+    printf("%.2f runs/s", rate);
+    if (batch) printf(", %.2f pictures/s in batches of %d", rate * batch, batch);
+}
+
+static void print_streams(const bench_report *r) {
+    const bench_streams *s = &r->streams;
+    printf("streams     %d at once: ", s->count);
+    put_throughput(s->rate, r->batch);
+    printf(", %.2f times one alone\n", per(s->rate, per(1, r->median)));
+    printf("            a run takes %.3f ms, median of %lld; one in a hundred more than %.3f\n",
+           s->median * 1e3, (long long)s->runs, s->late * 1e3);
+}
+
 void bench_print(const bench_report *r, bool all) {
     omma_cli_put_name(r->path, 0);
     printf("\nkernels     %s, %d thread%s\n", r->isa, r->threads, r->threads > 1 ? "s" : "");
@@ -129,6 +144,12 @@ void bench_print(const bench_report *r, bool all) {
            r->first * 1e3);
     printf("a run       %.3f ms, median of %d; half within %.3f .. %.3f, min %.3f, max %.3f\n",
            r->median * 1e3, r->rounds, r->q1 * 1e3, r->q3 * 1e3, r->min * 1e3, r->max * 1e3);
+    if (r->batch) {
+        printf("            ");
+        put_throughput(per(1, r->median), r->batch);
+        printf("\n");
+    }
+    if (r->streams.count) print_streams(r);
     printf("arithmetic  %.3f GFLOP, %.1f GFLOP/s: %.1f %% of the %.0f that this machine reaches\n",
            r->flops / 1e9, per(r->flops, r->median) / 1e9,
            100 * per(per(r->flops, r->median), r->peak), r->peak / 1e9);

@@ -39,6 +39,21 @@ typedef struct omma_epilogue {
     float lo, hi; /* of OMMA_ACT_CLIP */
 } omma_epilogue;
 
+/* The order of what makes a number of C, the same in every table and for every cut: the sum over
+ * the first part of k, + add, + the sum over each further part, + row_bias, + col_bias, then the
+ * activation. add comes with the first part so that C, which holds what the parts give so far, may
+ * lie where add does. This is what of e belongs to one part, built in room; NULL for nothing. */
+const omma_epilogue *omma_epilogue_part(const omma_epilogue *e, bool first, bool last,
+                                        omma_epilogue *room);
+
+/* Memory that will be wanted soon, for a tile to fetch into the L2 cache while it computes: from p
+ * on `lines` lines of 64 bytes for every 8 rows of B (or the rest of 8 at the end of a tap), in
+ * rows of `row` lines with `skip` bytes between them. It need not be readable beyond its end. */
+typedef struct omma_ahead {
+    const void *p;
+    int64_t lines, row, skip;
+} omma_ahead;
+
 typedef enum omma_unary {
     OMMA_UN_EXP,
     OMMA_UN_LOG,
@@ -92,10 +107,16 @@ typedef struct omma_kernels {
 
     /* C[m,n] (=|+=) A[m,k] x B: m <= mr, n <= nr. a: row stride lda [elements], may be
      * unaligned to 4 bytes. b: one packed panel [k][nr], columns beyond n are zero. When acc,
-     * C's old numbers are added to the sum over k. Epilogue pointers are already moved to this
-     * tile; NULL when this is not the last part of k. */
+     * C's old numbers are added to the sum over k, then what e says (omma_epilogue_part; NULL
+     * for nothing). Its pointers are already moved to this tile. */
     void (*gemm_tile)(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                       float *c, int64_t ldc, bool acc, const omma_epilogue *e);
+
+    /* The same tile, summed over taps as well: row i of A under tap t is the k numbers at
+     * a + i*lda + off[t]; b: [taps*k][nr]. next: what to fetch meanwhile, or NULL. */
+    void (*conv_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
+                      int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                      const omma_epilogue *e, const omma_ahead *next);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
      * others to 3, gelu to 5, for all floats with denormals. NaN stays NaN; silu, gelu and
@@ -132,6 +153,14 @@ typedef struct omma_kernels {
      * y may be x. */
     void (*layer_norm)(int64_t rows, int64_t n, const float *x, const float *scale,
                        const float *bias, double eps, float *y);
+
+    /* The next n numbers of a softmax that is taken block by block (attend.c): a and b, each n
+     * numbers or NULL (b too when a is), are added to x, and x becomes e^(x - *top) with *top
+     * raised to the largest number so far, -inf at first; weights below 2^-100 are 0. *sum, 0 at
+     * first, grows by them. Returns the factor for what the blocks before gave; *sum had it. A
+     * NaN, or +inf, makes *sum NaN. */
+    float (*softmax_part)(int64_t n, float *x, const float *a, const float *b, float *top,
+                          float *sum);
 
     /* One output row of a depthwise convolution with one channel:
      * y[o] = sum_t w[t] * x[rows[t] + o*stride], o in [0, n), rows[t] an offset [elements].
@@ -175,6 +204,16 @@ typedef struct omma_kernels {
     void (*depthwise)(const struct omma_conv *p, const omma_part *part, const float *x,
                       const float *w, float *y, const omma_epilogue *e);
 
+    /* A tile of a channels-last convolution as Winograd's F(4x4,3x3) has it (winograd.h): what
+     * c channels of its [6,6] pixels become, v[i*plane + channel], i < 36. px: a pointer to the
+     * channels of each pixel. v has room for c rounded up to 16 channels, which may be written. */
+    void (*wino_in)(int64_t c, const float *const *px, float *v, int64_t plane);
+
+    /* Its rows x cols (<= 4) pixels of output, channel q < n of pixel (i,j) at
+     * y[(i*ow + j)*y_ld + q], from products prod[i*plane + q], i < 36. e: its col_bias and add
+     * are of this tile's first channel and pixel; may be NULL. */
+    void (*wino_out)(int n, const float *prod, int64_t plane, int rows, int cols, float *y,
+                     int64_t y_ld, int64_t ow, const omma_epilogue *e);
     /* A part of a pooling, channels last; see pool_last.h. x, y: the image's first numbers. */
     void (*pool)(const struct omma_pooling *p, const omma_part *part, const float *x, float *y);
 

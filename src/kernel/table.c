@@ -35,8 +35,10 @@ static void fill(void) {
     omma_fill_reduce_c(k);
     omma_fill_conv_c(k);
     omma_fill_depthwise_c(k);
+    omma_fill_winograd_c(k);
     omma_fill_pool_last_c(k);
     omma_fill_transpose_c(k);
+    omma_fill_attention_c(k);
 #ifdef __x86_64__
     const unsigned cpu = omma_cpu_features();
     if (cpu & OMMA_CPU_AVX2) {
@@ -46,8 +48,10 @@ static void fill(void) {
         omma_fill_reduce_avx2(k);
         omma_fill_conv_avx2(k);
         omma_fill_depthwise_avx2(k);
+        omma_fill_winograd_avx2(k);
         omma_fill_pool_last_avx2(k);
         omma_fill_transpose_avx2(k);
+        omma_fill_attention_avx2(k);
     }
     if (cpu & OMMA_CPU_AVX512) {
         k = next_table("avx512");
@@ -56,8 +60,10 @@ static void fill(void) {
         omma_fill_reduce_avx512(k);
         omma_fill_conv_avx512(k);
         omma_fill_depthwise_avx512(k);
+        omma_fill_winograd_avx512(k);
         omma_fill_pool_last_avx512(k);
         omma_fill_transpose_avx512(k);
+        omma_fill_attention_avx512(k);
     }
 #endif
     const char *forced = getenv("OMMA_CPU");

@@ -5,6 +5,8 @@
 
 #include "base/checked.h"
 #include "base/pages.h"
+#include "base/pool.h"
+#include "pass/passes.h"
 #include "run/debug.h"
 #include "run/stage.h"
 
@@ -22,6 +24,7 @@ omma_status omma_base_graph(omma_graph **out, const omma_graph *model, const cha
             return omma_fail(err, OMMA_E_NOTFOUND, "the model has no value named '%s'", keep[i]);
         v->kept = true;
     }
+    for (int i = 0; i < g->n_values; i++) g->values[i]->shared = g->values[i]->data;
     omma_build b = {.arena = arena, .err = err, .kern = omma_kernels_best()};
     OMMA_TRY(omma_pass_fold(&b, g, false, NULL));
     OMMA_TRY(omma_debug_pass(g, "constants", err));
@@ -54,6 +57,7 @@ static omma_status prepare(omma_build *b, omma_graph *g) {
         omma_node *n = g->nodes[i];
         n->packed = NULL;
         n->packed_in = 0;
+        n->in_place = 0;
         n->scratch = 0;
         if (n->op->prepare) OMMA_TRY(n->op->prepare(b, n));
     }
@@ -126,7 +130,8 @@ static omma_status cut(omma_plan *p, int at, const omma_plan_options *o, omma_er
     p->crossing = omma_arena_array(&p->arena, (size_t)p->cut.tail->n_inputs, sizeof *p->crossing);
     if (!p->tail || !p->crossing) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
     *p->tail = (omma_stage){.base = p->cut.tail,
-                            .packs = {.arena = &p->arena},
+                            .packs = {.arena = &p->arena, .shared = o->packs->shared},
+                            .shared = o->shared,
                             .budget = o->budget,
                             .threads = o->threads,
                             .depth = o->depth + 1};
@@ -179,6 +184,17 @@ static bool *copy_marks(omma_plan *p, const bool *by_value, int n) {
     return copy;
 }
 
+/* The passes over a graph whose shapes are known. */
+static omma_status improve(omma_build *b, omma_graph *g) {
+    OMMA_TRY(omma_debug_pass(g, "specialise", b->err));
+    OMMA_TRY(omma_pass_fuse_known(b, g));
+    OMMA_TRY(omma_debug_pass(g, "fuse-known", b->err));
+    if (omma_pass_on("layout")) OMMA_TRY(omma_pass_layout(b, g));
+    OMMA_TRY(omma_debug_pass(g, "layout", b->err));
+    OMMA_TRY(omma_pass_fuse_last(b, g));
+    return omma_debug_pass(g, "fuse-last", b->err);
+}
+
 /* *again: more inputs were taken by value, and the plan must be made anew. */
 static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor *inputs,
                          const omma_plan_options *o, bool *again, omma_error *err) {
@@ -204,7 +220,7 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
     if (s && at <= 0) return s;
     p->n_outputs = g->n_outputs;
     if (at > 0) OMMA_TRY(cut(p, at, o, err));
-    OMMA_TRY(omma_debug_pass(g, "specialise", err));
+    OMMA_TRY(improve(&b, g));
     OMMA_TRY(prepare(&b, g));
     OMMA_TRY(place_constants(&b, g));
     return place_values(p, err);
@@ -318,13 +334,21 @@ static void give(omma_plan *p) {
         p->watched[i] = p->watch[i] ? omma_value_tensor(p->watch[i]) : tail->watched[k++];
 }
 
-omma_status omma_plan_run(omma_plan *p, const omma_tensor *inputs, int threads, omma_error *err) {
-    omma_graph *g = p->graph;
-    omma_exec x = {.threads = threads, .kern = omma_kernels_best(), .err = err};
+static omma_status run_nodes(omma_plan *p, const omma_exec *x) {
+    const omma_graph *g = p->graph;
     const omma_observer *o = p->observer;
-    bind_inputs(p, inputs);
     for (int i = 0; i < g->n_nodes; i++)
-        OMMA_TRY(o ? run_observed(&x, g->nodes[i], o) : run_node(&x, g->nodes[i]));
+        OMMA_TRY(o ? run_observed(x, g->nodes[i], o) : run_node(x, g->nodes[i]));
+    return OMMA_OK;
+}
+
+omma_status omma_plan_run(omma_plan *p, const omma_tensor *inputs, int threads, omma_error *err) {
+    const omma_exec x = {.threads = threads, .kern = omma_kernels_best(), .err = err};
+    bind_inputs(p, inputs);
+    if (threads > 1) omma_pool_begin();
+    const omma_status s = run_nodes(p, &x);
+    if (threads > 1) omma_pool_end();
+    OMMA_TRY(s);
     if (p->tail) OMMA_TRY(run_tail(p, err));
     give(p);
     return OMMA_OK;

@@ -2,9 +2,9 @@
 #include <math.h>
 
 #include "kernel/x86/vec_avx2.h"
-#include "kernel/x86/vec_math.h"
+#include "kernel/body/vec_math.h"
 
 #define DW_PIXELS 8
-#include "kernel/x86/depthwise_body.h"
+#include "kernel/body/depthwise_body.h"
 
 void omma_fill_depthwise_avx2(omma_kernels *k) { fill_depthwise(k); }
