@@ -1,6 +1,6 @@
 /* attention_avx512.c - the step of a softmax over blocks; see attention_body.h. */
 #include "kernel/x86/vec_avx512.h"
-#include "kernel/x86/vec_math.h"
+#include "kernel/body/vec_math.h"
 
 static inline float v_top(vf a) { return _mm512_reduce_max_ps(a); }
 
