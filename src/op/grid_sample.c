@@ -217,7 +217,7 @@ static bool find_quad(const sample_param *p, const double *g, quad *q) {
     q->n = 0;
     if (!between && p->padding != ZEROS) return false;
     if (!(x > -1 && x < w && y > -1 && y < h)) return true; /* reads nothing; NaN comes here too */
-    const int64_t x0 = (int64_t)floor(x), y0 = (int64_t)floor(y);
+    const int64_t x0 = (int64_t)x - (x < 0), y0 = (int64_t)y - (y < 0); /* both are above -1 */
     const double fx = x - (double)x0, fy = y - (double)y0;
     for (int i = 0; i < 4; i++) {
         const int64_t ix = x0 + i % 2, iy = y0 + i / 2;
@@ -257,7 +257,9 @@ static void places(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
         double g[MAX_AXES];
-        for (int d = 0; d < p->k; d++) g[d] = omma_number(j->grid_t, j->grid, i * p->k + d);
+        for (int d = 0; d < p->k; d++)
+            g[d] = j->grid_t == OMMA_F32 ? (double)((const float *)j->grid)[i * p->k + d]
+                                         : omma_number(j->grid_t, j->grid, i * p->k + d);
         if (quick && find_quad(p, g, &q[n])) q[n++].point = i % p->points;
         else one_place(j, g, i / p->points, i % p->points);
         if (n == BLOCK || (n && (i + 1 == end || (i + 1) % p->points == 0))) {
