@@ -47,7 +47,7 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
             UNROLL for (int j = 0; j < NV; j++) row[j] = v_load(b + j * VL);                       \
             UNROLL for (int i = 0; i < MR; i++) {                                                  \
                 const omma_f32u *p = i < 3 ? p0 : i < 6 ? p3 : i < 9 ? p6 : i < 12 ? p9 : p12;     \
-                const vf x = v_set(i % 3 == 0 ? p[0] : i % 3 == 1 ? p[lda] : p[2 * lda]);          \
+                const vf x = v_spread((const float *)(p + i % 3 * lda));                           \
                 UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_fma(x, row[j], s[i][j]);           \
             }                                                                                      \
             b += TILE_NV * VL;                                                                     \
