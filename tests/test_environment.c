@@ -7,6 +7,7 @@
 
 #include "model/inspect.h"
 #include "onnxmake.h"
+#include "pass/passes.h"
 
 static omma_model *model;
 
@@ -59,9 +60,49 @@ static void cpu(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) with("OMMA_CPU", bad[i], OMMA_E_USAGE);
 }
 
+static void passes(void **state) {
+    (void)state;
+    static const char *const good[] = {"-fuse", "-all,+gelu", "+all", "-layout,-in-place",
+                                       "",      "-constants"};
+    static const char *const bad[] = {
+        "fuse", "-", "-fused", "-fuse,nonsense", "-fuse, -layout", "-fuse,,-layout", "--fuse"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) with("OMMA_PASSES", good[i], OMMA_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) with("OMMA_PASSES", bad[i], OMMA_E_USAGE);
+}
+
+static void what_the_words_do(void **state) {
+    (void)state;
+    static const struct {
+        const char *list, *pass;
+        bool on;
+    } t[] = {{"", "gelu", true},
+             {"-fuse", "gelu", false},
+             {"-fuse", "layout", true},
+             {"-all,+gelu", "gelu", true},
+             {"-all,+gelu", "silu", false},
+             {"-all,+gelu", "fuse", true},
+             {"-gelu,+all", "gelu", true},
+             {"-memory", "in-place", false},
+             {"-memory,+reuse", "reuse", true}};
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        setenv("OMMA_PASSES", t[i].list, 1);
+        if (omma_pass_on(t[i].pass) != t[i].on)
+            fail_msg("OMMA_PASSES=%s: %s", t[i].list, t[i].pass);
+    }
+    unsetenv("OMMA_PASSES");
+    omma_pass_row row;
+    int n = 0;
+    for (; omma_pass_row_at(&row, n); n++) assert_true(omma_pass_on(row.name));
+    assert_true(n >= 10);
+    assert_false(omma_pass_row_at(&row, -1));
+}
+
 int main(void) {
     unsetenv("OMMA_THREADS");
+    unsetenv("OMMA_PASSES");
     unsetenv("OMMA_CPU");
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads), cmocka_unit_test(cpu)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads), cmocka_unit_test(cpu),
+                                       cmocka_unit_test(passes),
+                                       cmocka_unit_test(what_the_words_do)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

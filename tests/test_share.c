@@ -9,7 +9,10 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/arena.h"
+#include "model/model.h"
 #include "onnxmake.h"
+#include "run/session.h"
 
 enum { THREADS = 8, ROUNDS = 6, WIDTH = 48, SIDE = 160 };
 
@@ -122,8 +125,83 @@ static void a_session_changes_hands(void **state) {
     assert_int_equal(faults, 0);
 }
 
+/* Whatever is made of the model's weights is made once: for any number of sessions and shapes,
+ * for sessions that watch, and for those that come when the first are gone. */
+static void weights_are_held_once(void **state) {
+    (void)state;
+    omma_model *m;
+    omma_session *s[4];
+    float got[8];
+    assert_int_equal(omma_model_open(&m, path, NULL, NULL), 0);
+    const size_t nothing = atomic_load(&m->shared->budget.used);
+    assert_int_equal(omma_session_new(&s[0], m, &(omma_options){.threads = 1}, NULL), 0);
+    assert_int_equal(run(s[0], 1, got), 0);
+    const size_t once = atomic_load(&m->shared->budget.used);
+    assert_true(once - nothing >= SIDE * SIDE * sizeof(float));
+    for (int i = 1; i < 4; i++) {
+        assert_int_equal(omma_session_new(&s[i], m, &(omma_options){.threads = i}, NULL), 0);
+        if (i == 3) assert_int_equal(omma_session_watch(s[i], "r", NULL), 0);
+        assert_int_equal(run(s[i], i, got), 0);
+        assert_memory_equal(got, want[i - 1], sizeof got);
+        const size_t own = omma_session_measure(s[i]).all - omma_session_measure(s[i]).plans - once;
+        assert_true(own < SIDE * SIDE * sizeof(float));
+    }
+    for (int i = 0; i < 4; i++) omma_session_free(s[i]);
+    assert_int_equal(omma_session_new(&s[0], m, NULL, NULL), 0);
+    assert_int_equal(run(s[0], 2, got), 0);
+    assert_memory_equal(got, want[1], sizeof got);
+    assert_true(atomic_load(&m->shared->budget.used) == once);
+    omma_session_free(s[0]);
+    omma_model_free(m);
+}
+
+/* A session's limit holds for what it shares, too, whoever made it. */
+static void limits_count_what_is_shared(void **state) {
+    (void)state;
+    omma_model *m;
+    omma_session *large, *small;
+    omma_error err;
+    float got[8];
+    assert_int_equal(omma_model_open(&m, path, NULL, NULL), 0);
+    const omma_options opt = {.threads = 1, .max_memory = 64 << 10};
+    assert_int_equal(omma_session_new(&small, m, &opt, &err), 0);
+    const omma_tensor in = {OMMA_F32, 4, {1, 1, WIDTH, WIDTH}, x};
+    assert_int_equal(omma_session_run(small, &in, 1, &err), OMMA_E_NOMEM);
+    assert_int_equal(omma_session_new(&large, m, NULL, &err), 0);
+    assert_int_equal(run(large, 1, got), 0);
+    assert_memory_equal(got, want[0], sizeof got);
+    assert_int_equal(omma_session_run(small, &in, 1, &err), OMMA_E_NOMEM);
+    omma_session_free(small);
+    omma_session_free(large);
+    omma_model_free(m);
+}
+
+/* Prepared for a shape, a session allocates nothing in its first run with it. */
+static void prepared_sessions_run_at_once(void **state) {
+    (void)state;
+    omma_session *s;
+    omma_error err;
+    float got[8];
+    assert_int_equal(omma_session_new(&s, shared, &(omma_options){.threads = 2}, &err), 0);
+    omma_tensor in = {OMMA_F32, 4, {2, 1, WIDTH, WIDTH}, NULL};
+    assert_int_equal(omma_session_prepare(s, &in, 1, &err), 0);
+    assert_null(omma_session_output(s, 0));
+    const uint64_t calls = omma_mem_calls();
+    assert_int_equal(run(s, 2, got), 0);
+    assert_true(omma_mem_calls() == calls);
+    assert_memory_equal(got, want[1], sizeof got);
+    assert_int_equal(omma_session_prepare(s, &in, 2, &err), OMMA_E_USAGE);
+    in.dims[1] = 2;
+    assert_int_equal(omma_session_prepare(s, &in, 1, &err), OMMA_E_SHAPE);
+    in.dims[1] = 1;
+    assert_int_equal(omma_session_run(s, &in, 1, &err), OMMA_E_USAGE); /* no data */
+    omma_session_free(s);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(many_sessions_of_one_model),
-                                       cmocka_unit_test(a_session_changes_hands)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_sessions_of_one_model), cmocka_unit_test(weights_are_held_once),
+        cmocka_unit_test(limits_count_what_is_shared),
+        cmocka_unit_test(prepared_sessions_run_at_once), cmocka_unit_test(a_session_changes_hands)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -179,8 +179,11 @@ OMMA_API const omma_port *omma_model_output(const omma_model *m, int i);
 /* --- sessions ---------------------------------------------------------------- */
 
 /* Make a session: the model made ready to run. Plans for given input shapes are made
- * on the first run with them and kept, so later runs allocate nothing.
- *   opt   may be NULL.
+ * on the first run with them and kept, so later runs allocate nothing. The sessions of a model
+ * share one copy of its weights, in whatever form the kernels read. For many streams at once give
+ * each a thread of the program and a session with threads = 1: the cores are then busy with whole
+ * pictures, and no stream waits for another.
+ *   opt   may be NULL. What the sessions share counts against each one's max_memory.
  * Returns OMMA_OK, OMMA_E_SHAPE, OMMA_E_UNSUPPORTED, OMMA_E_USAGE (OMMA_THREADS or OMMA_CPU
  * in the environment make no sense) or OMMA_E_NOMEM. Thread-safe. */
 OMMA_API omma_status omma_session_new(omma_session **out, const omma_model *m,
@@ -193,6 +196,13 @@ OMMA_API void omma_session_free(omma_session *s);
  * at the next run; the numbers of all other values stay the same, to the bit.
  * Returns OMMA_OK, OMMA_E_NOTFOUND or OMMA_E_NOMEM. */
 OMMA_API omma_status omma_session_watch(omma_session *s, const char *value, omma_error *err);
+
+/* Make the plan for inputs of these shapes now, so that the first run with them takes no longer
+ * than those that follow. Takes back the outputs of the last run.
+ *   inputs  as for omma_session_run; data may be NULL of an input of more than 512 bytes.
+ * Returns as omma_session_run. One thread at a time per session. */
+OMMA_API omma_status omma_session_prepare(omma_session *s, const omma_tensor *inputs, int n,
+                                          omma_error *err);
 
 /* Run the model.
  *   inputs  n tensors in the model's input order, of the declared type and of shapes

@@ -78,14 +78,15 @@ size_t omma_memory_default(void) {
 
 omma_status omma_budget_take(omma_budget *b, size_t n, omma_error *err) {
     if (!b) return OMMA_OK;
+    const size_t other = b->beside ? atomic_load(&b->beside->used) : 0;
     size_t now = atomic_fetch_add(&b->used, n) + n;
-    if (b->limit && (now > b->limit || now < n)) {
+    if (b->limit && (now > b->limit || now < n || b->limit - now < other)) {
         atomic_fetch_sub(&b->used, n);
         return omma_fail(err, OMMA_E_NOMEM,
                          "needs %.1f MiB more, but the memory budget is %.1f MiB and %.1f MiB are "
                          "taken; allow more memory or use a smaller input",
                          (double)n / 1048576.0, (double)b->limit / 1048576.0,
-                         (double)(now - n) / 1048576.0);
+                         (double)(now - n + other) / 1048576.0);
     }
     size_t peak = atomic_load(&b->peak);
     while (now > peak && !atomic_compare_exchange_weak(&b->peak, &peak, now)) {

@@ -20,6 +20,7 @@ typedef struct omma_budget {
     size_t limit;
     _Atomic size_t used;
     _Atomic size_t peak;
+    const struct omma_budget *beside; /* what it holds counts against the limit too; NULL: none */
 } omma_budget;
 
 /* Charge n bytes; OMMA_E_NOMEM, naming both sizes, when that would pass the limit. */

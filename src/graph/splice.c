@@ -22,7 +22,7 @@ static omma_value *copy_value(const splice *s, const omma_value *from) {
     v->index = index;
     v->producer = NULL;
     v->is_input = v->is_output = v->kept = false;
-    v->lasting = v->data != NULL; /* it is the model's */
+    v->lasting = v->shared = v->data != NULL; /* it is the model's */
     return v;
 }
 

@@ -25,6 +25,15 @@ enum {
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
+const omma_epilogue *omma_epilogue_part(const omma_epilogue *e, bool first, bool last,
+                                        omma_epilogue *room) {
+    if (!e || (first && last)) return e;
+    if (!last && !(first && e->add)) return NULL;
+    *room = last ? *e : (omma_epilogue){.add_ld = e->add_ld};
+    room->add = first ? e->add : NULL;
+    return room;
+}
+
 void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, const float *a,
                      int64_t lda, const float *b, int64_t panel, float *c, int64_t ldc, bool acc,
                      const omma_epilogue *e) {
@@ -36,6 +45,7 @@ void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, 
             omma_epilogue part;
             if (e) {
                 part = *e;
+                if (e->add) part.add += r0 * e->add_ld + j;
                 if (e->row_bias) part.row_bias += r0;
                 if (e->col_bias) part.col_bias += j;
             }
@@ -110,9 +120,10 @@ static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
                   p1 = job->panels * (ni + 1) / job->n_chunks;
     const int64_t n0 = p0 * nr, n1 = min64(p1 * nr, job->n);
     const int64_t parts = job->k ? ceil_div(job->k, K_BLOCK) : 1;
-    omma_epilogue e = {0};
+    omma_epilogue e, part;
     if (job->e) {
         e = *job->e;
+        if (e.add) e.add += m0 * e.add_ld + n0;
         if (e.row_bias) e.row_bias += m0;
         if (e.col_bias) e.col_bias += n0;
     }
@@ -121,7 +132,8 @@ static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
         const omma_f32u *a = (const omma_f32u *)job->a + m0 * job->lda + k0;
         omma_gemm_block(job->kern, m1 - m0, n1 - n0, k1 - k0, (const float *)a, job->lda,
                         job->b + (p0 * job->k + k0) * nr, job->k * nr, job->c + m0 * job->ldc + n0,
-                        job->ldc, i > 0, job->e && i == parts - 1 ? &e : NULL);
+                        job->ldc, i > 0,
+                        omma_epilogue_part(job->e ? &e : NULL, !i, i == parts - 1, &part));
     }
 }
 

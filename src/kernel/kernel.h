@@ -40,6 +40,13 @@ typedef struct omma_epilogue {
     float lo, hi; /* of OMMA_ACT_CLIP */
 } omma_epilogue;
 
+/* The order of what makes a number of C, the same in every table and for every cut: the sum over
+ * the first part of k, + add, + the sum over each further part, + row_bias, + col_bias, then the
+ * activation. add comes with the first part so that C, which holds what the parts give so far, may
+ * lie where add does. This is what of e belongs to one part, built in room; NULL for nothing. */
+const omma_epilogue *omma_epilogue_part(const omma_epilogue *e, bool first, bool last,
+                                        omma_epilogue *room);
+
 typedef enum omma_unary {
     OMMA_UN_EXP,
     OMMA_UN_LOG,
@@ -79,16 +86,29 @@ typedef struct omma_plane {
     const int64_t *offsets; /* [kh,kw]: from output pixel 0 to what it sees through a tap */
 } omma_plane;
 
+/* A part of an image of a channels-last map: channels [c0, c1), c0 a multiple of 16, of output
+ * rows [y0, y1). */
+typedef struct omma_part {
+    int64_t c0, c1, y0, y1;
+    int64_t x_ld, y_ld; /* from a pixel of the input and the output to the next [floats] */
+} omma_part;
+
 typedef struct omma_kernels {
     const char *isa;
     int mr, nr; /* the tile of gemm_tile: rows <= mr, columns <= nr */
 
     /* C[m,n] (=|+=) A[m,k] x B: m <= mr, n <= nr. a: row stride lda [elements], may be
      * unaligned to 4 bytes. b: one packed panel [k][nr], columns beyond n are zero. When acc,
-     * C's old numbers are added to the sum over k. Epilogue pointers are already moved to this
-     * tile; NULL when this is not the last part of k. */
+     * C's old numbers are added to the sum over k, then what e says (omma_epilogue_part; NULL
+     * for nothing). Its pointers are already moved to this tile. */
     void (*gemm_tile)(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                       float *c, int64_t ldc, bool acc, const omma_epilogue *e);
+
+    /* The same tile, summed over taps as well: row i of A under tap t is the k numbers at
+     * a + i*lda + off[t]; b: [taps*k][nr]. */
+    void (*conv_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
+                      int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                      const omma_epilogue *e);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
      * others to 3, gelu to 5, for all floats with denormals. NaN stays NaN; silu, gelu and
@@ -147,6 +167,23 @@ typedef struct omma_kernels {
     void (*plane)(const struct omma_conv *p, const omma_plane *l, const float *x, const float *w,
                   const float *bias, const omma_epilogue *e, int64_t y0, int64_t y1, float *y,
                   float *work);
+
+    /* A part of a depthwise convolution (p->c is 1, p->m is p->groups), channels last. x, y and
+     * e->add: the image's first numbers, of channel 0. w: [channels/16][kh,kw][16]. e->col_bias
+     * is by channel, row_bias is not used; e may be NULL. Taps in the padding are left out. */
+    void (*depthwise)(const struct omma_conv *p, const omma_part *part, const float *x,
+                      const float *w, float *y, const omma_epilogue *e);
+
+    /* A tile of a channels-last convolution as Winograd's F(4x4,3x3) has it (winograd.h): what
+     * c channels of its [6,6] pixels become, v[i*plane + channel], i < 36. px: a pointer to the
+     * channels of each pixel. v has room for c rounded up to 16 channels, which may be written. */
+    void (*wino_in)(int64_t c, const float *const *px, float *v, int64_t plane);
+
+    /* Its rows x cols (<= 4) pixels of output, channel q < n of pixel (i,j) at
+     * y[(i*ow + j)*y_ld + q], from products prod[i*plane + q], i < 36. e: its col_bias and add
+     * are of this tile's first channel and pixel; may be NULL. */
+    void (*wino_out)(int n, const float *prod, int64_t plane, int rows, int cols, float *y,
+                     int64_t y_ld, int64_t ow, const omma_epilogue *e);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */

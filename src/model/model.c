@@ -24,7 +24,10 @@ static omma_status read_model(omma_model *m, const char *path, omma_error *err) 
     m->path = omma_arena_strndup(&m->arena, path, strlen(path));
     if (!m->path) return omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for the model");
     OMMA_TRY(hold_file(m, err));
-    return omma_onnx_read(m, err);
+    OMMA_TRY(omma_onnx_read(m, err));
+    m->shared = omma_shared_new(m->graph);
+    return m->shared ? OMMA_OK
+                     : omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for the model");
 }
 
 omma_status omma_model_open(omma_model **out, const char *path, const omma_options *opt,
@@ -46,6 +49,7 @@ omma_status omma_model_open(omma_model **out, const char *path, const omma_optio
 
 void omma_model_free(omma_model *m) {
     if (!m) return;
+    omma_shared_free(m->shared);
     omma_external_free(m);
     omma_arena_free(&m->arena);
     omma_bytes_free(&m->file);
@@ -61,5 +65,5 @@ omma_status omma_session_new(omma_session **out, const omma_model *m, const omma
                              omma_error *err) {
     omma_options o = opt ? *opt : (omma_options){0};
     if (!o.max_memory) o.max_memory = m->budget.limit;
-    return omma_session_on_graph(out, m->graph, m->path, &o, err);
+    return omma_session_on_shared(out, m->shared, m->path, &o, err);
 }

@@ -6,6 +6,7 @@
 
 #include "file/bytes.h"
 #include "graph/graph.h"
+#include "run/shared.h"
 
 struct omma_model {
     char *path;
@@ -16,6 +17,7 @@ struct omma_model {
     omma_budget budget;
     omma_arena arena;
     omma_graph *graph;
+    omma_shared *shared; /* what its sessions share */
     omma_port *inputs, *outputs;
     int64_t ir_version;
     int opset;

@@ -169,6 +169,7 @@ typedef struct omma_packed {
     struct omma_packed *next;
     const void *data;
     const char *form;
+    const omma_kernels *kern;
     size_t bytes;
     void *mem;
 } packed;
@@ -176,17 +177,20 @@ typedef struct omma_packed {
 void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes, bool *fresh) {
     *fresh = true;
     if (!b->packs || !v->lasting) return omma_arena_alloc(b->arena, bytes);
-    const size_t heads = sizeof b->packs->head / sizeof *b->packs->head;
-    packed **head = &b->packs->head[((uintptr_t)v->data * 0x9e3779b97f4a7c15u >> 32) % heads];
+    omma_packs *in = v->shared && b->packs->shared ? b->packs->shared : b->packs;
+    const size_t heads = sizeof in->head / sizeof *in->head;
+    packed **head = &in->head[((uintptr_t)v->data * 0x9e3779b97f4a7c15u >> 32) % heads];
     for (packed *p = *head; p; p = p->next)
-        if (p->data == v->data && p->bytes == bytes && !strcmp(p->form, form)) {
+        if (p->data == v->data && p->bytes == bytes && p->kern == b->kern &&
+            !strcmp(p->form, form)) {
             *fresh = false;
             return p->mem;
         }
-    packed *p = omma_arena_alloc(b->packs->arena, sizeof *p);
+    packed *p = omma_arena_alloc(in->arena, sizeof *p);
     if (!p) return NULL;
-    *p = (packed){*head, v->data, omma_arena_strndup(b->packs->arena, form, strlen(form)), bytes,
-                  omma_arena_alloc(b->packs->arena, bytes)};
+    *p = (packed){.next = *head, .data = v->data, .kern = b->kern, .bytes = bytes};
+    p->form = omma_arena_strndup(in->arena, form, strlen(form));
+    p->mem = omma_arena_alloc(in->arena, bytes);
     if (!p->form || !p->mem) return NULL;
     *head = p;
     return p->mem;

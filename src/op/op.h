@@ -115,15 +115,16 @@ static inline int omma_workers(const omma_build *b) { return b->threads > 1 ? b-
 
 /* --- for prepare --------------------------------------------------------------- */
 
-/* Packed weights of a session; starts as {.arena = arena}. */
+/* Packed weights; starts as {.arena = arena}. */
 typedef struct omma_packs {
     omma_arena *arena;
+    struct omma_packs *shared;      /* those of constants that all sessions share; NULL: none */
     struct omma_packed *head[1024]; /* by where the weights lie */
 } omma_packs;
 
 /* Memory of bytes for value v (a constant) in another form named by form. It is made
- * once and shared by all plans of a session: *fresh says that the caller shall fill it.
- * NULL when out of memory. */
+ * once and shared by all plans, and for constants of the model by all sessions: *fresh says that
+ * the caller shall fill it, and nothing may fail before it has. NULL when out of memory. */
 void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes, bool *fresh);
 
 /* --- for run ------------------------------------------------------------------- */

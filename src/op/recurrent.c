@@ -196,25 +196,26 @@ static void pack_all(const omma_kernels *kern, const omma_recurrent *p, int whic
 static omma_status pack_constant(omma_build *b, omma_node *n, const omma_recurrent *p, int which,
                                  const char **packed) {
     const omma_value *v = n->in[which];
-    omma_arena *keep = b->packs ? b->packs->arena : b->arena;
-    const char *form = omma_arena_printf(keep, "recurrent %d %lld %lld", which,
+    const char *form = omma_arena_printf(b->arena, "recurrent %d %lld %lld", which,
                                          (long long)p->parts[0], (long long)p->parts[1]);
     size_t bytes;
     bool fresh;
     if (!omma_mul(which == OMMA_REC_W ? p->w_panel : p->r_panel[0] + p->r_panel[1], (size_t)p->dirs,
                   &bytes))
         return omma_bad(b, n, "its packed weights overflow");
-    char *dst = form ? omma_pack(b, v, form, bytes ? bytes : 1, &fresh) : NULL;
+    const bool narrow = v->dtype != OMMA_F32; /* at any alignment: a copy first */
+    const size_t size = narrow ? omma_value_bytes(v) : 0;
+    const size_t count = narrow ? (size_t)omma_value_count(v) : 0;
+    float *wide = NULL;
+    void *aligned = omma_arena_alloc(b->arena, size ? size : 1);
+    if (aligned) wide = omma_arena_alloc(b->arena, count * sizeof *wide + 1);
+    char *dst = form && wide ? omma_pack(b, v, form, bytes ? bytes : 1, &fresh) : NULL;
     if (!dst) return omma_nomem(b, n);
     *packed = dst;
     n->packed_in |= 1u << which;
     if (!fresh) return OMMA_OK;
     const void *src = v->data;
-    if (v->dtype != OMMA_F32) { /* at any alignment: a copy first */
-        const size_t size = omma_value_bytes(v);
-        void *aligned = omma_arena_alloc(b->arena, size ? size : 1);
-        float *wide = omma_arena_alloc(b->arena, (size_t)omma_value_count(v) * sizeof *wide + 1);
-        if (!aligned || !wide) return omma_nomem(b, n);
+    if (narrow) {
         if (size) memcpy(aligned, v->data, size);
         to_f32(v, aligned, 0, omma_value_count(v), wide);
         src = wide;

@@ -5,6 +5,7 @@
 
 #include "base/pages.h"
 #include "pass/pass.h"
+#include "pass/passes.h"
 
 /* Nodes a graph may have once branches and loops are written out. */
 enum { NODES_MAX = 1 << 18 };
@@ -12,6 +13,9 @@ enum { NODES_MAX = 1 << 18 };
 /* A folded constant larger than this and larger than what it is made from is computed
  * while running instead: a file must not turn a few bytes into gigabytes here. */
 enum { FOLD_MAX = 64 << 20 };
+
+/* What decides shapes is small, and is computed here even when the pass is off. */
+enum { SHAPE_MAX = 512 };
 
 static bool inputs_known(const omma_node *n) {
     for (int i = 0; i < n->n_in; i++)
@@ -30,6 +34,14 @@ static bool independent(const omma_node *n) {
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) out += omma_value_bytes(n->out[i]);
     return out <= FOLD_MAX || out <= in;
+}
+
+/* Shall n be computed here? All its inputs are known. */
+static bool wanted_here(const omma_node *n) {
+    size_t out = 0;
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i]) out += omma_value_bytes(n->out[i]);
+    return independent(n) && (out <= SHAPE_MAX || omma_pass_on("constants"));
 }
 
 /* Constants may lie unaligned in the file: rooms get an aligned copy. */
@@ -142,7 +154,7 @@ static omma_status fold_node(omma_build *b, omma_graph *g, omma_node *n, bool co
         if (n->out[i] && !omma_value_known(n->out[i]))
             return omma_fail_node(b->err, OMMA_E_INTERNAL, n->name, n->op->name,
                                   "its shape was not inferred");
-    return independent(n) ? evaluate(b, n) : OMMA_OK;
+    return wanted_here(n) ? evaluate(b, n) : OMMA_OK;
 }
 
 omma_status omma_pass_fold(omma_build *b, omma_graph *g, bool complete, int *cut) {

@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "pass/pass.h"
+#include "pass/passes.h"
 
 enum { EXACT = 4096 };
 
@@ -25,6 +26,8 @@ typedef struct layout {
     int n;
     int *of;        /* value index -> storage, -1 none */
     int *last_read; /* value index -> last node that reads it */
+    bool in_place;  /* outputs may lie where an input does */
+    bool reuse;     /* storages may share bytes */
 } layout;
 
 static void find_last_reads(layout *l) {
@@ -74,9 +77,10 @@ static bool may_share(const layout *l, const omma_node *n, int i, bool view) {
 
 static bool place_output(layout *l, const omma_node *n) {
     const omma_value *out = n->out[0];
-    bool view = n->op->flags & OMMA_OP_VIEW;
-    int tries = view ? 1 : n->op->flags & OMMA_OP_ELEMENTWISE ? n->n_in : 0;
+    const bool view = n->op->flags & OMMA_OP_VIEW, any = n->op->flags & OMMA_OP_ELEMENTWISE;
+    int tries = !l->in_place ? 0 : view ? 1 : any || n->in_place ? n->n_in : 0;
     for (int i = 0; i < tries; i++) {
+        if (!view && !any && !(i < 32 && n->in_place >> i & 1)) continue;
         if (!n->in[i] || n->in[i]->data || !may_share(l, n, i, view)) continue;
         l->of[out->index] = l->of[n->in[i]->index];
         return true;
@@ -175,6 +179,7 @@ static omma_status pack(layout *l, omma_arena *tmp, size_t *bytes, omma_error *e
     for (int i = 0; i < l->n; i++)
         if (!l->s[i].placed_outside && l->s[i].size) order[n++] = &l->s[i];
     qsort(order, (size_t)n, sizeof *order, larger_first);
+    for (int i = 0; i < n && !l->reuse; i++) order[i]->first = 0, order[i]->last = l->g->n_nodes;
     int exact = n < EXACT ? n : EXACT;
     for (int i = 0; i < exact; i++) {
         storage *s = order[i];
@@ -192,7 +197,7 @@ static omma_status pack(layout *l, omma_arena *tmp, size_t *bytes, omma_error *e
 static omma_status lay_out(omma_layout *out, const omma_graph *g, omma_arena *arena,
                            omma_arena *tmp, omma_error *err) {
     size_t most = (size_t)g->n_values + (size_t)g->n_nodes;
-    layout l = {.g = g};
+    layout l = {.g = g, .in_place = omma_pass_on("in-place"), .reuse = omma_pass_on("reuse")};
     l.s = omma_arena_array(tmp, most, sizeof *l.s);
     l.of = omma_arena_array(tmp, (size_t)g->n_values, sizeof *l.of);
     l.last_read = omma_arena_array(tmp, (size_t)g->n_values, sizeof *l.last_read);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/pool.h"
+#include "pass/passes.h"
 
 static const char *const kernel_sets[] = {"c", "avx2", "avx512", "neon"};
 
@@ -22,6 +23,7 @@ omma_status omma_debug_environment(omma_error *err) {
                              "be unset",
                              threads, (int)OMMA_MAX_THREADS);
     }
+    OMMA_TRY(omma_passes_check(err));
     if (!cpu || !*cpu) return OMMA_OK;
     for (size_t i = 0; i < sizeof kernel_sets / sizeof *kernel_sets; i++)
         if (!strcmp(cpu, kernel_sets[i])) return OMMA_OK;

@@ -22,6 +22,7 @@ omma_status omma_base_graph(omma_graph **out, const omma_graph *model, const cha
             return omma_fail(err, OMMA_E_NOTFOUND, "the model has no value named '%s'", keep[i]);
         v->kept = true;
     }
+    for (int i = 0; i < g->n_values; i++) g->values[i]->shared = g->values[i]->data;
     omma_build b = {.arena = arena, .err = err, .kern = omma_kernels_best()};
     OMMA_TRY(omma_pass_fold(&b, g, false, NULL));
     OMMA_TRY(omma_debug_pass(g, "constants", err));
@@ -54,6 +55,7 @@ static omma_status prepare(omma_build *b, omma_graph *g) {
         omma_node *n = g->nodes[i];
         n->packed = NULL;
         n->packed_in = 0;
+        n->in_place = 0;
         n->scratch = 0;
         if (n->op->prepare) OMMA_TRY(n->op->prepare(b, n));
     }
@@ -126,7 +128,8 @@ static omma_status cut(omma_plan *p, int at, const omma_plan_options *o, omma_er
     p->crossing = omma_arena_array(&p->arena, (size_t)p->cut.tail->n_inputs, sizeof *p->crossing);
     if (!p->tail || !p->crossing) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
     *p->tail = (omma_stage){.base = p->cut.tail,
-                            .packs = {.arena = &p->arena},
+                            .packs = {.arena = &p->arena, .shared = o->packs->shared},
+                            .shared = o->shared,
                             .budget = o->budget,
                             .threads = o->threads,
                             .depth = o->depth + 1};
@@ -205,6 +208,8 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
     p->n_outputs = g->n_outputs;
     if (at > 0) OMMA_TRY(cut(p, at, o, err));
     OMMA_TRY(omma_debug_pass(g, "specialise", err));
+    OMMA_TRY(omma_pass_layout(&b, g));
+    OMMA_TRY(omma_debug_pass(g, "layout", err));
     OMMA_TRY(prepare(&b, g));
     OMMA_TRY(place_constants(&b, g));
     return place_values(p, err);

@@ -7,6 +7,7 @@
 
 #include "pass/pass.h"
 #include "run/observe.h"
+#include "run/shared.h"
 
 typedef struct omma_stage omma_stage; /* run/stage.h */
 
@@ -36,7 +37,8 @@ typedef struct omma_plan {
 enum { OMMA_BY_VALUE_MAX = 512 };
 
 typedef struct omma_plan_options {
-    omma_packs *packs;        /* the session's packed weights; its arena outlives the plan */
+    omma_packs *packs;        /* packed weights; their arenas outlive the plan */
+    omma_shared *shared;      /* for the tail; NULL: nothing is shared */
     omma_budget *budget;      /* what the plan is charged to */
     const char *const *watch; /* n_watch names of values that base keeps */
     int n_watch;

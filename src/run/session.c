@@ -8,15 +8,16 @@
 #include "run/stage.h"
 
 struct omma_session {
-    const omma_graph *graph; /* the model's */
-    const char *name;        /* the model's, for messages */
+    omma_shared *shared; /* with the other sessions on the graph */
+    bool alone;          /* there are none: shared is the session's own */
+    const char *name;    /* the model's, for messages */
     omma_budget budget;
     int threads;
-    omma_arena arena;      /* base graph and packed weights */
-    omma_graph *base;      /* NULL until the first run after a change */
-    omma_stage stage;      /* its plans */
-    const omma_plan *last; /* of the last successful run */
-    omma_arena names;      /* of watched values */
+    omma_arena arena;       /* of a base graph of its own, and its packed weights */
+    const omma_graph *base; /* NULL until the first run after a change */
+    omma_stage stage;       /* its plans */
+    const omma_plan *last;  /* of the last successful run */
+    omma_arena names;       /* of watched values */
     const char **watched;
     int n_watched, cap_watched;
     bool stale; /* a watch was added: the next run makes the base graph anew */
@@ -31,32 +32,45 @@ static void drop_base(omma_session *s) {
     s->last = NULL;
 }
 
+/* Who watches nothing takes the one that all share. */
 static omma_status make_base(omma_session *s, omma_error *err) {
     if (s->base) return OMMA_OK;
-    omma_status status =
-        omma_base_graph(&s->base, s->graph, s->watched, s->n_watched, &s->arena, err);
+    omma_graph *own = NULL;
+    omma_shared_enter(s->shared, &s->budget);
+    omma_status status = s->n_watched ? omma_base_graph(&own, s->shared->graph, s->watched,
+                                                        s->n_watched, &s->arena, err)
+                                      : omma_shared_base(s->shared, &s->base, err);
+    omma_shared_leave(s->shared);
+    if (own) s->base = own;
     if (status) drop_base(s);
     return status;
 }
 
-omma_status omma_session_on_graph(omma_session **out, const omma_graph *graph, const char *name,
-                                  const omma_options *opt, omma_error *err) {
-    *out = NULL;
-    OMMA_TRY(omma_debug_environment(err));
-    omma_session *s = omma_mem_alloc(sizeof *s);
-    if (!s) return omma_fail(err, OMMA_E_NOMEM, "no memory for a session");
-    s->graph = graph;
-    s->name = name;
+static omma_status set_up(omma_session *s, const omma_options *opt, omma_error *err) {
     s->budget.limit = opt && opt->max_memory ? opt->max_memory : omma_memory_default();
+    s->budget.beside = &s->shared->budget;
     s->threads = opt && opt->threads > 0 ? opt->threads : omma_threads_default();
     if (s->threads > OMMA_MAX_THREADS) s->threads = OMMA_MAX_THREADS;
     omma_arena_init(&s->arena, &s->budget);
     omma_arena_init(&s->names, &s->budget);
     s->stage.packs.arena = &s->arena;
+    s->stage.packs.shared = &s->shared->packs;
+    s->stage.shared = s->shared;
     s->stage.budget = &s->budget;
     s->stage.threads = s->threads;
     s->stage.observer = omma_debug_tracer();
-    omma_status status = make_base(s, err);
+    return make_base(s, err);
+}
+
+omma_status omma_session_on_shared(omma_session **out, omma_shared *shared, const char *name,
+                                   const omma_options *opt, omma_error *err) {
+    *out = NULL;
+    OMMA_TRY(omma_debug_environment(err));
+    omma_session *s = omma_mem_alloc(sizeof *s);
+    if (!s) return omma_fail(err, OMMA_E_NOMEM, "no memory for a session");
+    s->shared = shared;
+    s->name = name;
+    omma_status status = set_up(s, opt, err);
     if (status) {
         omma_error_in_file(err, name);
         omma_session_free(s);
@@ -66,10 +80,22 @@ omma_status omma_session_on_graph(omma_session **out, const omma_graph *graph, c
     return OMMA_OK;
 }
 
+omma_status omma_session_on_graph(omma_session **out, const omma_graph *graph, const char *name,
+                                  const omma_options *opt, omma_error *err) {
+    *out = NULL;
+    omma_shared *shared = omma_shared_new(graph);
+    if (!shared) return omma_fail(err, OMMA_E_NOMEM, "no memory for a session");
+    omma_status status = omma_session_on_shared(out, shared, name, opt, err);
+    if (status) omma_shared_free(shared);
+    else (*out)->alone = true;
+    return status;
+}
+
 void omma_session_free(omma_session *s) {
     if (!s) return;
     drop_base(s);
     omma_arena_free(&s->names);
+    if (s->alone) omma_shared_free(s->shared);
     omma_mem_free(s);
 }
 
@@ -78,7 +104,8 @@ void omma_session_observe(omma_session *s, const omma_observer *o) {
 }
 
 omma_session_size omma_session_measure(const omma_session *s) {
-    omma_session_size size = {0, atomic_load(&s->budget.used)};
+    omma_session_size size = {0,
+                              atomic_load(&s->budget.used) + atomic_load(&s->shared->budget.used)};
     for (const omma_plan *p = s->last; p; p = p->tail ? p->tail->plans : NULL)
         size.plans += p->bytes;
     return size;
@@ -87,7 +114,7 @@ omma_session_size omma_session_measure(const omma_session *s) {
 /* --- watching ------------------------------------------------------------------ */
 
 omma_status omma_session_watch(omma_session *s, const char *value, omma_error *err) {
-    if (!omma_graph_find(s->graph, value))
+    if (!omma_graph_find(s->shared->graph, value))
         return omma_fail_node(err, OMMA_E_NOTFOUND, value, NULL,
                               "the model has no value of that name");
     for (int i = 0; i < s->n_watched; i++)
@@ -119,9 +146,10 @@ const omma_tensor *omma_session_output(const omma_session *s, int i) {
 
 /* --- running ------------------------------------------------------------------- */
 
+/* Inputs of more than `unread` bytes need no data. */
 static omma_status check_input(const omma_session *s, const omma_tensor *inputs, int i,
-                               omma_error *err) {
-    const omma_value *port = s->graph->inputs[i];
+                               size_t unread, omma_error *err) {
+    const omma_value *port = s->shared->graph->inputs[i];
     const omma_tensor *t = &inputs[i];
     if (t->dtype != port->dtype && port->dtype != OMMA_NONE)
         return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL,
@@ -132,7 +160,7 @@ static omma_status check_input(const omma_session *s, const omma_tensor *inputs,
         !omma_dims_bytes(t->dims, t->rank, omma_dtype_size(t->dtype), &bytes))
         return omma_fail_node(err, OMMA_E_SHAPE, port->name, NULL,
                               "the tensor given for this input has no sound shape");
-    if (bytes && !t->data)
+    if (bytes && bytes <= unread && !t->data)
         return omma_fail_node(err, OMMA_E_USAGE, port->name, NULL,
                               "the tensor given for this input has no data");
     if (port->rank < 0) return OMMA_OK;
@@ -147,18 +175,31 @@ static omma_status check_input(const omma_session *s, const omma_tensor *inputs,
     return OMMA_OK;
 }
 
-omma_status omma_session_run(omma_session *s, const omma_tensor *inputs, int n, omma_error *err) {
+/* Check the inputs and make the base graph, so that the stage may plan or run. */
+static omma_status get_ready(omma_session *s, const omma_tensor *inputs, int n, size_t unread,
+                             omma_error *err) {
+    const omma_graph *g = s->shared->graph;
     s->last = NULL;
-    if (n != s->graph->n_inputs)
-        return omma_fail(err, OMMA_E_USAGE, "%s has %d inputs, not %d", s->name, s->graph->n_inputs,
-                         n);
-    for (int i = 0; i < n; i++) OMMA_TRY(check_input(s, inputs, i, err));
+    if (n != g->n_inputs)
+        return omma_fail(err, OMMA_E_USAGE, "%s has %d inputs, not %d", s->name, g->n_inputs, n);
+    for (int i = 0; i < n; i++) OMMA_TRY(check_input(s, inputs, i, unread, err));
     if (s->stale) drop_base(s);
     s->stale = false;
     OMMA_TRY(make_base(s, err));
     s->stage.base = s->base;
     s->stage.watch = s->watched;
     s->stage.n_watch = s->n_watched;
+    return OMMA_OK;
+}
+
+omma_status omma_session_prepare(omma_session *s, const omma_tensor *inputs, int n,
+                                 omma_error *err) {
+    OMMA_TRY(get_ready(s, inputs, n, OMMA_BY_VALUE_MAX, err));
+    return omma_stage_plan(&s->stage, inputs, err);
+}
+
+omma_status omma_session_run(omma_session *s, const omma_tensor *inputs, int n, omma_error *err) {
+    OMMA_TRY(get_ready(s, inputs, n, SIZE_MAX, err));
     OMMA_TRY(omma_stage_run(&s->stage, inputs, err));
     s->last = s->stage.plans;
     return OMMA_OK;

@@ -18,13 +18,17 @@ static omma_status new_plan(omma_stage *s, omma_plan **out, const omma_tensor *i
             omma_arena_array(s->packs.arena, (size_t)s->base->n_inputs, sizeof *s->by_value);
     if (!s->by_value) return omma_fail(err, OMMA_E_NOMEM, "no memory for a plan");
     omma_plan_options o = {.packs = &s->packs,
+                           .shared = s->shared,
                            .budget = s->budget,
                            .watch = s->watch,
                            .n_watch = s->n_watch,
                            .depth = s->depth,
                            .threads = s->threads,
                            .by_value = s->by_value};
-    return omma_plan_new(out, s->base, inputs, &o, err);
+    if (s->shared) omma_shared_enter(s->shared, s->budget);
+    omma_status status = omma_plan_new(out, s->base, inputs, &o, err);
+    if (s->shared) omma_shared_leave(s->shared);
+    return status;
 }
 
 omma_status omma_stage_plan(omma_stage *s, const omma_tensor *inputs, omma_error *err) {

@@ -7,7 +7,8 @@
 
 struct omma_stage {
     const omma_graph *base; /* what the plans are made of; outlives the stage */
-    omma_packs packs;       /* packed weights, shared by the plans */
+    omma_packs packs;       /* packed weights of what is not the model's, shared by the plans */
+    omma_shared *shared;    /* entered while a plan is made; NULL: nothing is shared */
     omma_budget *budget;
     const char *const *watch; /* n_watch names of values that base keeps */
     int n_watch;

@@ -3,11 +3,12 @@
  *
  * A tile keeps C in registers: for each k one vector row of B times one broadcast of each
  * row of A. There is one function per number of rows and vectors, so that edges cost what
- * they are worth. */
+ * they are worth. Products and direct convolutions share it: a product has one tap. */
 #include "kernel/table.h"
 
-typedef void tile_fn(int n, int64_t k, const float *a, int64_t lda, const float *b, float *c,
-                     int64_t ldc, bool acc, const omma_epilogue *e);
+typedef void tile_fn(int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
+                     int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                     const omma_epilogue *e);
 
 /* --- what is done before the store -------------------------------------------------- */
 
@@ -26,12 +27,20 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
 
 /* --- the tile ------------------------------------------------------------------------ */
 
+/* Adds MR rows of what lies at p, ld floats apart. */
+#define TILE_ADD(MR, NV, p, ld)                                                             \
+    UNROLL for (int i = 0; i < MR; i++) {                                                   \
+        UNROLL for (int j = 0; j < NV - 1; j++) s[i][j] =                                   \
+            v_add(s[i][j], v_load((p) + i * (ld) + j * VL));                                \
+        s[i][NV - 1] = v_add(s[i][NV - 1], v_load_n((p) + i * (ld) + (NV - 1) * VL, last)); \
+    }
+
 /* Rows are reached from one pointer per three, by the offsets 0, lda, 2*lda: that takes few
  * registers. The empty asm keeps the compiler from making a pointer for every row. */
 #define TILE(MR, NV)                                                                               \
-    static __attribute__((noinline)) void ISA(gemm_f32_##MR##x##NV##v)(                            \
-        int n, int64_t k, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,      \
-        bool acc, const omma_epilogue *e) {                                                        \
+    static __attribute__((noinline)) void ISA(tile_f32_##MR##x##NV##v)(                            \
+        int n, int64_t taps, const int64_t *off, int64_t k, const float *a, int64_t lda,           \
+        const float *b, float *c, int64_t ldc, bool acc, const omma_epilogue *e) {                 \
         const int last = n - (NV - 1) * VL;                                                        \
         vf s[MR][NV];                                                                              \
         UNROLL for (int i = 0; i < MR; i++) {                                                      \
@@ -39,28 +48,25 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
             __builtin_prefetch(c + i * ldc + n - 1, 1);                                            \
             UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                \
         }                                                                                          \
-        const omma_f32u *p0 = (const omma_f32u *)a, *p3 = p0 + 3 * lda, *p6 = p0 + 6 * lda;        \
-        const omma_f32u *p9 = p0 + 9 * lda, *p12 = p0 + 12 * lda;                                  \
-        for (; k > 0; k--) {                                                                       \
-            __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));                       \
-            vf row[NV];                                                                            \
-            UNROLL for (int j = 0; j < NV; j++) row[j] = v_load(b + j * VL);                       \
-            UNROLL for (int i = 0; i < MR; i++) {                                                  \
-                const omma_f32u *p = i < 3 ? p0 : i < 6 ? p3 : i < 9 ? p6 : i < 12 ? p9 : p12;     \
-                const vf x = v_spread((const float *)(p + i % 3 * lda));                           \
-                UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_fma(x, row[j], s[i][j]);           \
-            }                                                                                      \
-            b += TILE_NV * VL;                                                                     \
-            p0++, p3++, p6++, p9++, p12++;                                                         \
-        }                                                                                          \
-        if (acc) {                                                                                 \
-            UNROLL for (int i = 0; i < MR; i++) {                                                  \
-                UNROLL for (int j = 0; j < NV - 1; j++) s[i][j] =                                  \
-                    v_add(s[i][j], v_load(c + i * ldc + j * VL));                                  \
-                s[i][NV - 1] = v_add(s[i][NV - 1], v_load_n(c + i * ldc + (NV - 1) * VL, last));   \
+        for (int64_t t = 0; t < taps; t++) {                                                       \
+            const omma_f32u *p0 = (const omma_f32u *)a + off[t], *p3 = p0 + 3 * lda;               \
+            const omma_f32u *p6 = p3 + 3 * lda, *p9 = p6 + 3 * lda, *p12 = p9 + 3 * lda;           \
+            for (int64_t l = k; l > 0; l--) {                                                      \
+                __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));                   \
+                vf row[NV];                                                                        \
+                UNROLL for (int j = 0; j < NV; j++) row[j] = v_load(b + j * VL);                   \
+                UNROLL for (int i = 0; i < MR; i++) {                                              \
+                    const omma_f32u *p = i < 3 ? p0 : i < 6 ? p3 : i < 9 ? p6 : i < 12 ? p9 : p12; \
+                    const vf x = v_spread((const float *)(p + i % 3 * lda));                       \
+                    UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_fma(x, row[j], s[i][j]);       \
+                }                                                                                  \
+                b += TILE_NV * VL;                                                                 \
+                p0++, p3++, p6++, p9++, p12++;                                                     \
             }                                                                                      \
         }                                                                                          \
+        if (acc) TILE_ADD(MR, NV, c, ldc)                                                          \
         if (e) {                                                                                   \
+            if (e->add) TILE_ADD(MR, NV, e->add, e->add_ld)                                        \
             if (e->row_bias) {                                                                     \
                 UNROLL for (int i = 0; i < MR; i++) {                                              \
                     const vf x = v_set(e->row_bias[i]);                                            \
