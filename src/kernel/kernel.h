@@ -1,9 +1,10 @@
 /* kernel.h - the fast kernels, on plain pointers behind one table.
  *
  * omma_kernels holds what differs by instruction set: the C reference is always there
- * ("c"), faster ones are picked once by cpuid in rising order ("avx2", "avx512") and can be
- * forced down by the environment variable OMMA_CPU=c|avx2|avx512. The drivers below
- * (gemm, conv, ...) are written once, on top of the table, and split the work over threads.
+ * ("c"), faster ones are picked once in rising order of what the processor has ("avx2",
+ * "avx512"; "neon" on ARM) and can be forced down by the environment variable
+ * OMMA_CPU=c|avx2|avx512|neon. The drivers below (gemm, conv, ...) are written once, on top of
+ * the table, and split the work over threads.
  *
  * Same bits: for a given table, every output element is computed by the same operations in
  * the same order whatever the number of threads and wherever the tiles are cut. Reductions

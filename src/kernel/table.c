@@ -66,6 +66,13 @@ static void fill(void) {
         omma_fill_attention_avx512(k);
     }
 #endif
+#ifdef __aarch64__
+    k = next_table("neon"); /* every such processor has it */
+    omma_fill_gemm_neon(k);
+    omma_fill_math_neon(k);
+    omma_fill_reduce_neon(k);
+    omma_fill_conv_neon(k);
+#endif
     const char *forced = getenv("OMMA_CPU");
     if (forced) best = find(forced);
     if (!best) best = &tables[n_tables - 1];

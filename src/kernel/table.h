@@ -45,6 +45,14 @@ void omma_fill_limits_avx2(omma_limits *l, unsigned cpu);
 void omma_fill_limits_avx512(omma_limits *l, unsigned cpu);
 #endif
 
+#ifdef __aarch64__
+void omma_fill_gemm_neon(omma_kernels *k);
+void omma_fill_math_neon(omma_kernels *k);
+void omma_fill_reduce_neon(omma_kernels *k);
+void omma_fill_conv_neon(omma_kernels *k);
+void omma_fill_limits_neon(omma_limits *l, unsigned cpu);
+#endif
+
 /* The plain way to pack patches for panels of nr columns: any stride, any kernel. */
 void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first,
                         int n, float *panel, int nr);

@@ -41,6 +41,19 @@ static omma_status rule_conv(omma_relayout *l, omma_node *n, bool *done) {
     return omma_give_twins(l, n, fresh);
 }
 
+static omma_status rule_pool(omma_relayout *l, omma_node *n, bool *done) {
+    const int64_t mean = !strcmp(n->op->name, "AveragePool");
+    if (!only_output(n) || n->in[0]->rank != 4 || n->in[0]->dtype != OMMA_F32 ||
+        !omma_any_twin(l, n) || !omma_value_count(n->in[0]))
+        return OMMA_OK;
+    omma_node *fresh = omma_layout_node(l, n, &omma_op_PoolLast, 1);
+    if (!fresh || !omma_layout_attr(l, fresh, OMMA_POOL_MEAN, &mean, -1))
+        return omma_nomem(l->b, n);
+    fresh->in[0] = omma_twin(l, n->in[0]);
+    *done = true;
+    return omma_give_twins(l, n, fresh);
+}
+
 /* Of the whole map: a mean or a maximum over its axes. */
 static omma_status rule_global(omma_relayout *l, omma_node *n, bool *done) {
     const bool mean = !strcmp(n->op->name, "GlobalAveragePool");
@@ -321,6 +334,8 @@ static const struct {
     const char *op;
     omma_layout_rule *rule;
 } rules[] = {{"Conv", rule_conv},
+             {"MaxPool", rule_pool},
+             {"AveragePool", rule_pool},
              {"GlobalAveragePool", rule_global},
              {"GlobalMaxPool", rule_global},
              {"BatchNormalization", rule_batch_norm},

@@ -85,7 +85,7 @@ enum {
                                              : r < 9  ? p6                                         \
                                              : r < 12 ? p9                                         \
                                                       : p12;                                       \
-                        const vf x = v_set(r % 3 == 0 ? p[0] : r % 3 == 1 ? p[lda] : p[2 * lda]);  \
+                        const vf x = v_spread((const float *)(p + r % 3 * lda));                   \
                         UNROLL for (int j = 0; j < NV; j++) s[r][j] = v_fma(x, row[j], s[r][j]);   \
                     }                                                                              \
                     b += TILE_NV * VL;                                                             \

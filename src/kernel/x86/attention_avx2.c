@@ -1,6 +1,6 @@
 /* attention_avx2.c - the step of a softmax over blocks; see attention_body.h. */
 #include "kernel/x86/vec_avx2.h"
-#include "kernel/x86/vec_math.h"
+#include "kernel/body/vec_math.h"
 
 static inline float v_top(vf a) {
     const __m128 q = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -14,6 +14,6 @@ static inline vf v_power(vf p, vf n, vmask tiny) {
     return v_andnot(tiny, v_mul(v_andnot(tiny, p), power));
 }
 
-#include "kernel/x86/attention_body.h"
+#include "kernel/body/attention_body.h"
 
 void omma_fill_attention_avx2(omma_kernels *k) { k->softmax_part = softmax_part_f32__avx2; }
