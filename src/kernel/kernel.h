@@ -157,6 +157,11 @@ typedef struct omma_kernels {
      * are of this tile's first channel and pixel; may be NULL. */
     void (*wino_out)(int n, const float *prod, int64_t plane, int rows, int cols, float *y,
                      int64_t y_ld, int64_t ow, const omma_epilogue *e);
+
+    /* C[m,nr] = A[m,k] x B, a packed panel [k][nr], as gemm_tile. Meanwhile step bytes after next
+     * are brought into the L2 cache for each of k; next may be anything. NULL: gemm_tile does. */
+    void (*wino_tile)(int m, int64_t k, const float *a, int64_t lda, const float *b, float *c,
+                      int64_t ldc, const void *next, int64_t step);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */
