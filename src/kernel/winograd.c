@@ -92,17 +92,19 @@ static wino_cut cut(const omma_kernels *kern, const omma_conv *p, int threads) {
     return c;
 }
 
-/* What both ways take, in multiplications at the peak: sums reach about 0.9 of it here and there,
- * a channel of a tile takes 12 cycles of 32 multiplications to transform, and U comes from memory
- * no faster than the products of 28 tiles. */
+/* What both ways take, in multiplications: sums reach about 0.9 of the peak here and there, their
+ * results cost as much as 6 channels to store, a channel of a tile takes 12 cycles of 32
+ * multiplications to transform, a tile as much as 16 channels besides, and U comes from memory no
+ * faster than the products of 28 tiles with panels of 32, half that with 16. */
 static bool pays(const omma_kernels *kern, const omma_conv *p) {
     const wino_cut c = cut(kern, p, 1);
-    const double m = (double)ceil_div(p->m, kern->nr) * kern->nr, channels = (double)p->c;
-    const double block = (double)c.tiles / (double)c.blocks, least = 28;
-    const double direct = 9 * channels * (double)(p->n * p->oh * p->ow) *
-                          (double)(ceil_div(2 * p->m, kern->nr) * kern->nr) / 2;
-    const double products = 36 * channels * m * (double)c.blocks * (block < least ? least : block);
-    const double transforms = 12 * 32 * 0.9 * (channels + (double)p->m) * (double)c.tiles;
+    const int half = kern->nr / 2;
+    const double m = (double)(ceil_div(p->m, half) * half), channels = (double)p->c;
+    const double block = (double)c.tiles / (double)c.blocks, least = 7.0 / 8 * kern->nr;
+    const double direct = 9 * channels * m * (double)(p->n * p->oh * p->ow);
+    const double products =
+        36 * m * (double)c.blocks * (block < least ? channels * least : (channels + 6) * block);
+    const double transforms = 12 * 32 * 0.9 * (channels + (double)p->m + 16) * (double)c.tiles;
     return 1.1 * (products + transforms) < direct;
 }
 
@@ -209,11 +211,14 @@ static wino_place place_of(const wino_cut *c, int64_t tile) {
 static void tile_in(const wino_job *job, int64_t tile, float *v) {
     const omma_conv *p = job->p;
     const wino_place at = place_of(&job->cut, tile);
+    const int64_t y0 = at.y - p->pad_top, x0 = at.x - p->pad_left;
     const float *px[WINO_PLANES], *image = job->x + at.image * p->h * p->w * job->x_ld;
-    for (int i = 0; i < WINO_PLANES; i++) {
-        const int64_t y = at.y - p->pad_top + i / WINO_IN, x = at.x - p->pad_left + i % WINO_IN;
-        const bool inside = y >= 0 && y < p->h && x >= 0 && x < p->w;
-        px[i] = inside ? image + (y * p->w + x) * job->x_ld : job->zeros;
+    for (int i = 0; i < WINO_IN; i++) {
+        const bool inside = y0 + i >= 0 && y0 + i < p->h;
+        int64_t from = ((y0 + i) * p->w + x0) * job->x_ld;
+        for (int j = 0; j < WINO_IN; j++, from += job->x_ld)
+            px[i * WINO_IN + j] =
+                inside && x0 + j >= 0 && x0 + j < p->w ? image + from : job->zeros;
     }
     job->kern->wino_in(p->c, px, v, job->cut.plane);
 }
@@ -239,8 +244,9 @@ static const float *panel_of(const wino_job *job, int64_t panel, int64_t plane) 
     return job->u + (panel * WINO_PLANES + plane) * job->p->c * job->kern->nr;
 }
 
-/* prod: [rows][width] (=) v: [rows][c] x u, a panel; next: the panel that is needed after it. */
-static void multiply(const wino_job *job, int64_t rows, const float *v, const float *u,
+/* prod: [rows][n of width] = v: [rows][c] x u, a panel; next: the panel that is needed after it.
+ * Where half a panel is enough, gemm_tile multiplies no more. */
+static void multiply(const wino_job *job, int64_t rows, int n, const float *v, const float *u,
                      const float *next, float *prod, int64_t width) {
     const omma_kernels *kern = job->kern;
     const int64_t c = job->p->c, row = job->cut.row, tiles = ceil_div(rows, kern->mr);
@@ -248,12 +254,10 @@ static void multiply(const wino_job *job, int64_t rows, const float *v, const fl
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t r0 = rows * i / tiles, r1 = rows * (i + 1) / tiles;
         const int m = (int)(r1 - r0);
-        if (kern->wino_tile)
+        if (kern->wino_tile && 2 * n > kern->nr)
             kern->wino_tile(m, c, v + r0 * row, row, u, prod + r0 * width, width,
                             (const char *)next + i * c * step, step);
-        else
-            kern->gemm_tile(m, kern->nr, c, v + r0 * row, row, u, prod + r0 * width, width, false,
-                            NULL);
+        else kern->gemm_tile(m, n, c, v + r0 * row, row, u, prod + r0 * width, width, false, NULL);
     }
 }
 
@@ -267,7 +271,8 @@ static void panels_out(const wino_job *job, int64_t q0, int64_t q1, int64_t t0, 
             const float *next = q + 1 < q1            ? panel_of(job, q + 1, i)
                                 : i + 1 < WINO_PLANES ? panel_of(job, q0, i + 1)
                                                       : panel_of(job, last, 0);
-            multiply(job, t1 - t0, v + i * job->cut.plane, panel_of(job, q, i), next,
+            const int n = (int)min64(job->p->m - q * nr, nr);
+            multiply(job, t1 - t0, n, v + i * job->cut.plane, panel_of(job, q, i), next,
                      prod + i * width + (q - q0) * nr, WINO_PLANES * width);
         }
     for (int64_t t = t0; t < t1; t++)
