@@ -243,6 +243,29 @@ static void test_not_finite(void **state) {
         }
 }
 
+/* A weight that is no number spoils its output channel and no other. */
+static void test_weight_not_finite(void **state) {
+    (void)state;
+    const omma_conv p = {1, 1, 20, 9, 9, 35, 9, 9, 3, 3, 1, 1, 1, 1, 1, 1};
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    const omma_kernels *kern;
+    for (int t = 0; (kern = omma_kernels_at(t)); t++)
+        for (unsigned r = 0; r < 60; r++) {
+            setup s;
+            begin(&s, kern, &p, 3);
+            const int spoilt = rng_int(0, 34);
+            memcpy((char *)s.w + 4 * (spoilt * 180 + rng_int(0, 179)), &bad[r % 3], 4);
+            omma_last_winograd.pack(kern, &p, s.u, s.w, 1);
+            run_way(&omma_last_winograd, kern, &s, s.u, s.y, NULL, 1);
+            for (int i = 0; i < 81; i++)
+                for (int m = 0; m < 35; m++) {
+                    const bool finite = isfinite(s.y[i * s.y_ld + m]);
+                    assert_int_equal(finite, m != spoilt);
+                }
+            end(&s);
+        }
+}
+
 /* --- limits -------------------------------------------------------------------------- */
 
 static void test_limits(void **state) {
@@ -288,9 +311,13 @@ static void test_fits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random), cmocka_unit_test(test_usual),
-        cmocka_unit_test(test_error),  cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_fits),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_usual),
+        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_weight_not_finite),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,6 +211,11 @@ typedef struct omma_kernels {
     /* y[c] = sum_i x[i*ld + c], c in [0, n), i in [0, rows): columns of a matrix, in an order that
      * depends on rows alone. */
     void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t ld, float *y);
+
+    /* C[m,nr] = A[m,k] x B, a packed panel [k][nr], as gemm_tile. Meanwhile step bytes after next
+     * are brought into the L2 cache for each of k; next may be anything. NULL: gemm_tile does. */
+    void (*wino_tile)(int m, int64_t k, const float *a, int64_t lda, const float *b, float *c,
+                      int64_t ldc, const void *next, int64_t step);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */
