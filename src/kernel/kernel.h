@@ -101,6 +101,18 @@ typedef struct omma_part {
     int64_t c0, c1, y0, y1;
     int64_t x_ld, y_ld; /* from a pixel of the input and the output to the next [floats] */
 } omma_part;
+/* What a step of softmax needs to know, each array by row: x becomes e^(scale*x + add[0] + add[1] -
+ * *top), or 0 where that is below 2^-100, with *top raised to the largest number so far, -inf at
+ * first. *sum, 0 at first, is multiplied by *by, the factor for all that the steps before gave, and
+ * grows by the weights. A NaN or +inf makes it NaN. */
+typedef struct omma_softmax {
+    float scale;         /* > 0 */
+    const float *add[2]; /* rows of n numbers, or NULL; the second only beside the first */
+    int64_t add_ld[2];   /* [elements] */
+    float *top, *sum, *by;
+    bool whole; /* this step is all: weights are divided by their sum, and top, sum and by are not
+                   touched, nor read */
+} omma_softmax;
 
 typedef struct omma_kernels {
     const char *isa;
@@ -145,13 +157,10 @@ typedef struct omma_kernels {
      * gives NaN, as ONNX's definition does. y may be x. */
     void (*softmax)(int64_t n, const float *x, float *y);
 
-    /* The next n numbers of a softmax that is taken block by block (attend.c): a and b, each n
-     * numbers or NULL (b too when a is), are added to x, and x becomes e^(x - *top) with *top
-     * raised to the largest number so far, -inf at first; weights below 2^-100 are 0. *sum, 0 at
-     * first, grows by them. Returns the factor for what the blocks before gave; *sum had it. A
-     * NaN, or +inf, makes *sum NaN. */
-    float (*softmax_part)(int64_t n, float *x, const float *a, const float *b, float *top,
-                          float *sum);
+    /* A step of m softmaxes that are taken block by block (attend.c): x[i*ldx + k], k in [0, n),
+     * are their next numbers, which become weights. Up to 15 numbers behind n, as far as the next
+     * multiple of 16, may be read and written too. */
+    void (*softmax_step)(int m, int64_t n, float *x, int64_t ldx, const omma_softmax *s);
 
     /* One output row of a depthwise convolution with one channel:
      * y[o] = sum_t w[t] * x[rows[t] + o*stride], o in [0, n), rows[t] an offset [elements].
