@@ -194,6 +194,80 @@ static void test_binary(void **state) {
             }
 }
 
+/* Rows at once give what they give one by one, in place too. */
+static void test_binary_rows(void **state) {
+    (void)state;
+    enum { ROWS = 5, MOST = 40 };
+    const omma_kernels *kern;
+    for (int t = 0; (kern = omma_kernels_at(t)); t++)
+        for (int f = 0; f < OMMA_BIN_COUNT; f++)
+            for (int r = 0; r < 200; r++) {
+                const int n = r % MOST, rows = rng_int(0, ROWS), place = rng_int(0, 2);
+                const int sa = rng_int(0, 1), sb = rng_int(0, 1);
+                int64_t ra = rng_int(0, 2) * n, rb = rng_int(0, 2) * n;
+                guarded g;
+                float a[2 * ROWS * MOST], b[2 * ROWS * MOST], want[ROWS * MOST];
+                float *y = guard_new(&g, (size_t)(rows * n) * 4, 4 * (size_t)(n % 3));
+                const float *pa = a, *pb = b;
+                rng_fill(a, 2 * ROWS * MOST);
+                rng_fill(b, 2 * ROWS * MOST);
+                if (place == 1 && sa) memcpy(y, a, (size_t)(rows * n) * 4), pa = y, ra = n;
+                if (place == 2 && sb) memcpy(y, b, (size_t)(rows * n) * 4), pb = y, rb = n;
+                for (int i = 0; i < rows; i++)
+                    kern->binary[f](n, a + i * ra, sa, b + i * rb, sb, want + i * n);
+                kern->binary_rows[f](rows, n, pa, ra, sa, pb, rb, sb, y);
+                assert_memory_equal(y, want, (size_t)(rows * n) * 4);
+                guard_end(&g);
+            }
+}
+
+static void check_norm(const omma_kernels *kern, int64_t rows, int64_t n, float middle) {
+    guarded g;
+    const size_t bytes = (size_t)(rows * n) * 4;
+    float *x = malloc(bytes), *scale = malloc((size_t)n * 4), *bias = malloc((size_t)n * 4);
+    float *y = guard_new(&g, bytes, 4), *again = malloc(bytes);
+    const float *b = rng_int(0, 3) ? bias : NULL;
+    assert_true(x && scale && bias && again);
+    rng_fill(x, (size_t)(rows * n));
+    rng_fill(scale, (size_t)n);
+    rng_fill(bias, (size_t)n);
+    for (int64_t i = 0; i < rows * n; i++) x[i] += middle;
+    kern->layer_norm(rows, n, x, scale, b, 1e-5, y);
+    for (int64_t r = 0; r < rows; r++) {
+        double mean = 0, square = 0;
+        for (int64_t i = 0; i < n; i++) mean += (double)x[r * n + i] / (double)n;
+        for (int64_t i = 0; i < n; i++) square += pow((double)x[r * n + i] - mean, 2) / (double)n;
+        for (int64_t i = 0; i < n; i++) {
+            const double want =
+                ((double)x[r * n + i] - mean) / sqrt(square + 1e-5) * (double)scale[i] +
+                (b ? (double)b[i] : 0);
+            if (!(fabs((double)y[r * n + i] - want) <= 2e-6 * (1 + fabs(want))))
+                fail_msg("%s norm of %d about %g: %g, should be %g", kern->isa, (int)n,
+                         (double)middle, (double)y[r * n + i], want);
+        }
+        kern->layer_norm(1, n, x + r * n, scale, b, 1e-5, again); /* a row alone */
+        assert_memory_equal(again, y + r * n, (size_t)n * 4);
+    }
+    memcpy(again, x, bytes);
+    kern->layer_norm(rows, n, again, scale, b, 1e-5, again);
+    assert_memory_equal(again, y, bytes);
+    x[rows * n / 2] = NAN;
+    kern->layer_norm(rows, n, x, scale, b, 1e-5, y);
+    for (int64_t i = 0; i < rows * n; i++) assert_true(!isnan(y[i]) == (i / n != rows * n / 2 / n));
+    guard_end(&g);
+    free(x), free(scale), free(bias), free(again);
+}
+
+static void test_layer_norm(void **state) {
+    (void)state;
+    const omma_kernels *kern;
+    for (int t = 0; (kern = omma_kernels_at(t)); t++) {
+        for (int n = 1; n < 80; n++) check_norm(kern, rng_int(1, 4), n, 0);
+        for (int r = 0; r < 60; r++)
+            check_norm(kern, rng_int(1, 3), rng_int(1, 3000), rng_int(0, 1) ? 20 : -300);
+    }
+}
+
 static void test_clip_affine_finish(void **state) {
     (void)state;
     const omma_kernels *kern;
@@ -288,6 +362,7 @@ int main(void) {
         cmocka_unit_test(test_unary_accuracy),     cmocka_unit_test(test_unary_special),
         cmocka_unit_test(test_unary_places),       cmocka_unit_test(test_binary),
         cmocka_unit_test(test_clip_affine_finish), cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_binary_rows),        cmocka_unit_test(test_layer_norm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

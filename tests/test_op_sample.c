@@ -243,11 +243,13 @@ static void resize_case(omma_dtype type) {
     static const char *const hows[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
                                        "asymmetric"};
     int mode = (int)rnd(3), how = (int)rnd(4), fixed = (int)rnd(2), rank = 4;
+    const bool last = rnd(3) == 0; /* [N, H, W, C] */
     int64_t dims[4], sizes[4], count = 1;
     for (int d = 0; d < rank; d++) {
-        dims[d] = 1 + rnd(d < 2 ? 4 : 14);
+        dims[d] = 1 + rnd(d < 2 ? 4 : last && d == 3 ? 40 : 14);
         sizes[d] = d < 2 && fixed ? dims[d] : 1 + rnd(d < 2 ? 4 : 20);
-        if (rnd(4) == 0) sizes[d] = dims[d];
+        if (last && d == 1) dims[d] = 1 + rnd(10), sizes[d] = 1 + rnd(20);
+        if (rnd(4) == 0 || (last && d % 3 == 0)) sizes[d] = dims[d];
         count *= dims[d];
     }
     float *x = noise(count, 50);

@@ -140,6 +140,10 @@ typedef struct omma_kernels {
     void (*binary[OMMA_BIN_COUNT])(int64_t n, const float *a, int sa, const float *b, int sb,
                                    float *y);
 
+    /* The same for rows: y[r*n + i] = a[r*ra + i*sa] op b[r*rb + i*sb], r in [0, rows). */
+    void (*binary_rows[OMMA_BIN_COUNT])(int64_t rows, int64_t n, const float *a, int64_t ra, int sa,
+                                        const float *b, int64_t rb, int sb, float *y);
+
     /* y[i] = min(max(x[i], lo), hi); NaN stays NaN. */
     void (*clip)(int64_t n, const float *x, float lo, float hi, float *y);
 
@@ -161,6 +165,19 @@ typedef struct omma_kernels {
      * are their next numbers, which become weights. Up to 15 numbers behind n, as far as the next
      * multiple of 16, may be read and written too. */
     void (*softmax_step)(int m, int64_t n, float *x, int64_t ldx, const omma_softmax *s);
+    /* y = (x - mean) / sqrt(var + eps) * scale + bias for rows of n >= 1 numbers that follow one
+     * another, each with its own mean and (biased) variance; scale, bias: [n], bias NULL for none.
+     * y may be x. */
+    void (*layer_norm)(int64_t rows, int64_t n, const float *x, const float *scale,
+                       const float *bias, double eps, float *y);
+
+    /* The next n numbers of a softmax that is taken block by block (attend.c): a and b, each n
+     * numbers or NULL (b too when a is), are added to x, and x becomes e^(x - *top) with *top
+     * raised to the largest number so far, -inf at first; weights below 2^-100 are 0. *sum, 0 at
+     * first, grows by them. Returns the factor for what the blocks before gave; *sum had it. A
+     * NaN, or +inf, makes *sum NaN. */
+    float (*softmax_part)(int64_t n, float *x, const float *a, const float *b, float *top,
+                          float *sum);
 
     /* One output row of a depthwise convolution with one channel:
      * y[o] = sum_t w[t] * x[rows[t] + o*stride], o in [0, n), rows[t] an offset [elements].

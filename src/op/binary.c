@@ -13,6 +13,7 @@
 #include <string.h>
 #include <tgmath.h>
 
+#include "base/pool.h"
 #include "op/broadcast.h"
 
 /* y[i] = a[i*sa] op b[i*sb]; false when a number has no answer (division by zero). */
@@ -78,8 +79,50 @@ static bool pair_piece(const omma_piece_job *j, const omma_piece *w) {
     return ok;
 }
 
+/* Rows of float32 short enough that a call for each would cost: the two innermost dimensions at
+ * once, some rows of a call. */
+enum { ROW_MAX = 4096, ROWS_COUNT = 8192 };
+
+typedef struct rows_job {
+    const omma_exec *x;
+    const omma_node *n;
+    int64_t block, blocks; /* rows of a call, calls for a position of the outer dimensions */
+} rows_job;
+
+static void pair_rows(void *arg, int64_t begin, int64_t end, int worker) {
+    const rows_job *j = arg;
+    const omma_spread *p = j->n->param;
+    const int last = p->rank - 1;
+    const int64_t inner = p->dims[last], rows = p->dims[last - 1];
+    const float *in[2] = {j->n->in[0]->mem, j->n->in[1]->mem};
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t row = i % j->blocks * j->block, outer = i / j->blocks;
+        int64_t off[2] = {row * p->in[0].stride[last - 1], row * p->in[1].stride[last - 1]};
+        for (int64_t d = last - 2, rest = outer; d >= 0; rest /= p->dims[d], d--)
+            for (int k = 0; k < 2; k++) off[k] += rest % p->dims[d] * p->in[k].stride[d];
+        j->x->kern->binary_rows[((const binary *)p->op)->kernel](
+            rows - row < j->block ? rows - row : j->block, inner, in[0] + off[0],
+            p->in[0].stride[last - 1], (int)p->in[0].stride[last], in[1] + off[1],
+            p->in[1].stride[last - 1], (int)p->in[1].stride[last],
+            (float *)j->n->out[0]->mem + (outer * rows + row) * inner);
+    }
+}
+
 static omma_status pair_run(const omma_exec *x, const omma_node *n) {
-    return omma_broadcast_walk(x, n, pair_piece);
+    const omma_spread *p = n->param;
+    const int last = p->rank - 1;
+    if (n->in[0]->dtype != OMMA_F32 || ((const binary *)p->op)->kernel < 0 || !p->count ||
+        p->rank < 2 || p->dims[last] > ROW_MAX)
+        return omma_broadcast_walk(x, n, pair_piece);
+    if (!omma_wanted(n, 0)) return OMMA_OK;
+    const int64_t rows = p->dims[last - 1], fit = ROWS_COUNT / p->dims[last];
+    rows_job j = {x, n, fit < 1 ? 1 : fit < rows ? fit : rows, 0};
+    j.blocks = (rows - 1) / j.block + 1;
+    const int64_t each = j.block * p->dims[last];
+    omma_parallel(x->threads, p->count / (rows * p->dims[last]) * j.blocks,
+                  each < OMMA_GRAIN ? OMMA_GRAIN / each : 1, pair_rows, &j);
+    return OMMA_OK;
 }
 
 /* --- the loops: x and z the numbers, ok to be cleared on a fault -------------- */

@@ -252,6 +252,14 @@ static void columns(const job *j, const rule *how, int64_t n, const float *x, co
     float t[COLS], part[COLS];
     int64_t index[OMMA_MAX_RANK] = {0}, off = 0;
     for (int64_t i = 0; i < n; i++) acc[i] = identity(how->combine);
+    if (how->map == MAP_NONE && how->combine == SUM && r->n_red == 1) {
+        for (int64_t k = 0; k < r->reds; k += RUN) {
+            const int64_t rows = r->reds - k < RUN ? r->reds - k : RUN;
+            j->kern->sum_rows(rows, n, x + k * r->red_stride[0], r->red_stride[0], part);
+            for (int64_t i = 0; i < n; i++) acc[i] += (double)part[i];
+        }
+        return;
+    }
     for (int64_t k = 0; k < r->reds; k++) {
         const float *p = mapped(j->kern, how->map, n, x + off, shift, 1, t);
         off = next(r->n_red, r->red, r->red_stride, index, off);

@@ -3,8 +3,9 @@
  * Along each axis output o reads a few inputs ("taps") about a coordinate x(o) of the
  * input; what lies outside is read at the edge. prepare makes one table per axis that
  * changes, [out] rows of taps and weights, and the axes are independent. f32 that changes
- * in its last two axes works plane by plane, columns first, rows by the row kernels; all
- * else takes the plain loop over products of taps.
+ * in its last two axes works plane by plane, columns first, rows by the row kernels; f32 that
+ * changes in two axes before the last, as maps with channels last do, pixel by pixel
+ * (resample_pixels.c); all else takes the plain loop over products of taps.
  *
  * The rules are those of ONNX Resize 10, 11, 13, 18, 19 and Upsample 1, 7, 9. Traps: version
  * 10 and Upsample always use x = o/scale and round down; a length from scales is
@@ -17,6 +18,7 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "op/resample.h"
 #include "op/window.h"
 
 typedef enum mode { NEAREST, LINEAR, CUBIC } mode;
@@ -31,17 +33,7 @@ typedef enum coordinate {
 } coordinate;
 typedef enum nearest { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL } nearest;
 
-typedef struct axis {
-    int64_t in, out;
-    double scale, length; /* length: of the output before rounding */
-    double roi_start, roi_end;
-    bool active;   /* not the identity */
-    int64_t taps;  /* for each output */
-    int64_t *at;   /* [out*taps] inputs */
-    double *w;     /* [out*taps] */
-    float *w32;    /* the same */
-    bool *outside; /* [out], or NULL: takes the extrapolation value */
-} axis;
+typedef omma_resample_axis axis;
 
 typedef struct resize_param {
     mode mode;
@@ -52,9 +44,10 @@ typedef struct resize_param {
     int rank;
     axis axes[OMMA_MAX_RANK];
     bool fast;
-    int64_t planes; /* of the fast way */
-    int workers;    /* threads the working memory is for */
-    size_t pitch;   /* bytes of it for each */
+    int64_t planes;              /* of the fast way */
+    omma_resample_pixels pixels; /* planes 0: not this way */
+    int workers;                 /* threads the working memory is for */
+    size_t pitch;                /* bytes of it for each */
 } resize_param;
 
 /* --- attributes ------------------------------------------------------------------------ */
@@ -377,6 +370,23 @@ static omma_status make_table(omma_build *b, const omma_node *n, const resize_pa
     return OMMA_OK;
 }
 
+/* Set p->pixels when what changes are at most two axes, neighbours, before the last. */
+static void find_pixels(const omma_node *n, resize_param *p) {
+    static const axis one = {.in = 1, .out = 1};
+    int last = p->rank - 1;
+    omma_resample_pixels q = {.rows = &one, .nearest = p->mode == NEAREST, .planes = 1, .unit = 1};
+    if (n->in[0]->dtype != OMMA_F32 || p->coordinate == TF_CROP) return;
+    for (; last >= 0 && !p->axes[last].active; last--) q.unit *= p->axes[last].in;
+    if (last < 0 || last == p->rank - 1) return;
+    q.cols = &p->axes[last];
+    if (last) q.rows = &p->axes[last - 1];
+    for (int d = 0; d < last - 1; d++) {
+        if (p->axes[d].active) return;
+        q.planes *= p->axes[d].in;
+    }
+    if (omma_resample_pixels_fit(&q)) p->pixels = q;
+}
+
 static omma_status resize_prepare(omma_build *b, omma_node *n) {
     resize_param *p = (resize_param *)n->param;
     const int r = p->rank;
@@ -388,7 +398,10 @@ static omma_status resize_prepare(omma_build *b, omma_node *n) {
         if (d < r - 2 && p->axes[d].active) p->fast = false;
         if (d < r - 2) p->planes *= p->axes[d].in;
     }
-    if (!p->fast) return OMMA_OK;
+    if (!p->fast) {
+        find_pixels(n, p);
+        return OMMA_OK;
+    }
     axis *rows = &p->axes[r - 2], *cols = &p->axes[r - 1];
     for (int64_t i = 0; i < rows->out * rows->taps; i++) rows->at[i] *= cols->out;
     p->workers = omma_workers(b);
@@ -521,6 +534,10 @@ static omma_status resize_run(const omma_exec *x, const omma_node *n) {
     if (p->fast) {
         plane_job j = {x, p, n->in[0]->mem, y->mem, n->work};
         omma_parallel(x->threads < p->workers ? x->threads : p->workers, p->planes, 1, planes, &j);
+        return OMMA_OK;
+    }
+    if (p->pixels.planes) {
+        omma_resample_pixels_run(x, &p->pixels, n->in[0]->mem, y->mem);
         return OMMA_OK;
     }
     plain_job j = {.p = p, .t = y->dtype, .src = n->in[0]->mem, .dst = y->mem};

@@ -32,9 +32,8 @@ UNARY(hswish, v_hswish(v))
 
 /* The operands at i, where a stride of 0 repeats the first number. */
 #define BINARY(name, expr)                                                                     \
-    static void ISA(name##_f32)(int64_t n, const float *a, int sa, const float *b, int sb,     \
-                                float *y) {                                                    \
-        if (n <= 0) return;                                                                    \
+    static inline __attribute__((always_inline)) void name##_row(                              \
+        int64_t n, const float *a, int sa, const float *b, int sb, float *y) {                 \
         const vf a0 = v_set(*a), b0 = v_set(*b);                                               \
         int64_t i = 0;                                                                         \
         for (; i + VL <= n; i += VL) {                                                         \
@@ -46,6 +45,15 @@ UNARY(hswish, v_hswish(v))
             const vf u = sa ? v_load_n(a + i, rest) : a0, v = sb ? v_load_n(b + i, rest) : b0; \
             v_store_n(y + i, expr, rest);                                                      \
         }                                                                                      \
+    }                                                                                          \
+    static void ISA(name##_f32)(int64_t n, const float *a, int sa, const float *b, int sb,     \
+                                float *y) {                                                    \
+        if (n > 0) name##_row(n, a, sa, b, sb, y);                                             \
+    }                                                                                          \
+    static void ISA(name##_rows)(int64_t rows, int64_t n, const float *a, int64_t ra, int sa,  \
+                                 const float *b, int64_t rb, int sb, float *y) {               \
+        if (n <= 0) return;                                                                    \
+        for (; rows > 0; rows--, a += ra, b += rb, y += n) name##_row(n, a, sa, b, sb, y);     \
     }
 
 BINARY(add, v_add(u, v))
@@ -90,11 +98,17 @@ static void fill_math(omma_kernels *k) {
     k->unary[OMMA_UN_GELU] = ISA(gelu_f32);
     k->unary[OMMA_UN_HSWISH] = ISA(hswish_f32);
     k->binary[OMMA_BIN_ADD] = ISA(add_f32);
+    k->binary_rows[OMMA_BIN_ADD] = ISA(add_rows);
     k->binary[OMMA_BIN_SUB] = ISA(sub_f32);
+    k->binary_rows[OMMA_BIN_SUB] = ISA(sub_rows);
     k->binary[OMMA_BIN_MUL] = ISA(mul_f32);
+    k->binary_rows[OMMA_BIN_MUL] = ISA(mul_rows);
     k->binary[OMMA_BIN_DIV] = ISA(div_f32);
+    k->binary_rows[OMMA_BIN_DIV] = ISA(div_rows);
     k->binary[OMMA_BIN_MAX] = ISA(max_f32);
+    k->binary_rows[OMMA_BIN_MAX] = ISA(max_rows);
     k->binary[OMMA_BIN_MIN] = ISA(min_f32);
+    k->binary_rows[OMMA_BIN_MIN] = ISA(min_rows);
     k->clip = ISA(clip_f32);
     k->affine = ISA(affine_f32);
 }

@@ -23,7 +23,8 @@ typedef struct taps {
 } taps;
 
 static inline int64_t taps_below(int64_t at, int n, int dilation, int64_t size) {
-    const int64_t end = at < size ? (size - at + dilation - 1) / dilation : 0;
+    const int64_t left = at < size ? size - at : 0;
+    const int64_t end = dilation == 1 ? left : (left + dilation - 1) / dilation;
     return end < n ? end : n;
 }
 static taps taps_at(int64_t at, int n, int dilation, int64_t size, int64_t pad) {

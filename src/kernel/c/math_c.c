@@ -36,6 +36,11 @@ UNARY(hswish, act(OMMA_ACT_HSWISH, v))
             const float u = sa ? a[i] : a0, v = sb ? b[i] : b0;                                   \
             y[i] = (expr);                                                                        \
         }                                                                                         \
+    }                                                                                             \
+    static void name##_rows(int64_t rows, int64_t n, const float *a, int64_t ra, int sa,          \
+                            const float *b, int64_t rb, int sb, float *y) {                       \
+        for (int64_t r = 0; r < rows; r++)                                                        \
+            name##_f32(n, a + r * ra, sa, b + r * rb, sb, y + r * n);                             \
     }
 
 BINARY(add, u + v)
@@ -70,11 +75,17 @@ void omma_fill_math_c(omma_kernels *k) {
     k->unary[OMMA_UN_GELU] = gelu_f32;
     k->unary[OMMA_UN_HSWISH] = hswish_f32;
     k->binary[OMMA_BIN_ADD] = add_f32;
+    k->binary_rows[OMMA_BIN_ADD] = add_rows;
     k->binary[OMMA_BIN_SUB] = sub_f32;
+    k->binary_rows[OMMA_BIN_SUB] = sub_rows;
     k->binary[OMMA_BIN_MUL] = mul_f32;
+    k->binary_rows[OMMA_BIN_MUL] = mul_rows;
     k->binary[OMMA_BIN_DIV] = div_f32;
+    k->binary_rows[OMMA_BIN_DIV] = div_rows;
     k->binary[OMMA_BIN_MAX] = max_f32;
+    k->binary_rows[OMMA_BIN_MAX] = max_rows;
     k->binary[OMMA_BIN_MIN] = min_f32;
+    k->binary_rows[OMMA_BIN_MIN] = min_rows;
     k->clip = clip_f32;
     k->affine = affine_f32;
 }

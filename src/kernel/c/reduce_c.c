@@ -36,9 +36,24 @@ static void softmax_f32(int64_t n, const float *x, float *y) {
     for (int64_t i = 0; i < n; i++) y[i] = (float)((double)y[i] / s);
 }
 
+static void layer_norm_f32(int64_t rows, int64_t n, const float *x, const float *scale,
+                           const float *bias, double eps, float *y) {
+    for (; rows > 0; rows--, x += n, y += n) {
+        double mean = 0, square = 0;
+        for (int64_t i = 0; i < n; i++) mean += (double)x[i] / (double)n;
+        for (int64_t i = 0; i < n; i++)
+            square += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+        const double inv = 1 / sqrt(square + eps);
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (float)(((double)x[i] - mean) * inv * (double)scale[i] +
+                           (bias ? (double)bias[i] : 0));
+    }
+}
+
 void omma_fill_reduce_c(omma_kernels *k) {
     k->sum = sum_f32;
     k->sum_sq = sum_sq_f32;
     k->max = max_f32;
     k->softmax = softmax_f32;
+    k->layer_norm = layer_norm_f32;
 }
