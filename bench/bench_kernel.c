@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/pool.h"
+#include "kernel/last.h"
 #include "kernel/limit.h"
 
 enum { MAX_ROUNDS = 101 };
@@ -56,12 +57,14 @@ static double peak(const omma_kernels *kern, int threads) {
 
 typedef struct bench {
     const char *name;
-    int m, n, k; /* product when m > 0, else convolution */
+    int m, n, k; /* product when m > 0, else convolution: channels-last if its name says "last" */
     omma_conv conv;
 } bench;
 
 #define CONV(n_g, c_, side, m_, out, kernel, stride, pad) \
     { 1, n_g, c_, side, side, m_, out, out, kernel, kernel, stride, stride, 1, 1, pad, pad }
+#define WIDE(c_, h_, w_, m_, oh_, ow_, kernel, stride, pad) \
+    { 1, 1, c_, h_, w_, m_, oh_, ow_, kernel, kernel, stride, stride, 1, 1, pad, pad }
 
 static const bench cases[] = {
     {"gemm 850x256x256", 850, 256, 256, {0}},
@@ -88,8 +91,41 @@ static const bench cases[] = {
     {"depthwise 5x5/2 28 240", 0, 0, 0, CONV(240, 1, 28, 240, 14, 5, 2, 2)},
     {"depthwise 5x5 14 672", 0, 0, 0, CONV(672, 1, 14, 672, 14, 5, 1, 2)},
     {"depthwise 5x5 7 960", 0, 0, 0, CONV(960, 1, 7, 960, 7, 5, 1, 2)},
+    {"last 3x3 56 64", 0, 0, 0, CONV(1, 64, 56, 64, 56, 3, 1, 1)},
+    {"last 3x3 28 128", 0, 0, 0, CONV(1, 128, 28, 128, 28, 3, 1, 1)},
+    {"last 3x3 14 256", 0, 0, 0, CONV(1, 256, 14, 256, 14, 3, 1, 1)},
+    {"last 3x3 7 512", 0, 0, 0, CONV(1, 512, 7, 512, 7, 3, 1, 1)},
+    {"last 3x3/2 56 128", 0, 0, 0, CONV(1, 128, 56, 128, 28, 3, 2, 1)},
+    {"last 3x3/2 14 512", 0, 0, 0, CONV(1, 512, 14, 512, 7, 3, 2, 1)},
+    {"last 3x3/2 200x267 128", 0, 0, 0, WIDE(128, 200, 267, 128, 100, 134, 3, 2, 1)},
+    {"last 3x3 200x267 64", 0, 0, 0, WIDE(64, 200, 267, 64, 200, 267, 3, 1, 1)},
+    {"last 1x1 56 64-256", 0, 0, 0, CONV(1, 64, 56, 256, 56, 1, 1, 0)},
+    {"last 1x1 56 256-64", 0, 0, 0, CONV(1, 256, 56, 64, 56, 1, 1, 0)},
+    {"last 1x1 28 128-512", 0, 0, 0, CONV(1, 128, 28, 512, 28, 1, 1, 0)},
+    {"last 1x1 28 512-128", 0, 0, 0, CONV(1, 512, 28, 128, 28, 1, 1, 0)},
+    {"last 1x1 14 256-1024", 0, 0, 0, CONV(1, 256, 14, 1024, 14, 1, 1, 0)},
+    {"last 1x1 14 1024-256", 0, 0, 0, CONV(1, 1024, 14, 256, 14, 1, 1, 0)},
+    {"last 1x1 7 512-2048", 0, 0, 0, CONV(1, 512, 7, 2048, 7, 1, 1, 0)},
+    {"last 1x1 7 2048-512", 0, 0, 0, CONV(1, 2048, 7, 512, 7, 1, 1, 0)},
+    {"last 1x1/2 56 256-512", 0, 0, 0, CONV(1, 256, 56, 512, 28, 1, 2, 0)},
+    {"last 1x1/2 14 1024-2048", 0, 0, 0, CONV(1, 1024, 14, 2048, 7, 1, 2, 0)},
+    {"last 1x1 200x267 64-256", 0, 0, 0, WIDE(64, 200, 267, 256, 200, 267, 1, 1, 0)},
+    {"last 1x1 200x267 256-64", 0, 0, 0, WIDE(256, 200, 267, 64, 200, 267, 1, 1, 0)},
+    {"last 1x1 50x67 1024-256", 0, 0, 0, WIDE(1024, 50, 67, 256, 50, 67, 1, 1, 0)},
+    {"last 7x7/2 224 3-64", 0, 0, 0, CONV(1, 3, 224, 64, 112, 7, 2, 3)},
+    {"last 7x7/2 800x1066 3-64", 0, 0, 0, WIDE(3, 800, 1066, 64, 400, 533, 7, 2, 3)},
+    {"last 16x16/16 224 3-768", 0, 0, 0, CONV(1, 3, 224, 768, 14, 16, 16, 0)},
+    {"last 4x4/4 224 3-96", 0, 0, 0, CONV(1, 3, 224, 96, 56, 4, 4, 0)},
+    {"last 3x3/2 224 3-16", 0, 0, 0, CONV(1, 3, 224, 16, 112, 3, 2, 1)},
+    {"last 3x3/2 224 3-32", 0, 0, 0, CONV(1, 3, 224, 32, 112, 3, 2, 1)},
+    {"last 2x2/2 28 192-384", 0, 0, 0, CONV(1, 192, 28, 384, 14, 2, 2, 0)},
+    {"last 3x3 28 32g4", 0, 0, 0, CONV(32, 4, 28, 128, 28, 3, 1, 1)},
+    {"last 3x3 28 32g16", 0, 0, 0, CONV(32, 16, 28, 512, 28, 3, 1, 1)},
+    {"last 3x3 14 7g64", 0, 0, 0, CONV(7, 64, 14, 448, 14, 3, 1, 1)},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
+
+static bool is_last(const bench *t) { return !strncmp(t->name, "last", 4); }
 
 typedef struct state {
     float *a, *b, *c, *bias;
@@ -119,10 +155,19 @@ static double setup(const bench *t, const omma_kernels *kern, int threads, state
         return 2.0 * t->m * t->n * t->k;
     }
     const omma_conv *p = &t->conv;
-    size_t bytes;
-    if (!omma_conv_scratch(kern, p, threads, &bytes)) exit(1);
+    size_t bytes, packed;
+    if (is_last(t) ? !omma_last_scratch(kern, p, threads, &bytes)
+                   : !omma_conv_scratch(kern, p, threads, &bytes))
+        exit(1);
     s->a = floats((size_t)(p->groups * p->c * p->h * p->w));
     s->b = floats((size_t)(p->m * p->c * p->kh * p->kw));
+    if (is_last(t)) {
+        float *weights = s->b;
+        if (!omma_last_packed_bytes(kern, p, &packed)) exit(1);
+        s->b = floats(packed / 4);
+        omma_last_pack(kern, p, s->b, weights, threads);
+        free(weights);
+    }
     s->c = floats((size_t)(p->m * p->oh * p->ow));
     s->bias = floats((size_t)p->m);
     s->scratch = floats(bytes / 4 + 1);
@@ -133,6 +178,10 @@ static void once(const bench *t, const omma_kernels *kern, int threads, const st
     if (t->m) {
         const omma_epilogue e = {.col_bias = s->bias};
         omma_gemm(kern, threads, t->m, t->n, t->k, s->a, t->k, s->b, s->c, t->n, &e);
+    } else if (is_last(t)) {
+        const omma_conv *p = &t->conv;
+        const omma_epilogue e = {.col_bias = s->bias, .act = OMMA_ACT_RELU};
+        omma_last_run(kern, threads, p, s->a, p->groups * p->c, s->b, s->c, p->m, &e, s->scratch);
     } else {
         const omma_epilogue e = {.row_bias = s->bias, .act = OMMA_ACT_RELU};
         omma_conv_run(kern, threads, &t->conv, s->a, s->b, s->c, &e, s->scratch);

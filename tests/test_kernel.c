@@ -42,7 +42,8 @@ static void test_tables(void **state) {
     assert_null(omma_kernels_at(-1));
     assert_null(omma_kernels_named("no such thing"));
     const unsigned cpu = omma_cpu_features();
-    assert_int_equal(n, 1 + !!(cpu & OMMA_CPU_AVX2) + !!(cpu & OMMA_CPU_AVX512));
+    assert_int_equal(n, 1 + !!(cpu & OMMA_CPU_AVX2) + !!(cpu & OMMA_CPU_AVX512) +
+                            !!(cpu & OMMA_CPU_NEON));
     const char *forced = getenv("OMMA_CPU");
     const omma_kernels *want = forced ? omma_kernels_named(forced) : NULL;
     assert_ptr_equal(omma_kernels_best(), want ? want : omma_kernels_at(n - 1));

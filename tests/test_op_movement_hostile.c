@@ -133,7 +133,7 @@ static omma_status execute(const omma_op *op, omma_node *n, int threads, omma_er
         n->out[i]->mem = out[i];
     }
     n->work = n->scratch ? test_calloc(n->scratch, 1) : NULL;
-    const omma_exec x = {.threads = threads, .err = err};
+    const omma_exec x = {.threads = threads, .kern = omma_kernels_best(), .err = err};
     const omma_status s = op->run(&x, n);
     if (n->work) test_free(n->work);
     return s;

@@ -82,7 +82,7 @@ static void play_node(const played *x, const omma_node *n) {
             if (!v || !v->mem || !overlap(v->mem, omma_value_bytes(v), y->mem, omma_value_bytes(y)))
                 continue;
             bool view = n->op->flags & OMMA_OP_VIEW && i == 0,
-                 works = n->op->flags & OMMA_OP_ELEMENTWISE;
+                 works = n->op->flags & OMMA_OP_ELEMENTWISE || (i < 32 && n->in_place >> i & 1);
             if (k || v->mem != y->mem || omma_value_bytes(v) != omma_value_bytes(y) ||
                 !(view || (works && v->dtype == y->dtype)))
                 fail_msg("%s writes '%s' on '%s'", n->name, y->name, v->name);

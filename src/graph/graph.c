@@ -58,6 +58,13 @@ omma_node *omma_graph_node(omma_graph *g, const omma_op *op, const char *name, i
     return n;
 }
 
+bool omma_graph_append(omma_graph *g, omma_node *n) {
+    if (!grow(g->arena, &g->nodes, g->n_nodes, &g->cap_nodes, sizeof *g->nodes)) return false;
+    n->index = g->n_nodes;
+    g->nodes[g->n_nodes++] = n;
+    return true;
+}
+
 void omma_node_set_output(omma_node *n, int i, omma_value *v) {
     n->out[i] = v;
     v->producer = n;

@@ -129,6 +129,8 @@ struct omma_node {
     const void *param;  /* attributes made ready by the room's infer; the room's own type */
     const void *packed; /* constants made ready by the room's prepare, or NULL */
     unsigned packed_in; /* bit i: input i is not read while running, packed replaces it */
+    unsigned in_place;  /* bit i: output 0 may overwrite input i, of the same size and type; set by
+                           prepare */
     size_t scratch;     /* bytes of working memory its run wants, set by prepare */
     void *work;         /* that memory, 64-byte aligned, set by the plan */
 };
@@ -164,6 +166,9 @@ omma_value *omma_graph_constant(omma_graph *g, const char *name, omma_dtype dtyp
 /* Add a node at the end, with room for its inputs and outputs (all NULL); NULL when out
  * of memory. Set outputs with omma_node_set_output. */
 omma_node *omma_graph_node(omma_graph *g, const omma_op *op, const char *name, int n_in, int n_out);
+
+/* Put n, which belongs to g but is in its list no more, at the end. False when out of memory. */
+bool omma_graph_append(omma_graph *g, omma_node *n);
 
 /* Make v output i of n. */
 void omma_node_set_output(omma_node *n, int i, omma_value *v);

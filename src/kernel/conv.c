@@ -142,7 +142,7 @@ static void run_patches(void *arg, int64_t begin, int64_t end, int worker) {
         const float *x = job->x + image_group * p->c * p->h * p->w;
         float *y = job->y + (image_group * job->group_m + m0) * job->pixels + n0;
         omma_epilogue e = {0};
-        if (job->e) e = *job->e, e.row_bias = bias_at(job->e, m), e.col_bias = NULL;
+        if (job->e) e = *job->e, e.row_bias = bias_at(job->e, m), e.col_bias = NULL, e.add = NULL;
         int64_t c0 = 0;
         do {
             const int64_t c1 = min64(c0 + job->channels, p->c), part = (c1 - c0) * job->taps;

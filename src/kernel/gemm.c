@@ -16,14 +16,23 @@
 #include "kernel/table.h"
 
 enum {
-    K_BLOCK = 1024,          /* longest part of k */
-    PANEL_BYTES = 200 << 10, /* of B in one chunk: stays in the L2 cache */
-    ROWS = 224,              /* of A and C in one chunk */
-    SMALL = 100000           /* multiplications not worth waking a thread for */
+    K_BLOCK = 1024,    /* longest part of k */
+    A_BYTES = 1 << 20, /* of A in one chunk: stays in the L2 cache */
+    B_BYTES = 768 << 10,
+    SMALL = 100000 /* multiplications not worth waking a thread for */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+const omma_epilogue *omma_epilogue_part(const omma_epilogue *e, bool first, bool last,
+                                        omma_epilogue *room) {
+    if (!e || (first && last)) return e;
+    if (!last && !(first && e->add)) return NULL;
+    *room = last ? *e : (omma_epilogue){.add_ld = e->add_ld};
+    room->add = first ? e->add : NULL;
+    return room;
+}
 
 void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, const float *a,
                      int64_t lda, const float *b, int64_t panel, float *c, int64_t ldc, bool acc,
@@ -36,6 +45,7 @@ void omma_gemm_block(const omma_kernels *kern, int64_t m, int64_t n, int64_t k, 
             omma_epilogue part;
             if (e) {
                 part = *e;
+                if (e->add) part.add += r0 * e->add_ld + j;
                 if (e->row_bias) part.row_bias += r0;
                 if (e->col_bias) part.col_bias += j;
             }
@@ -99,29 +109,74 @@ typedef struct gemm_job {
     float *c;
     int64_t ldc;
     const omma_epilogue *e;
-    int64_t m_chunks, n_chunks, panels;
+    int64_t m_chunks, n_chunks, panels, parts;
     bool rows_inside; /* neighbouring chunks share columns, not rows */
+    bool b_stays;     /* in the L2 cache */
+    int threads;
 } gemm_job;
 
+/* Rows [m0, m1) of C in one panel, one part of k. */
+typedef struct block {
+    int64_t m0, m1, panel, k0, k1;
+} block;
+
+/* What the tiles of a block fetch meanwhile: rows of `row` lines, pitch bytes apart, so many for
+ * each tile. */
+typedef struct fetch {
+    const char *p;
+    int64_t rows, row, pitch;
+} fetch;
+
+static void multiply_block(const gemm_job *job, const block *b, const fetch *f) {
+    static const int64_t none = 0;
+    const omma_kernels *kern = job->kern;
+    const int64_t nr = kern->nr, n0 = b->panel * nr, k = b->k1 - b->k0, m = b->m1 - b->m0;
+    const int64_t tiles = ceil_div(m, kern->mr), looks = ceil_div(k, 8);
+    omma_epilogue room, part;
+    const omma_epilogue *e = omma_epilogue_part(job->e, !b->k0, b->k1 == job->k, &room);
+    if (e) part = *e, part.col_bias = e->col_bias ? e->col_bias + n0 : NULL;
+    for (int64_t i = 0; i < tiles; i++) {
+        const int64_t r0 = b->m0 + m * i / tiles, r1 = b->m0 + m * (i + 1) / tiles;
+        const int64_t f0 = f->rows * i / tiles, f1 = f->rows * (i + 1) / tiles;
+        const omma_ahead ahead = {f->p + f0 * f->pitch, ceil_div((f1 - f0) * f->row, looks + 1),
+                                  f->row, f->pitch - f->row * 64};
+        if (e && e->add) part.add = e->add + r0 * e->add_ld + n0;
+        if (e && e->row_bias) part.row_bias = e->row_bias + r0;
+        kern->conv_tile((int)(r1 - r0), (int)min64(job->n - n0, nr), 1, &none, k,
+                        (const float *)((const omma_f32u *)job->a + r0 * job->lda + b->k0),
+                        job->lda, job->b + (b->panel * job->k + b->k0) * nr,
+                        job->c + r0 * job->ldc + n0, job->ldc, b->k0 > 0, e ? &part : NULL,
+                        f1 > f0 ? &ahead : NULL);
+    }
+}
+
+/* While a panel is multiplied the next one is fetched; with the last one A's next part, or that of
+ * the chunk that may be next here. When B stays in the cache each panel fetches a share of that. */
 static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
-    const int nr = job->kern->nr;
+    const int64_t nr = job->kern->nr;
     const int64_t m0 = job->m * mi / job->m_chunks, m1 = job->m * (mi + 1) / job->m_chunks;
     const int64_t p0 = job->panels * ni / job->n_chunks,
                   p1 = job->panels * (ni + 1) / job->n_chunks;
-    const int64_t n0 = p0 * nr, n1 = min64(p1 * nr, job->n);
-    const int64_t parts = job->k ? ceil_div(job->k, K_BLOCK) : 1;
-    omma_epilogue e = {0};
-    if (job->e) {
-        e = *job->e;
-        if (e.row_bias) e.row_bias += m0;
-        if (e.col_bias) e.col_bias += n0;
-    }
-    for (int64_t i = 0; i < parts; i++) {
-        const int64_t k0 = job->k * i / parts, k1 = job->k * (i + 1) / parts;
-        const omma_f32u *a = (const omma_f32u *)job->a + m0 * job->lda + k0;
-        omma_gemm_block(job->kern, m1 - m0, n1 - n0, k1 - k0, (const float *)a, job->lda,
-                        job->b + (p0 * job->k + k0) * nr, job->k * nr, job->c + m0 * job->ldc + n0,
-                        job->ldc, i > 0, job->e && i == parts - 1 ? &e : NULL);
+    for (int64_t i = 0; i < job->parts; i++) {
+        const int64_t k0 = job->k * i / job->parts, k1 = job->k * (i + 1) / job->parts;
+        const bool more = i + 1 < job->parts;
+        const int64_t ahead = more               ? 0
+                              : job->rows_inside ? (m1 - m0) * job->threads
+                                                 : job->m,
+                      next0 = m0 + ahead, next1 = min64(m1 + ahead, job->m), next_k = more ? k1 : 0;
+        for (int64_t p = p0; p < p1; p++) {
+            const block b = {m0, m1, p, k0, k1};
+            fetch f = {(const char *)(job->b + ((p + 1) * job->k + k0) * nr), (k1 - k0) * nr / 64,
+                       4, 256};
+            int64_t r0 = next0, r1 = next1;
+            if (job->b_stays)
+                r0 = next0 + (next1 - next0) * (p - p0) / (p1 - p0),
+                r1 = next0 + (next1 - next0) * (p - p0 + 1) / (p1 - p0);
+            if (job->b_stays || p + 1 == p1)
+                f = (fetch){(const char *)((const omma_f32u *)job->a + r0 * job->lda + next_k),
+                            r1 > r0 ? r1 - r0 : 0, ceil_div(k1 - k0, 16), job->lda * 4};
+            multiply_block(job, &b, &f);
+        }
     }
 }
 
@@ -138,14 +193,15 @@ static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
  * leave a thread without work near the end. */
 static void cut(gemm_job *job, int threads) {
     const int64_t tiles = ceil_div(job->m, job->kern->mr);
-    const int64_t k = min64(job->k, K_BLOCK) + 1;
-    int64_t rows = min64(tiles, ROWS / job->kern->mr);
-    int64_t panels = min64(job->panels, PANEL_BYTES / (k * job->kern->nr * 4));
-    if (panels < 1) panels = 1;
+    const int64_t k = ceil_div(job->k, job->parts) + 1;
+    job->b_stays = job->panels * job->kern->nr * job->k * 4 <= B_BYTES;
+    int64_t rows = min64(tiles, (job->b_stays ? A_BYTES / 2 : A_BYTES) / (k * job->kern->mr * 4));
+    int64_t panels = job->panels;
+    if (rows < 4) rows = 4;
     while (threads > 1 &&
-           ceil_div(tiles, rows) * ceil_div(job->panels, panels) < 4 * (int64_t)threads) {
-        if (rows > 4 || (panels == 1 && rows > 1)) rows = (rows + 1) / 2;
-        else if (panels > 1) panels = (panels + 1) / 2;
+           ceil_div(tiles, rows) * ceil_div(job->panels, panels) < 8 * (int64_t)threads) {
+        if (panels > 1) panels = (panels + 1) / 2;
+        else if (rows > 2) rows = (rows + 1) / 2;
         else break;
     }
     job->m_chunks = ceil_div(tiles, rows);
@@ -167,8 +223,10 @@ void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int6
                     .c = c,
                     .ldc = ldc,
                     .e = e,
-                    .panels = ceil_div(n, kern->nr)};
+                    .panels = ceil_div(n, kern->nr),
+                    .parts = k ? ceil_div(k, K_BLOCK) : 1};
     if ((double)m * (double)n * (double)k < SMALL) threads = 1;
+    job.threads = threads;
     cut(&job, threads);
     omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
 }

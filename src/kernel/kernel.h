@@ -1,9 +1,10 @@
 /* kernel.h - the fast kernels, on plain pointers behind one table.
  *
  * omma_kernels holds what differs by instruction set: the C reference is always there
- * ("c"), faster ones are picked once by cpuid in rising order ("avx2", "avx512") and can be
- * forced down by the environment variable OMMA_CPU=c|avx2|avx512. The drivers below
- * (gemm, conv, ...) are written once, on top of the table, and split the work over threads.
+ * ("c"), faster ones are picked once in rising order of what the processor has ("avx2",
+ * "avx512"; "neon" on ARM) and can be forced down by the environment variable
+ * OMMA_CPU=c|avx2|avx512|neon. The drivers below (gemm, conv, ...) are written once, on top of
+ * the table, and split the work over threads.
  *
  * Same bits: for a given table, every output element is computed by the same operations in
  * the same order whatever the number of threads and wherever the tiles are cut. Reductions
@@ -39,6 +40,21 @@ typedef struct omma_epilogue {
     float lo, hi; /* of OMMA_ACT_CLIP */
 } omma_epilogue;
 
+/* The order of what makes a number of C, the same in every table and for every cut: the sum over
+ * the first part of k, + add, + the sum over each further part, + row_bias, + col_bias, then the
+ * activation. add comes with the first part so that C, which holds what the parts give so far, may
+ * lie where add does. This is what of e belongs to one part, built in room; NULL for nothing. */
+const omma_epilogue *omma_epilogue_part(const omma_epilogue *e, bool first, bool last,
+                                        omma_epilogue *room);
+
+/* Memory that will be wanted soon, for a tile to fetch into the L2 cache while it computes: from p
+ * on `lines` lines of 64 bytes for every 8 rows of B (or the rest of 8 at the end of a tap), in
+ * rows of `row` lines with `skip` bytes between them. It need not be readable beyond its end. */
+typedef struct omma_ahead {
+    const void *p;
+    int64_t lines, row, skip;
+} omma_ahead;
+
 typedef enum omma_unary {
     OMMA_UN_EXP,
     OMMA_UN_LOG,
@@ -67,6 +83,7 @@ typedef enum omma_binary {
 } omma_binary;
 
 struct omma_conv;
+struct omma_pooling;
 
 /* A channel of a convolution's input as `plane` lays it out in working memory: with its
  * zero border, and for strides above 1 as stride_h*stride_w phases, each holding every
@@ -78,16 +95,29 @@ typedef struct omma_plane {
     const int64_t *offsets; /* [kh,kw]: from output pixel 0 to what it sees through a tap */
 } omma_plane;
 
+/* A part of an image of a channels-last map: channels [c0, c1), c0 a multiple of 16, of output
+ * rows [y0, y1). */
+typedef struct omma_part {
+    int64_t c0, c1, y0, y1;
+    int64_t x_ld, y_ld; /* from a pixel of the input and the output to the next [floats] */
+} omma_part;
+
 typedef struct omma_kernels {
     const char *isa;
     int mr, nr; /* the tile of gemm_tile: rows <= mr, columns <= nr */
 
     /* C[m,n] (=|+=) A[m,k] x B: m <= mr, n <= nr. a: row stride lda [elements], may be
      * unaligned to 4 bytes. b: one packed panel [k][nr], columns beyond n are zero. When acc,
-     * C's old numbers are added to the sum over k. Epilogue pointers are already moved to this
-     * tile; NULL when this is not the last part of k. */
+     * C's old numbers are added to the sum over k, then what e says (omma_epilogue_part; NULL
+     * for nothing). Its pointers are already moved to this tile. */
     void (*gemm_tile)(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                       float *c, int64_t ldc, bool acc, const omma_epilogue *e);
+
+    /* The same tile, summed over taps as well: row i of A under tap t is the k numbers at
+     * a + i*lda + off[t]; b: [taps*k][nr]. next: what to fetch meanwhile, or NULL. */
+    void (*conv_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
+                      int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                      const omma_epilogue *e, const omma_ahead *next);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
      * others to 3, gelu to 5, for all floats with denormals. NaN stays NaN; silu, gelu and
@@ -115,6 +145,14 @@ typedef struct omma_kernels {
      * gives NaN, as ONNX's definition does. y may be x. */
     void (*softmax)(int64_t n, const float *x, float *y);
 
+    /* The next n numbers of a softmax that is taken block by block (attend.c): a and b, each n
+     * numbers or NULL (b too when a is), are added to x, and x becomes e^(x - *top) with *top
+     * raised to the largest number so far, -inf at first; weights below 2^-100 are 0. *sum, 0 at
+     * first, grows by them. Returns the factor for what the blocks before gave; *sum had it. A
+     * NaN, or +inf, makes *sum NaN. */
+    float (*softmax_part)(int64_t n, float *x, const float *a, const float *b, float *top,
+                          float *sum);
+
     /* One output row of a depthwise convolution with one channel:
      * y[o] = sum_t w[t] * x[rows[t] + o*stride], o in [0, n), rows[t] an offset [elements].
      * w may be unaligned to 4 bytes. */
@@ -133,6 +171,10 @@ typedef struct omma_kernels {
      * panel[i*nr + j] = b[i + j*col], i < k, zero for j >= n. b may be unaligned to 4 bytes. */
     void (*pack_cols)(int64_t k, int n, const float *b, int64_t col, float *panel);
 
+    /* y[j*y_ld + i] = x[i*x_ld + j], i < m, j < n, of any numbers of four bytes, whose bits are
+     * kept; x and y do not overlap. */
+    void (*transpose)(int64_t m, int64_t n, const void *x, int64_t x_ld, void *y, int64_t y_ld);
+
     /* One packed panel of a convolution's patches: row ((ch - c0)*kh + ky)*kw + kx, column j
      * holds what output pixel first + j (counted row by row) sees through tap (ky,kx) in
      * channel ch, c0 <= ch < c1; padding and columns j >= n (n <= nr) are zero. x: the
@@ -146,6 +188,29 @@ typedef struct omma_kernels {
     void (*plane)(const struct omma_conv *p, const omma_plane *l, const float *x, const float *w,
                   const float *bias, const omma_epilogue *e, int64_t y0, int64_t y1, float *y,
                   float *work);
+
+    /* A part of a depthwise convolution (p->c is 1, p->m is p->groups), channels last. x, y and
+     * e->add: the image's first numbers, of channel 0. w: [channels/16][kh,kw][16]. e->col_bias
+     * is by channel, row_bias is not used; e may be NULL. Taps in the padding are left out. */
+    void (*depthwise)(const struct omma_conv *p, const omma_part *part, const float *x,
+                      const float *w, float *y, const omma_epilogue *e);
+
+    /* A tile of a channels-last convolution as Winograd's F(4x4,3x3) has it (winograd.h): what
+     * c channels of its [6,6] pixels become, v[i*plane + channel], i < 36. px: a pointer to the
+     * channels of each pixel. v has room for c rounded up to 16 channels, which may be written. */
+    void (*wino_in)(int64_t c, const float *const *px, float *v, int64_t plane);
+
+    /* Its rows x cols (<= 4) pixels of output, channel q < n of pixel (i,j) at
+     * y[(i*ow + j)*y_ld + q], from products prod[i*plane + q], i < 36. e: its col_bias and add
+     * are of this tile's first channel and pixel; may be NULL. */
+    void (*wino_out)(int n, const float *prod, int64_t plane, int rows, int cols, float *y,
+                     int64_t y_ld, int64_t ow, const omma_epilogue *e);
+    /* A part of a pooling, channels last; see pool_last.h. x, y: the image's first numbers. */
+    void (*pool)(const struct omma_pooling *p, const omma_part *part, const float *x, float *y);
+
+    /* y[c] = sum_i x[i*ld + c], c in [0, n), i in [0, rows): columns of a matrix, in an order that
+     * depends on rows alone. */
+    void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t ld, float *y);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */

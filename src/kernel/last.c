@@ -5,7 +5,8 @@
 #include "kernel/last_way.h"
 
 /* The first that fits is taken; the last one fits everything. */
-static const omma_last_way *const ways[] = {&omma_last_plain};
+static const omma_last_way *const ways[] = {&omma_last_depthwise, &omma_last_winograd,
+                                            &omma_last_direct, &omma_last_plain};
 
 static bool empty(const omma_conv *p) {
     return p->n <= 0 || p->groups <= 0 || p->m <= 0 || p->oh <= 0 || p->ow <= 0;

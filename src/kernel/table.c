@@ -34,6 +34,11 @@ static void fill(void) {
     omma_fill_math_c(k);
     omma_fill_reduce_c(k);
     omma_fill_conv_c(k);
+    omma_fill_depthwise_c(k);
+    omma_fill_winograd_c(k);
+    omma_fill_pool_last_c(k);
+    omma_fill_transpose_c(k);
+    omma_fill_attention_c(k);
 #ifdef __x86_64__
     const unsigned cpu = omma_cpu_features();
     if (cpu & OMMA_CPU_AVX2) {
@@ -42,6 +47,11 @@ static void fill(void) {
         omma_fill_math_avx2(k);
         omma_fill_reduce_avx2(k);
         omma_fill_conv_avx2(k);
+        omma_fill_depthwise_avx2(k);
+        omma_fill_winograd_avx2(k);
+        omma_fill_pool_last_avx2(k);
+        omma_fill_transpose_avx2(k);
+        omma_fill_attention_avx2(k);
     }
     if (cpu & OMMA_CPU_AVX512) {
         k = next_table("avx512");
@@ -49,7 +59,19 @@ static void fill(void) {
         omma_fill_math_avx512(k);
         omma_fill_reduce_avx512(k);
         omma_fill_conv_avx512(k);
+        omma_fill_depthwise_avx512(k);
+        omma_fill_winograd_avx512(k);
+        omma_fill_pool_last_avx512(k);
+        omma_fill_transpose_avx512(k);
+        omma_fill_attention_avx512(k);
     }
+#endif
+#ifdef __aarch64__
+    k = next_table("neon"); /* every such processor has it */
+    omma_fill_gemm_neon(k);
+    omma_fill_math_neon(k);
+    omma_fill_reduce_neon(k);
+    omma_fill_conv_neon(k);
 #endif
     const char *forced = getenv("OMMA_CPU");
     if (forced) best = find(forced);

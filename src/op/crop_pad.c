@@ -68,7 +68,7 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     const crop_pad *c = n->param;
     if (!omma_wanted(n, 0)) return OMMA_OK;
     if (c->pads) omma_parallel(x->threads, c->bytes, GRAIN, clear, n->out[0]->mem);
-    omma_move_run(&c->move, x->threads, n->in[0]->mem, n->out[0]->mem);
+    omma_move_run(x, &c->move, n->in[0]->mem, n->out[0]->mem);
     return OMMA_OK;
 }
 

@@ -136,7 +136,7 @@ static omma_status Crop_infer(omma_build *b, omma_node *n) {
 }
 
 static omma_status Crop_run(const omma_exec *x, const omma_node *n) {
-    if (omma_wanted(n, 0)) omma_move_run(n->param, x->threads, n->in[0]->mem, n->out[0]->mem);
+    if (omma_wanted(n, 0)) omma_move_run(x, n->param, n->in[0]->mem, n->out[0]->mem);
     return OMMA_OK;
 }
 

@@ -14,9 +14,13 @@
 #define OMMA_FUSED_LO "omma.lo"
 #define OMMA_FUSED_HI "omma.hi"
 
-/* What the passes make of MatMul and the Add of a bias: y = act(a x b + c), c: [N]. Not in the
- * table, so no file can ask for it. */
+/* What the passes make of MatMul and the Add of a bias: y = act(a x b + c + d), c: [N] or NULL, d
+ * of y's shape or left out. Not in the table, so no file can ask for it. */
 extern const omma_op omma_op_Linear;
+
+/* What they make of softmax(scale * q kT + masks) v at plan time (fused_attention.c). Neither is
+ * that. */
+extern const omma_op omma_op_FusedAttention;
 
 /* Set act, lo and hi of e, and its biases to NULL. t is the type of the result. */
 static inline omma_status omma_fused_read(omma_build *b, const omma_node *n, omma_dtype t,

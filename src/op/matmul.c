@@ -2,7 +2,7 @@
  *
  *   MatMul: a [..., M, K] x b [..., K, N] = y [..., M, N], leading axes broadcast; a vector
  *           on the left is a row, on the right a column, and its axis vanishes.
- *   Linear: MatMul with a bias of [N] added, which the passes make.
+ *   Linear: MatMul with a bias of [N] added, and a value like y, which the passes make.
  *   Gemm:   y [M, N] = alpha * op(a) x op(b) + beta * c, op may transpose, c broadcasts.
  *
  * f32 goes to omma_gemm, which wants b packed: a constant b is packed once per session, any
@@ -133,13 +133,16 @@ static omma_status matmul_infer(omma_build *b, omma_node *n) {
     return omma_fused_read(b, n, n->in[0]->dtype, &p->act);
 }
 
-/* MatMul and a bias for each column. */
+/* MatMul, a bias for each column or NULL, and what else is added. */
 static omma_status linear_infer(omma_build *b, omma_node *n) {
-    const omma_value *c = n->in[2];
+    const omma_value *c = n->in[2], *add = omma_in(n, 3);
     OMMA_TRY(matmul_infer(b, n));
     product *p = (product *)(uintptr_t)n->param;
-    if (n->in[1]->rank < 2 || c->rank != 1 || c->dims[0] != p->n)
+    if (n->in[1]->rank < 2 || (c && (c->rank != 1 || c->dims[0] != p->n)))
         return omma_bad(b, n, "a bias of another size than the product has columns");
+    if (add && (p->batch != 1 || add->dtype != OMMA_F32 ||
+                omma_value_count(add) != omma_value_count(n->out[0])))
+        return omma_bad(b, n, "'%s', which is added, is not of the product's size", add->name);
     p->beta = 1, p->c_col = 1;
     return OMMA_OK;
 }
@@ -241,6 +244,7 @@ static omma_status product_prepare(omma_build *b, omma_node *n) {
     if (!omma_packed_bytes(b->kern, p->k, p->n, &p->panel))
         return omma_bad(b, n, "its working memory overflows");
     p->workers = omma_workers(b);
+    if (omma_in(n, 3)) n->in_place |= 1u << 3;
     p->apart = p->batch >= 4 * (int64_t)p->workers ||
                (p->batch > 1 && (double)p->m * (double)p->n * (double)p->k < SMALL_PRODUCT);
     size_t own = p->apart ? (size_t)p->workers : 1, bytes = 0;
@@ -401,6 +405,7 @@ static void run_f32(const omma_exec *x, const omma_node *n, const float *c) {
                      n->work,
                      n->out[0]->mem,
                      p->act};
+    if (omma_in(n, 3)) j.e.add = n->in[3]->mem, j.e.add_ld = p->n;
     bool in_place = p->alpha == 1 && (!c || (p->beta == 1 && (!p->c_row || !p->c_col)));
     if (p->trans_a) j.a = transposed_a(p, j.a, (float *)(void *)(j.work + p->a_at));
     if (in_place && c && p->c_col) j.e.col_bias = c;
@@ -443,8 +448,8 @@ const omma_op omma_op_MatMul = {.name = "MatMul",
                                 .no_field = OMMA_NOT_YET};
 
 const omma_op omma_op_Linear = {.name = "omma.Linear",
-                                .min_in = 3,
-                                .max_in = 3,
+                                .min_in = 2,
+                                .max_in = 4,
                                 .min_out = 1,
                                 .max_out = 1,
                                 .infer = linear_infer,

@@ -128,17 +128,18 @@ static void copy_row(size_t size, int64_t n, const char *src, int64_t s, char *d
                 for (int64_t k = k0; k < k1; k++)                                \
         memcpy(dst + (i * row + k) * (S), src + (i + k * col) * (S), S)
 
-static void copy_tile(size_t size, int64_t rows, int64_t n, const char *src, int64_t col, char *dst,
-                      int64_t row) {
+static void copy_tile(const omma_kernels *kern, size_t size, int64_t rows, int64_t n,
+                      const char *src, int64_t col, char *dst, int64_t row) {
     switch (size) {
     case 1: TRANSPOSED(1); return;
     case 2: TRANSPOSED(2); return;
-    case 4: TRANSPOSED(4); return;
+    case 4: kern->transpose(n, rows, src, col, dst, row); return;
     default: TRANSPOSED(8);
     }
 }
 
 typedef struct job {
+    const omma_kernels *kern;
     const omma_move *m;
     const char *src;
     char *dst;
@@ -147,7 +148,8 @@ typedef struct job {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* One work item: piece number p at the outer position whose first elements are at src, dst. */
-static void item(const omma_move *m, int64_t p, const char *src, char *dst) {
+static void item(const omma_kernels *kern, const omma_move *m, int64_t p, const char *src,
+                 char *dst) {
     const int last = m->rank - 1;
     const int64_t size = (int64_t)m->size, s = m->src[last], d = m->dst[last];
     if (!m->tiled) {
@@ -158,7 +160,7 @@ static void item(const omma_move *m, int64_t p, const char *src, char *dst) {
     }
     const int64_t row = m->dst[last - 1], i = p / m->per_row * TILE
     , k = p % m->per_row * STRIP;
-    copy_tile(m->size, least(TILE, m->dims[last - 1] - i), least(STRIP, m->dims[last] - k),
+    copy_tile(kern, m->size, least(TILE, m->dims[last - 1] - i), least(STRIP, m->dims[last] - k),
               src + (i + k * s) * size, s, dst + (i * row + k) * size, row);
 }
 
@@ -175,7 +177,7 @@ static void chunk(void *arg, int64_t begin, int64_t end, int worker) {
         dst += at[d] * m->dst[d];
     }
     for (int64_t i = begin; i < end; i++) {
-        item(m, p, j->src + src * (int64_t)m->size, j->dst + dst * (int64_t)m->size);
+        item(j->kern, m, p, j->src + src * (int64_t)m->size, j->dst + dst * (int64_t)m->size);
         if (++p < m->pieces) continue;
         p = 0;
         for (int d = m->outer - 1; d >= 0; d--) {
@@ -189,9 +191,9 @@ static void chunk(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
-void omma_move_run(const omma_move *m, int threads, const void *src, void *dst) {
-    job j = {m, src, dst};
-    if (!m->empty) omma_parallel(threads, m->items, m->grain, chunk, &j);
+void omma_move_run(const omma_exec *x, const omma_move *m, const void *src, void *dst) {
+    job j = {x->kern, m, src, dst};
+    if (!m->empty) omma_parallel(x->threads, m->items, m->grain, chunk, &j);
 }
 
 omma_status omma_index_type(omma_build *b, const omma_node *n, int i) {

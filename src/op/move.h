@@ -33,7 +33,7 @@ typedef struct omma_move {
 void omma_move_ready(omma_move *m);
 
 /* Copy the box. The result does not depend on threads. */
-void omma_move_run(const omma_move *m, int threads, const void *src, void *dst);
+void omma_move_run(const omma_exec *x, const omma_move *m, const void *src, void *dst);
 
 /* Copy n bytes, quickly for the sizes of single elements. */
 static inline void omma_move_bytes(void *dst, const void *src, size_t n) {

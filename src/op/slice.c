@@ -77,7 +77,7 @@ static omma_status slice_infer(omma_build *b, omma_node *n) {
 }
 
 static omma_status slice_run(const omma_exec *x, const omma_node *n) {
-    if (n->out[0]) omma_move_run(n->param, x->threads, n->in[0]->mem, n->out[0]->mem);
+    if (n->out[0]) omma_move_run(x, n->param, n->in[0]->mem, n->out[0]->mem);
     return OMMA_OK;
 }
 

@@ -5,6 +5,7 @@
  *   the same -> x Sigmoid(x)                                 SiLU */
 #include <math.h>
 
+#include "op/last_ops.h"
 #include "pass/rule.h"
 
 /* Only products of float32 go into omma_op_Linear, which their constant weights show. */
@@ -47,7 +48,7 @@ static omma_status with_act(omma_fuse *f, omma_node *product, omma_node *last, o
 /* Only products of float32 do, which their constant weights show. */
 static bool takes_act(const omma_node *n) {
     if (!omma_is(n, "Conv") && !omma_is(n, "Gemm") && !omma_is(n, "MatMul") &&
-        !omma_is(n, omma_op_Linear.name))
+        !omma_is(n, omma_op_Linear.name) && !omma_is(n, omma_op_ConvLast.name))
         return false;
     return n->in[1]->data && n->in[1]->dtype == OMMA_F32 && !omma_node_attr(n, OMMA_FUSED_ACT);
 }

@@ -77,9 +77,10 @@ static bool may_share(const layout *l, const omma_node *n, int i, bool view) {
 
 static bool place_output(layout *l, const omma_node *n) {
     const omma_value *out = n->out[0];
-    bool view = n->op->flags & OMMA_OP_VIEW;
-    int tries = !l->in_place ? 0 : view ? 1 : n->op->flags & OMMA_OP_ELEMENTWISE ? n->n_in : 0;
+    const bool view = n->op->flags & OMMA_OP_VIEW, any = n->op->flags & OMMA_OP_ELEMENTWISE;
+    int tries = !l->in_place ? 0 : view ? 1 : any || n->in_place ? n->n_in : 0;
     for (int i = 0; i < tries; i++) {
+        if (!view && !any && !(i < 32 && n->in_place >> i & 1)) continue;
         if (!n->in[i] || n->in[i]->data || !may_share(l, n, i, view)) continue;
         l->of[out->index] = l->of[n->in[i]->index];
         return true;

@@ -6,6 +6,7 @@
  *   fold      infer shapes; turn what does not depend on the data into constants
  *   fuse      a table of small rules (rule.h): norms into convolutions, biases and
  *             activations into products, patterns of exporters into operators
+ *   layout    feature maps channels last, transposes at the edges
  *   memory    where every value of a plan lies */
 #ifndef OMMA_PASS_PASS_H
 #define OMMA_PASS_PASS_H
@@ -40,6 +41,18 @@ omma_status omma_pass_cut(omma_cut *out, omma_graph *g, int at, omma_arena *aren
 
 /* Apply the fusion rules until none fits; sweeps. Returns OMMA_OK or OMMA_E_NOMEM. */
 omma_status omma_pass_fuse(omma_build *b, omma_graph *g);
+
+/* The same with the rules that need shapes, on a graph that omma_pass_fold completed. What they
+ * make is inferred; its memory comes from b->arena. */
+omma_status omma_pass_fuse_known(omma_build *b, omma_graph *g);
+
+/* Write the nodes of a completely inferred graph anew so that feature maps lie channels last
+ * (layout.c). Sweeps. Returns OMMA_OK, OMMA_E_NOMEM or what the rooms report. */
+omma_status omma_pass_layout(omma_build *b, omma_graph *g);
+
+/* The rules for what the layout pass leaves: what is added to a product, and the activation behind.
+ * As omma_pass_fuse_known. */
+omma_status omma_pass_fuse_last(omma_build *b, omma_graph *g);
 
 /* Where a value of a plan lives. */
 typedef enum omma_place_kind {

@@ -26,7 +26,10 @@
     X("bias", "fuse", "an Add of constants into the product before it")                    \
     X("silu", "fuse", "Sigmoid, Mul into the product before them")                         \
     X("activation", "fuse", "an activation into the product before it")                    \
-    X("fuse-known", "fuse-known", "rules that want shapes, in a plan")                     \
+    X("linear-scale", "fuse", "a layer scale into the product before it")                  \
+    X("attention", "fuse-known", "a softmax between two products to one operator")         \
+    X("attention-output", "fuse-known", "the moves behind an attention into it")           \
+    X("residual", "fuse-last", "an Add of values into the product before it")              \
     X("layout", "layout", "maps with their channels last, in a plan")                      \
     X("in-place", "memory", "views and elementwise operators on their input's bytes")      \
     X("reuse", "memory", "bytes of what is no longer read used again")

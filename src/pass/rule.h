@@ -25,6 +25,11 @@ omma_rule omma_rule_conv_norm, omma_rule_conv_scale;
 omma_rule omma_rule_hard_swish, omma_rule_gelu, omma_rule_layer_norm;
 /* What follows a product into the product (epilogues.c). */
 omma_rule omma_rule_bias, omma_rule_silu, omma_rule_activation;
+omma_rule omma_rule_residual; /* residual.c */
+/* A layer scale into the weights of a linear layer (linear_scale.c). */
+omma_rule omma_rule_linear_scale;
+/* Two products with a softmax between them; needs every shape (attention_rule.c). */
+omma_rule omma_rule_attention, omma_rule_attention_output;
 
 static inline bool omma_is(const omma_node *n, const char *op) {
     return n && !strcmp(n->op->name, op);

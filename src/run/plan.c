@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/pages.h"
 #include "base/pool.h"
+#include "pass/passes.h"
 #include "run/debug.h"
 #include "run/stage.h"
 
@@ -56,6 +57,7 @@ static omma_status prepare(omma_build *b, omma_graph *g) {
         omma_node *n = g->nodes[i];
         n->packed = NULL;
         n->packed_in = 0;
+        n->in_place = 0;
         n->scratch = 0;
         if (n->op->prepare) OMMA_TRY(n->op->prepare(b, n));
     }
@@ -182,6 +184,17 @@ static bool *copy_marks(omma_plan *p, const bool *by_value, int n) {
     return copy;
 }
 
+/* The passes over a graph whose shapes are known. */
+static omma_status improve(omma_build *b, omma_graph *g) {
+    OMMA_TRY(omma_debug_pass(g, "specialise", b->err));
+    OMMA_TRY(omma_pass_fuse_known(b, g));
+    OMMA_TRY(omma_debug_pass(g, "fuse-known", b->err));
+    if (omma_pass_on("layout")) OMMA_TRY(omma_pass_layout(b, g));
+    OMMA_TRY(omma_debug_pass(g, "layout", b->err));
+    OMMA_TRY(omma_pass_fuse_last(b, g));
+    return omma_debug_pass(g, "fuse-last", b->err);
+}
+
 /* *again: more inputs were taken by value, and the plan must be made anew. */
 static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor *inputs,
                          const omma_plan_options *o, bool *again, omma_error *err) {
@@ -207,7 +220,7 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
     if (s && at <= 0) return s;
     p->n_outputs = g->n_outputs;
     if (at > 0) OMMA_TRY(cut(p, at, o, err));
-    OMMA_TRY(omma_debug_pass(g, "specialise", err));
+    OMMA_TRY(improve(&b, g));
     OMMA_TRY(prepare(&b, g));
     OMMA_TRY(place_constants(&b, g));
     return place_values(p, err);

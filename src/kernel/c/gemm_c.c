@@ -30,19 +30,29 @@ float omma_act_apply(const omma_epilogue *e, float v) {
     return v;
 }
 
-static void gemm_f32_4x16(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
-                          float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
+static void conv_f32_4x16(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
+                          int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                          const omma_epilogue *e, const omma_ahead *next) {
+    (void)next;
     for (int i = 0; i < m; i++) {
         const omma_f32u *row = (const omma_f32u *)a + i * lda;
         for (int j = 0; j < n; j++) {
             float s = 0;
-            for (int64_t l = 0; l < k; l++) s += row[l] * b[l * NR + j];
+            for (int64_t t = 0; t < taps; t++)
+                for (int64_t l = 0; l < k; l++) s += row[off[t] + l] * b[(t * k + l) * NR + j];
             if (acc) s += c[i * ldc + j];
+            if (e && e->add) s += e->add[i * e->add_ld + j];
             if (e && e->row_bias) s += e->row_bias[i];
             if (e && e->col_bias) s += e->col_bias[j];
             c[i * ldc + j] = e ? omma_act_apply(e, s) : s;
         }
     }
+}
+
+static void gemm_f32_4x16(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
+                          float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
+    static const int64_t none = 0;
+    conv_f32_4x16(m, n, 1, &none, k, a, lda, b, c, ldc, acc, e, NULL);
 }
 
 static void finish_f32(int64_t n, const float *x, const float *bias, int stride,
@@ -72,6 +82,7 @@ void omma_fill_gemm_c(omma_kernels *k) {
     k->mr = MR;
     k->nr = NR;
     k->gemm_tile = gemm_f32_4x16;
+    k->conv_tile = conv_f32_4x16;
     k->finish = finish_f32;
     k->gemv = gemv_f32;
     k->pack_cols = pack_cols_f32;

@@ -1,10 +1,11 @@
-/* gemm_avx512.c - the matrix tile 14x32: 28 of 32 registers hold C. See gemm_body.h. */
+/* gemm_avx512.c - the tile 14x32 of products and convolutions: 28 of 32 registers hold C. See
+ * gemm_body.h. */
 #include "kernel/x86/vec_avx512.h"
-#include "kernel/x86/vec_math.h"
+#include "kernel/body/vec_math.h"
 
 #define TILE_MR 14
 #define TILE_NV 2
-#include "kernel/x86/gemm_body.h"
+#include "kernel/body/gemm_body.h"
 
 TILE(1, 1)
 TILE(2, 1)
@@ -35,22 +36,32 @@ TILE(12, 2)
 TILE(13, 2)
 TILE(14, 2)
 
+#define ROW(MR) \
+    { tile_f32_##MR##x1v__avx512, tile_f32_##MR##x2v__avx512 }
+static tile_fn *const tiles[TILE_MR][TILE_NV] = {ROW(1),  ROW(2),  ROW(3),  ROW(4), ROW(5),
+                                                 ROW(6),  ROW(7),  ROW(8),  ROW(9), ROW(10),
+                                                 ROW(11), ROW(12), ROW(13), ROW(14)};
+#undef ROW
+
 static void gemm_f32_14x32__avx512(int m, int n, int64_t k, const float *a, int64_t lda,
                                    const float *b, float *c, int64_t ldc, bool acc,
                                    const omma_epilogue *e) {
-#define ROW(MR) \
-    { gemm_f32_##MR##x1v__avx512, gemm_f32_##MR##x2v__avx512 }
-    static tile_fn *const tiles[TILE_MR][TILE_NV] = {ROW(1),  ROW(2),  ROW(3),  ROW(4), ROW(5),
-                                                     ROW(6),  ROW(7),  ROW(8),  ROW(9), ROW(10),
-                                                     ROW(11), ROW(12), ROW(13), ROW(14)};
-#undef ROW
-    tiles[m - 1][n > VL](n, k, a, lda, b, c, ldc, acc, e);
+    static const int64_t none = 0;
+    tiles[m - 1][n > VL](n, 1, &none, k, a, lda, b, c, ldc, acc, e, NULL);
+}
+
+static void conv_f32_14x32__avx512(int m, int n, int64_t taps, const int64_t *off, int64_t k,
+                                   const float *a, int64_t lda, const float *b, float *c,
+                                   int64_t ldc, bool acc, const omma_epilogue *e,
+                                   const omma_ahead *next) {
+    tiles[m - 1][n > VL](n, taps, off, k, a, lda, b, c, ldc, acc, e, next);
 }
 
 void omma_fill_gemm_avx512(omma_kernels *k) {
     k->mr = TILE_MR;
     k->nr = TILE_NV * VL;
     k->gemm_tile = gemm_f32_14x32__avx512;
+    k->conv_tile = conv_f32_14x32__avx512;
     k->finish = finish_f32__avx512;
     k->gemv = gemv_f32__avx512;
     k->pack_cols = pack_cols_f32__avx512;

@@ -4,8 +4,8 @@
  * fits made for these files, with their error relative to the function beside them. All of
  * them take any float: infinities, NaN (stays) and denormals, results included. v_max and
  * v_min give their second argument when one is NaN: so the variable always comes second. */
-#ifndef OMMA_KERNEL_X86_VEC_MATH_H
-#define OMMA_KERNEL_X86_VEC_MATH_H
+#ifndef OMMA_KERNEL_BODY_VEC_MATH_H
+#define OMMA_KERNEL_BODY_VEC_MATH_H
 
 /* c[0] + c[1] x + ... + c[n-1] x^(n-1) */
 #define V_POLY(x, ...) \

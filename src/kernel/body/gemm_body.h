@@ -3,11 +3,12 @@
  *
  * A tile keeps C in registers: for each k one vector row of B times one broadcast of each
  * row of A. There is one function per number of rows and vectors, so that edges cost what
- * they are worth. */
+ * they are worth. Products and direct convolutions share it: a product has one tap. */
 #include "kernel/table.h"
 
-typedef void tile_fn(int n, int64_t k, const float *a, int64_t lda, const float *b, float *c,
-                     int64_t ldc, bool acc, const omma_epilogue *e);
+typedef void tile_fn(int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
+                     int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                     const omma_epilogue *e, const omma_ahead *next);
 
 /* --- what is done before the store -------------------------------------------------- */
 
@@ -26,41 +27,75 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
 
 /* --- the tile ------------------------------------------------------------------------ */
 
+enum {
+    AHEAD = 16 * TILE_NV * VL, /* B is fetched so far before it is used [floats]: 16 rows */
+    STEPS = 8                  /* rows of B between two looks at what else to fetch */
+};
+
+/* Adds MR rows of what lies at p, ld floats apart. */
+#define TILE_ADD(MR, NV, p, ld)                                                             \
+    UNROLL for (int i = 0; i < MR; i++) {                                                   \
+        UNROLL for (int j = 0; j < NV - 1; j++) s[i][j] =                                   \
+            v_add(s[i][j], v_load((p) + i * (ld) + j * VL));                                \
+        s[i][NV - 1] = v_add(s[i][NV - 1], v_load_n((p) + i * (ld) + (NV - 1) * VL, last)); \
+    }
+
 /* Rows are reached from one pointer per three, by the offsets 0, lda, 2*lda: that takes few
  * registers. The empty asm keeps the compiler from making a pointer for every row. */
 #define TILE(MR, NV)                                                                               \
-    static __attribute__((noinline)) void ISA(gemm_f32_##MR##x##NV##v)(                            \
-        int n, int64_t k, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,      \
-        bool acc, const omma_epilogue *e) {                                                        \
+    static __attribute__((noinline)) void ISA(tile_f32_##MR##x##NV##v)(                            \
+        int n, int64_t taps, const int64_t *off, int64_t k, const float *a, int64_t lda,           \
+        const float *b, float *c, int64_t ldc, bool acc, const omma_epilogue *e,                   \
+        const omma_ahead *next) {                                                                  \
         const int last = n - (NV - 1) * VL;                                                        \
+        const char *line = next ? next->p : NULL;                                                  \
+        int64_t left = next ? next->row : 0;                                                       \
+        const int64_t lines = next ? next->lines : 0;                                              \
         vf s[MR][NV];                                                                              \
+        float *row_c = c;                                                                          \
+        const float *end_c = c + MR * ldc;                                                         \
+        const int64_t looks = taps * ((k + STEPS - 1) / STEPS);                                    \
+        int64_t rows_c = looks < MR ? MR : 1, wait_c = looks - MR - 8;                             \
         UNROLL for (int i = 0; i < MR; i++) {                                                      \
-            __builtin_prefetch(c + i * ldc, 1);                                                    \
-            __builtin_prefetch(c + i * ldc + n - 1, 1);                                            \
             UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                \
         }                                                                                          \
-        const omma_f32u *p0 = (const omma_f32u *)a, *p3 = p0 + 3 * lda, *p6 = p0 + 6 * lda;        \
-        const omma_f32u *p9 = p0 + 9 * lda, *p12 = p0 + 12 * lda;                                  \
-        for (; k > 0; k--) {                                                                       \
-            __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));                       \
-            vf row[NV];                                                                            \
-            UNROLL for (int j = 0; j < NV; j++) row[j] = v_load(b + j * VL);                       \
-            UNROLL for (int i = 0; i < MR; i++) {                                                  \
-                const omma_f32u *p = i < 3 ? p0 : i < 6 ? p3 : i < 9 ? p6 : i < 12 ? p9 : p12;     \
-                const vf x = v_set(i % 3 == 0 ? p[0] : i % 3 == 1 ? p[lda] : p[2 * lda]);          \
-                UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_fma(x, row[j], s[i][j]);           \
+        for (int64_t t = 0; t < taps; t++) {                                                       \
+            const omma_f32u *p0 = (const omma_f32u *)a + off[t], *p3 = p0 + 3 * lda;               \
+            const omma_f32u *p6 = p3 + 3 * lda, *p9 = p6 + 3 * lda, *p12 = p9 + 3 * lda;           \
+            for (int64_t l = k; l > 0; l -= STEPS) {                                               \
+                for (int64_t i = lines; i > 0; i--, line += 64) {                                  \
+                    __builtin_prefetch(line, 0, 2);                                                \
+                    if (!--left) line += next->skip, left = next->row;                             \
+                }                                                                                  \
+                if (--wait_c < 0)                                                                  \
+                    for (int64_t i = rows_c; i > 0 && row_c < end_c; i--, row_c += ldc) {          \
+                        __builtin_prefetch(row_c, 1);                                              \
+                        __builtin_prefetch(row_c + n - 1, 1);                                      \
+                    }                                                                              \
+                for (int64_t i = l < STEPS ? l : STEPS; i > 0; i--) {                              \
+                    __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));               \
+                    vf row[NV];                                                                    \
+                    UNROLL for (int j = 0; j < NV; j++) {                                          \
+                        row[j] = v_load(b + j * VL);                                               \
+                        __builtin_prefetch(b + AHEAD + j * VL);                                    \
+                    }                                                                              \
+                    UNROLL for (int r = 0; r < MR; r++) {                                          \
+                        const omma_f32u *p = r < 3    ? p0                                         \
+                                             : r < 6  ? p3                                         \
+                                             : r < 9  ? p6                                         \
+                                             : r < 12 ? p9                                         \
+                                                      : p12;                                       \
+                        const vf x = v_spread((const float *)(p + r % 3 * lda));                   \
+                        UNROLL for (int j = 0; j < NV; j++) s[r][j] = v_fma(x, row[j], s[r][j]);   \
+                    }                                                                              \
+                    b += TILE_NV * VL;                                                             \
+                    p0++, p3++, p6++, p9++, p12++;                                                 \
+                }                                                                                  \
             }                                                                                      \
-            b += TILE_NV * VL;                                                                     \
-            p0++, p3++, p6++, p9++, p12++;                                                         \
         }                                                                                          \
-        if (acc) {                                                                                 \
-            UNROLL for (int i = 0; i < MR; i++) {                                                  \
-                UNROLL for (int j = 0; j < NV - 1; j++) s[i][j] =                                  \
-                    v_add(s[i][j], v_load(c + i * ldc + j * VL));                                  \
-                s[i][NV - 1] = v_add(s[i][NV - 1], v_load_n(c + i * ldc + (NV - 1) * VL, last));   \
-            }                                                                                      \
-        }                                                                                          \
+        if (acc) TILE_ADD(MR, NV, c, ldc)                                                          \
         if (e) {                                                                                   \
+            if (e->add) TILE_ADD(MR, NV, e->add, e->add_ld)                                        \
             if (e->row_bias) {                                                                     \
                 UNROLL for (int i = 0; i < MR; i++) {                                              \
                     const vf x = v_set(e->row_bias[i]);                                            \

@@ -1,0 +1,10 @@
+/* depthwise_avx2.c - depthwise convolution, channels last; see depthwise_body.h. */
+#include <math.h>
+
+#include "kernel/x86/vec_avx2.h"
+#include "kernel/body/vec_math.h"
+
+#define DW_PIXELS 8
+#include "kernel/body/depthwise_body.h"
+
+void omma_fill_depthwise_avx2(omma_kernels *k) { fill_depthwise(k); }

@@ -1,0 +1,6 @@
+/* winograd_avx512.c - Winograd's transforms; see winograd_body.h. */
+#include "kernel/x86/vec_avx512.h"
+#include "kernel/body/vec_math.h"
+#include "kernel/body/winograd_body.h"
+
+void omma_fill_winograd_avx512(omma_kernels *k) { fill_winograd(k); }
