@@ -75,6 +75,8 @@ static void fill(void) {
     omma_fill_math_neon(k);
     omma_fill_reduce_neon(k);
     omma_fill_conv_neon(k);
+    omma_fill_depthwise_neon(k);
+    omma_fill_winograd_neon(k);
 #endif
     const char *forced = getenv("OMMA_CPU");
     if (forced) best = find(forced);

@@ -53,6 +53,8 @@ void omma_fill_gemm_neon(omma_kernels *k);
 void omma_fill_math_neon(omma_kernels *k);
 void omma_fill_reduce_neon(omma_kernels *k);
 void omma_fill_conv_neon(omma_kernels *k);
+void omma_fill_depthwise_neon(omma_kernels *k);
+void omma_fill_winograd_neon(omma_kernels *k);
 void omma_fill_limits_neon(omma_limits *l, unsigned cpu);
 #endif
 

@@ -29,6 +29,12 @@ static inline vf v_spread(const float *p) {
     return vdupq_n_f32(x);
 }
 
+/* a, kept in a register: not loaded again where it is used. */
+static inline vf v_keep(vf a) {
+    __asm__("" : "+w"(a));
+    return a;
+}
+
 /* The lanes whose bits are set; others read as 0 and are not touched in memory. */
 static inline vf v_load_bits(const float *p, unsigned bits) {
     if (bits == 15) return v_load(p);
