@@ -120,6 +120,7 @@ typedef struct gemm_job {
     int64_t m_chunks, n_chunks, panels, parts;
     bool rows_inside; /* neighbouring chunks share columns, not rows */
     bool b_fits;      /* in the L2 cache, as a whole */
+    unsigned stream;  /* OMMA_TILE_STREAM or 0 */
 } gemm_job;
 
 /* Rows [m0, m1) of C in one panel, for one part of k. */
@@ -155,7 +156,8 @@ static void multiply_block(const gemm_job *job, const block *b, const fetch *f) 
         kern->conv_tile(
             (int)(r1 - r0), (int)min64(job->n - n0, kern->nr), 1, &none, k, a_at(job, r0, b->k0),
             job->lda, job->b + (b->panel * job->k + b->k0) * kern->nr, job->c + r0 * job->ldc + n0,
-            job->ldc, b->k0 > 0, e ? &part : NULL, f1 > f0 ? &ahead : NULL);
+            job->ldc, (b->k0 ? OMMA_TILE_ACC : 0) | job->stream, e ? &part : NULL,
+            f1 > f0 ? &ahead : NULL);
     }
 }
 
@@ -246,5 +248,6 @@ void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int6
                     .e = e,
                     .panels = ceil_div(n, kern->nr)};
     cut(&job);
+    if (job.parts == 1) job.stream = omma_tile_stream(m, n, c, e);
     omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
 }

@@ -55,6 +55,11 @@ typedef struct omma_ahead {
     int64_t lines, row, skip;
 } omma_ahead;
 
+enum omma_tile_flags {
+    OMMA_TILE_ACC = 1,   /* C's old numbers are added */
+    OMMA_TILE_STREAM = 2 /* C is large and not read soon: it may pass by the caches */
+};
+
 typedef enum omma_unary {
     OMMA_UN_EXP,
     OMMA_UN_LOG,
@@ -127,9 +132,10 @@ typedef struct omma_kernels {
                       float *c, int64_t ldc, bool acc, const omma_epilogue *e);
 
     /* The same tile, summed over taps as well: row i of A under tap t is the k numbers at
-     * a + i*lda + off[t]; b: [taps*k][nr]. next: what to fetch meanwhile, or NULL. */
+     * a + i*lda + off[t]; b: [taps*k][nr]. flags: of omma_tile_flags. next: what to fetch
+     * meanwhile, or NULL. */
     void (*conv_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
-                      int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                      int64_t lda, const float *b, float *c, int64_t ldc, unsigned flags,
                       const omma_epilogue *e, const omma_ahead *next);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the

@@ -238,6 +238,7 @@ typedef struct direct_job {
     size_t worker_bytes;
     int64_t panels, panel_chunks;
     int threads;
+    unsigned stream;  /* OMMA_TILE_STREAM or 0 */
     bool packed_fits; /* in the L2 cache, beside two bands */
 } direct_job;
 
@@ -487,6 +488,7 @@ static void run_direct(const omma_kernels *kern, int threads, const omma_conv *p
     if (!worker_bytes(l, p, &job.worker_bytes)) return; /* the caller was told by scratch */
     threads = threads_for(p, threads);
     job.threads = threads;
+    if (l->part >= p->kh) job.stream = omma_tile_stream(p->n * p->oh * p->ow, p->m, y, e);
     job.packed_fits = packed_bytes(kern, p, &bytes) && bytes <= PACKED_BYTES;
     job.workers = (char *)memory + offsets_bytes(p);
     job.panels = p->groups * panels_of(kern, p);

@@ -62,6 +62,16 @@ void omma_fill_limits_neon(omma_limits *l, unsigned cpu);
 void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first,
                         int n, float *panel, int nr);
 
+/* Flags of the tiles of a product or convolution that gives so many rows of n numbers: when they
+ * are more than the caches near the processor can hold for whoever reads them, lines are not read
+ * before they are overwritten, which halves what goes through memory. Not where the addend is read
+ * from the same lines. */
+static inline unsigned omma_tile_stream(int64_t rows, int64_t n, const float *c,
+                                        const omma_epilogue *e) {
+    const double large = 12 << 20; /* bytes */
+    return 4 * (double)rows * (double)n >= large && !(e && e->add == c) ? OMMA_TILE_STREAM : 0;
+}
+
 /* C[m,n] (=|+=) A[m,k] x B for a block small enough for the caches: panel p of B at
  * b + p*panel [floats]. One thread. For the rest as gemm_tile, of any m and n; e: what
  * belongs to this part of k. */

@@ -7,7 +7,7 @@
 #include "kernel/table.h"
 
 typedef void tile_fn(int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
-                     int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                     int64_t lda, const float *b, float *c, int64_t ldc, unsigned flags,
                      const omma_epilogue *e, const omma_ahead *next);
 
 /* --- what is done before the store -------------------------------------------------- */
@@ -45,7 +45,7 @@ enum {
 #define TILE(MR, NV)                                                                               \
     static __attribute__((noinline)) void ISA(tile_f32_##MR##x##NV##v)(                            \
         int n, int64_t taps, const int64_t *off, int64_t k, const float *a, int64_t lda,           \
-        const float *b, float *c, int64_t ldc, bool acc, const omma_epilogue *e,                   \
+        const float *b, float *c, int64_t ldc, unsigned flags, const omma_epilogue *e,             \
         const omma_ahead *next) {                                                                  \
         const int last = n - (NV - 1) * VL;                                                        \
         const char *line = next ? next->p : NULL;                                                  \
@@ -55,7 +55,11 @@ enum {
         float *row_c = c;                                                                          \
         const float *end_c = c + MR * ldc;                                                         \
         const int64_t looks = taps * ((k + STEPS - 1) / STEPS);                                    \
-        int64_t rows_c = looks < MR ? MR : 1, wait_c = looks - MR - 8;                             \
+        /* whole lines that nobody reads soon pass by the caches */                                \
+        const bool stream = flags & OMMA_TILE_STREAM && last == VL && !(flags & OMMA_TILE_ACC) &&  \
+                            ((uintptr_t)c | (uintptr_t)ldc * 4) % (4 * VL) == 0 &&                 \
+                            (!e || e->act <= OMMA_ACT_CLIP);                                       \
+        int64_t rows_c = looks < MR ? MR : 1, wait_c = stream ? looks : looks - MR - 8;            \
         UNROLL for (int i = 0; i < MR; i++) {                                                      \
             UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                \
         }                                                                                          \
@@ -93,7 +97,7 @@ enum {
                 }                                                                                  \
             }                                                                                      \
         }                                                                                          \
-        if (acc) TILE_ADD(MR, NV, c, ldc)                                                          \
+        if (flags & OMMA_TILE_ACC) TILE_ADD(MR, NV, c, ldc)                                        \
         if (e) {                                                                                   \
             if (e->add) TILE_ADD(MR, NV, e->add, e->add_ld)                                        \
             if (e->row_bias) {                                                                     \
@@ -108,13 +112,20 @@ enum {
                     UNROLL for (int i = 0; i < MR; i++) s[i][j] = v_add(s[i][j], x);               \
                 }                                                                                  \
             }                                                                                      \
-            if (e->act == OMMA_ACT_RELU || e->act == OMMA_ACT_CLIP) {                              \
-                const bool clip = e->act == OMMA_ACT_CLIP;                                         \
-                const vf lo = v_set(clip ? e->lo : 0),                                             \
-                         hi = v_set(clip ? e->hi : __builtin_inff());                              \
+            if (e->act == OMMA_ACT_RELU) {                                                         \
+                const vf lo = v_set(0);                                                            \
+                UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] =  \
+                    v_max(lo, s[i][j]);                                                            \
+            } else if (e->act == OMMA_ACT_CLIP) {                                                  \
+                const vf lo = v_set(e->lo), hi = v_set(e->hi);                                     \
                 UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] =  \
                     v_min(hi, v_max(lo, s[i][j]));                                                 \
             }                                                                                      \
+        }                                                                                          \
+        if (stream) {                                                                              \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++)                \
+                v_stream(c + i * ldc + j * VL, s[i][j]);                                           \
+            return;                                                                                \
         }                                                                                          \
         UNROLL for (int i = 0; i < MR; i++) {                                                      \
             UNROLL for (int j = 0; j < NV - 1; j++) v_store(c + i * ldc + j * VL, s[i][j]);        \
