@@ -289,24 +289,37 @@ static void test_limits(void **state) {
     }
 }
 
-/* Where it is taken: what the way is made for, and nothing that it cannot do. */
+static omma_conv square(int64_t n, int64_t side, int64_t channels) {
+    return (omma_conv){n, 1, channels, side, side, channels, side, side, 3, 3, 1, 1, 1, 1, 1, 1};
+}
+
+/* It is taken for what it is made for, and for nothing that it cannot do. */
 static void test_fits(void **state) {
     (void)state;
-    const omma_kernels *kern = omma_kernels_best();
-    const omma_conv good = {1, 1, 64, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 1, 1};
-    assert_true(omma_last_winograd.fits(kern, &good));
-    assert_string_equal(omma_last_form(kern, &good), "last:winograd4x3");
-    omma_conv p = good;
-    p.stride_h = 2, p.oh = 28;
-    assert_false(omma_last_winograd.fits(kern, &p));
-    p = good, p.dilation_w = 2, p.ow = 54;
-    assert_false(omma_last_winograd.fits(kern, &p));
-    p = good, p.kw = 1;
-    assert_false(omma_last_winograd.fits(kern, &p));
-    p = good, p.groups = 2, p.c = 32;
-    assert_false(omma_last_winograd.fits(kern, &p));
-    p = good, p.c = 3;
-    assert_false(omma_last_winograd.fits(kern, &p));
+    static const int64_t good[][3] = {{1, 56, 64},  {1, 28, 128}, {1, 14, 256}, {1, 64, 256},
+                                      {1, 16, 256}, {1, 32, 512}, {8, 7, 512},  {1, 112, 16}};
+    static const int64_t bad[][3] = {{1, 7, 512}, {1, 7, 256}, {1, 4, 256}, {1, 56, 3}, {1, 1, 64}};
+    const omma_kernels *kern;
+    omma_conv p;
+    for (int t = 1; (kern = omma_kernels_at(t)); t++) {
+        for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+            p = square(good[i][0], good[i][1], good[i][2]);
+            assert_true(omma_last_winograd.fits(kern, &p));
+            assert_string_equal(omma_last_form(kern, &p), "last:winograd4x3");
+        }
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            p = square(bad[i][0], bad[i][1], bad[i][2]);
+            assert_false(omma_last_winograd.fits(kern, &p));
+        }
+        p = square(1, 56, 64), p.stride_h = 2, p.oh = 28;
+        assert_false(omma_last_winograd.fits(kern, &p));
+        p = square(1, 56, 64), p.dilation_w = 2, p.ow = 54;
+        assert_false(omma_last_winograd.fits(kern, &p));
+        p = square(1, 56, 64), p.kw = 1;
+        assert_false(omma_last_winograd.fits(kern, &p));
+        p = square(1, 56, 128), p.groups = 2, p.c = 64;
+        assert_false(omma_last_winograd.fits(kern, &p));
+    }
 }
 
 int main(void) {

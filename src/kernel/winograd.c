@@ -8,8 +8,8 @@
  *     P  --A^T P A, bias, add, activation-->  y [tile, 4x4, M]  of it; U streams by
  *
  * U is four times as large as the weights and is read once for every block, from memory as a rule.
- * So while one panel is multiplied, the next is brought into the cache (half as fast again at 256
- * channels), and blocks are as large as they may be before V costs more than U.
+ * So while one panel is multiplied, the next is brought into the cache (at 256 channels half as
+ * fast again), and blocks are as large as they may be before V costs more than U.
  *
  * Tiles at the border read zeros where the map ends. Tiles of all images of a batch are counted
  * together. Threads share the blocks; where these come out uneven, panels of a block too, and each
@@ -35,7 +35,8 @@ enum {
     TILES_SLOPE = 8,
     TILES_MOST = 168,
     WIDE_LEAST = 64, /* output channels whose products lie in P together; half of the input's */
-    WIDE_MOST = 256
+    WIDE_MOST = 256,
+    CACHED = 16 << 20 /* bytes of U that the third cache may still hold */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -92,15 +93,17 @@ static wino_cut cut(const omma_kernels *kern, const omma_conv *p, int threads) {
     return c;
 }
 
-/* What both ways take, in multiplications: sums reach about 0.9 of the peak here and there, their
- * results cost as much as 6 channels to store, a channel of a tile takes 12 cycles of 32
- * multiplications to transform, a tile as much as 16 channels besides, and U comes from memory no
- * faster than the products of 28 tiles with panels of 32, half that with 16. */
+/* What both ways take, in multiplications, fitted to what was measured: sums reach about 0.9 of the
+ * peak here and there, their results cost as much as 6 channels to store, a channel of a tile takes
+ * 12 cycles of 32 multiplications to transform, and a tile as much as 16 channels besides. U comes
+ * no faster than the products of a number of tiles from the third cache, or from memory. */
 static bool pays(const omma_kernels *kern, const omma_conv *p) {
     const wino_cut c = cut(kern, p, 1);
     const int half = kern->nr / 2;
     const double m = (double)(ceil_div(p->m, half) * half), channels = (double)p->c;
-    const double block = (double)c.tiles / (double)c.blocks, least = 7.0 / 8 * kern->nr;
+    const bool memory = channels * m > CACHED / (WINO_PLANES * sizeof(float));
+    const double least = (memory ? 1.5 : 0.875) * kern->nr;
+    const double block = (double)c.tiles / (double)c.blocks;
     const double direct = 9 * channels * m * (double)(p->n * p->oh * p->ow);
     const double products =
         36 * m * (double)c.blocks * (block < least ? channels * least : (channels + 6) * block);
