@@ -208,6 +208,10 @@ typedef struct omma_kernels {
      * kept; x and y do not overlap. */
     void (*transpose)(int64_t m, int64_t n, const void *x, int64_t x_ld, void *y, int64_t y_ld);
 
+    /* y[i*y_ld + j] = x[i*x_ld + j], i < m, j < n, of any numbers of four bytes; x and y do not
+     * overlap. */
+    void (*copy_rows)(int64_t m, int64_t n, const void *x, int64_t x_ld, void *y, int64_t y_ld);
+
     /* One packed panel of a convolution's patches: row ((ch - c0)*kh + ky)*kw + kx, column j
      * holds what output pixel first + j (counted row by row) sees through tap (ky,kx) in
      * channel ch, c0 <= ch < c1; padding and columns j >= n (n <= nr) are zero. x: the

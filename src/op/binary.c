@@ -81,7 +81,7 @@ static bool pair_piece(const omma_piece_job *j, const omma_piece *w) {
 
 /* Rows of float32 short enough that a call for each would cost: the two innermost dimensions at
  * once, some rows of a call. */
-enum { ROW_MAX = 4096, ROWS_COUNT = 8192 };
+enum { ROW_MAX = 4096, ROWS_COUNT = 8192, ROWS_MIN = 64 };
 
 typedef struct rows_job {
     const omma_exec *x;
@@ -114,6 +114,8 @@ static omma_status pair_run(const omma_exec *x, const omma_node *n) {
     const int last = p->rank - 1;
     if (n->in[0]->dtype != OMMA_F32 || ((const binary *)p->op)->kernel < 0 || !p->count ||
         p->rank < 2 || p->dims[last] > ROW_MAX)
+        return omma_broadcast_walk(x, n, pair_piece);
+    if (p->rank > 2 && p->dims[last - 1] * p->dims[last] < ROWS_MIN)
         return omma_broadcast_walk(x, n, pair_piece);
     if (!omma_wanted(n, 0)) return OMMA_OK;
     const int64_t rows = p->dims[last - 1], fit = ROWS_COUNT / p->dims[last];

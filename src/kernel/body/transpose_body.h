@@ -29,4 +29,18 @@ static void ISA(transpose_32)(int64_t m, int64_t n, const void *x, int64_t x_ld,
                        from + i * x_ld + j, x_ld, to + j * y_ld + i, y_ld);
 }
 
-static void fill_transpose(omma_kernels *k) { k->transpose = ISA(transpose_32); }
+static void ISA(copy_rows_32)(int64_t m, int64_t n, const void *x, int64_t x_ld, void *y,
+                              int64_t y_ld) {
+    const float *from = x;
+    float *to = y;
+    for (int64_t i = 0; i < m; i++, from += x_ld, to += y_ld) {
+        int64_t j = 0;
+        for (; j + VL <= n; j += VL) v_store(to + j, v_load(from + j));
+        if (j < n) v_store_n(to + j, v_load_n(from + j, (int)(n - j)), (int)(n - j));
+    }
+}
+
+static void fill_transpose(omma_kernels *k) {
+    k->transpose = ISA(transpose_32);
+    k->copy_rows = ISA(copy_rows_32);
+}
