@@ -232,6 +232,7 @@ static void test_shapes(void **state) {
         for (int i = 0; i < 40; i++) {
             attend_case c = random_case();
             if (rng_int(0, 4) == 0) c.p.scale = -c.p.scale;
+            if (rng_int(0, 2) == 0) c.p.scale *= 8; /* weights far below the largest */
             if (rng_int(0, 4) == 0) c.p.softcap = 0.7f;
             check(&c, kern, "plain");
             free_case(&c);
