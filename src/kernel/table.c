@@ -77,6 +77,9 @@ static void fill(void) {
     omma_fill_conv_neon(k);
     omma_fill_depthwise_neon(k);
     omma_fill_winograd_neon(k);
+    omma_fill_pool_last_neon(k);
+    omma_fill_transpose_neon(k);
+    omma_fill_attention_neon(k);
 #endif
     const char *forced = getenv("OMMA_CPU");
     if (forced) best = find(forced);

@@ -55,6 +55,9 @@ void omma_fill_reduce_neon(omma_kernels *k);
 void omma_fill_conv_neon(omma_kernels *k);
 void omma_fill_depthwise_neon(omma_kernels *k);
 void omma_fill_winograd_neon(omma_kernels *k);
+void omma_fill_pool_last_neon(omma_kernels *k);
+void omma_fill_transpose_neon(omma_kernels *k);
+void omma_fill_attention_neon(omma_kernels *k);
 void omma_fill_limits_neon(omma_limits *l, unsigned cpu);
 #endif
 
