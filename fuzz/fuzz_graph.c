@@ -1,7 +1,7 @@
 /* fuzz_graph.c - graphs grown from the bytes, computed in two ways: node by node with the
- * plain kernels, and by a session with every pass or none, the kernels the bytes name, work cut at odd
- * places, threads, and values watched. What must agree to the bit does, and the rest within
- * what rounding explains. See graphmaker.h.
+ * plain kernels, and by a session with every pass or none, the kernels the bytes name, work cut
+ * at odd places, threads, and values watched. What must agree to the bit does, and the rest
+ * within what rounding explains. See graphmaker.h.
  *
  * The linker's --wrap lets us choose the kernels and where work is cut. With OMMA_FUZZ_SHOW
  * set the graph is printed; with OMMA_FUZZ_ONNX=FILE it is written as ONNX. */

@@ -21,7 +21,8 @@ for test in "$build"/tests/test_* ${OMMA_TEST_SCRIPTS-tests/test_*.sh}; do
     name=$(basename "$test" .sh)
     case "$name" in *"${OMMA_TEST_ONLY:-}"*) ;; *) continue ;; esac
     [ -x "$test" ] && [ -f "$test" ] || continue
-    "$test" >"$log/$name.txt" 2>&1
+    case "$test" in *.sh) runner= ;; *) runner=${OMMA_TEST_RUNNER-} ;; esac
+    $runner "$test" >"$log/$name.txt" 2>&1
     status=$?
     # cmocka 1.1.5 marks a skipped test "not ok ... # SKIP"
     s=$(grep -cE '^(not )?ok.*# SKIP' "$log/$name.txt")

@@ -54,8 +54,8 @@ static void threads(void **state) {
 
 static void cpu(void **state) {
     (void)state;
-    static const char *const good[] = {"c", "avx2", "avx512", ""};
-    static const char *const bad[] = {"AVX2", "avx", "sse9", "c "};
+    static const char *const good[] = {"c", "avx2", "avx512", "neon", ""};
+    static const char *const bad[] = {"AVX2", "avx", "sse9", "NEON", "c "};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) with("OMMA_CPU", good[i], OMMA_OK);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) with("OMMA_CPU", bad[i], OMMA_E_USAGE);
 }

@@ -1,11 +1,12 @@
 /* arena.c - arenas, budgets and the one counted door to the heap. */
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/arena.h"
 
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -19,7 +20,7 @@
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
-enum { ALIGN = 64, BLOCK_MIN = 16 << 10, BLOCK_MAX = 1 << 20 };
+enum { ALIGN = 64, BLOCK_MIN = 16 << 10, BLOCK_MAX = 1 << 20, HUGE_PAGE = 2 << 20 };
 
 struct omma_block {
     omma_block *next;
@@ -46,28 +47,76 @@ size_t omma_mem_room(void) {
     return !ceiling ? SIZE_MAX : held < ceiling ? ceiling - held : 0;
 }
 
-/* What is held is known by the block itself, so that memory from before the ceiling counts
- * too. */
+/* What lies before a block: held is known by the block itself, so that memory from before the
+ * ceiling counts too. */
+typedef struct block_head {
+    size_t size; /* of the block with its head */
+    void *map;   /* where its mapping begins; NULL: it is the heap's */
+    size_t map_size;
+} block_head;
+_Static_assert(sizeof(block_head) <= ALIGN, "the head fits in one line");
+
+static block_head *head_of(void *p) { return (block_head *)(void *)((char *)p - ALIGN); }
+
+/* Large blocks are mappings of their own, in huge pages where the system has them: weights of a
+ * few hundred megabytes otherwise take longer to fault in, page by page, than to pack. They come
+ * zeroed, and go back to the system when freed. */
+#if defined(__SANITIZE_ADDRESS__) || !defined(MADV_HUGEPAGE)
+static void *map_block(size_t size) { return (void)size, NULL; }
+#else
+static void *map_block(size_t size) {
+    size_t room;
+    if (size < HUGE_PAGE || !omma_add(size, HUGE_PAGE, &room)) return NULL;
+    char *map = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED) return NULL;
+    const size_t ahead = HUGE_PAGE - (uintptr_t)map % HUGE_PAGE; /* never touched */
+    char *at = map + ahead % HUGE_PAGE;
+    madvise(at, size, MADV_HUGEPAGE);
+    *(block_head *)(void *)at = (block_head){size, map, room};
+    return at;
+}
+#endif
+
+static void *heap_block(size_t size) {
+    block_head *h = aligned_alloc(ALIGN, size);
+    if (h) *h = (block_head){size, NULL, 0};
+    return h;
+}
+
 void *omma_mem_alloc_raw(size_t n) {
     size_t size;
     if (!granted()) return NULL;
-    if (!omma_align_up(n ? n : 1, ALIGN, &size) || size > (size_t)PTRDIFF_MAX) return NULL;
+    if (!omma_add(n ? n : 1, ALIGN, &size) || !omma_align_up(size, ALIGN, &size)) return NULL;
+    if (size > (size_t)PTRDIFF_MAX) return NULL;
     const size_t ceiling = atomic_load(&mem_ceiling);
     const size_t held = atomic_fetch_add(&mem_held, size) + size;
-    void *p = ceiling && held > ceiling ? NULL : aligned_alloc(ALIGN, size);
-    atomic_fetch_add(&mem_held, p ? malloc_usable_size(p) - size : 0 - size);
-    return p;
+    char *p = ceiling && held > ceiling ? NULL : map_block(size);
+    if (!p && (!ceiling || held <= ceiling)) p = heap_block(size);
+    if (!p) {
+        atomic_fetch_sub(&mem_held, size);
+        return NULL;
+    }
+    POISON(p, ALIGN);
+    return p + ALIGN;
 }
 
 void *omma_mem_alloc(size_t n) {
     void *p = omma_mem_alloc_raw(n);
-    if (p) memset(p, 0, n);
+    if (!p) return NULL;
+    UNPOISON(head_of(p), ALIGN);
+    const bool zero = head_of(p)->map != NULL;
+    POISON(head_of(p), ALIGN);
+    if (!zero) memset(p, 0, n);
     return p;
 }
 
 void omma_mem_free(void *p) {
-    if (p) atomic_fetch_sub(&mem_held, malloc_usable_size(p));
-    free(p);
+    if (!p) return;
+    block_head *h = head_of(p);
+    UNPOISON(h, ALIGN);
+    atomic_fetch_sub(&mem_held, h->size);
+    if (h->map) munmap(h->map, h->map_size);
+    else free(h);
 }
 
 size_t omma_memory_default(void) {

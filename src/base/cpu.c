@@ -1,5 +1,5 @@
-/* cpu.c - CPU features by cpuid and xgetbv; see cpu.h. Bits as in the Intel and AMD
- * manuals (CPUID leaves 1, 7 and 0x80000001; XCR0). A processor may have AVX while the
+/* cpu.c - CPU features by cpuid and xgetbv, on ARM from the system; see cpu.h. Bits as in the Intel
+ * and AMD manuals (CPUID leaves 1, 7 and 0x80000001; XCR0). A processor may have AVX while the
  * system does not save its registers: without the XCR0 test the first use is a SIGILL. */
 #include "base/cpu.h"
 
@@ -51,6 +51,22 @@ unsigned omma_cpu_features(void) {
         set |= OMMA_CPU_AVX512;
     return set | dot_products(set, c7);
 }
+#elif defined __aarch64__ && defined __linux__
+#include <sys/auxv.h>
+
+/* Bits as the kernel gives them in the auxiliary vector (its asm/hwcap.h). */
+unsigned omma_cpu_features(void) {
+    enum { DOT = 1 << 20 };                  /* of AT_HWCAP */
+    enum { I8MM = 1 << 13, BF16 = 1 << 14 }; /* of AT_HWCAP2 */
+    const unsigned long has = getauxval(AT_HWCAP), has2 = getauxval(AT_HWCAP2);
+    unsigned set = OMMA_CPU_NEON;
+    if (has & DOT) set |= OMMA_CPU_ARM_DOT;
+    if (has & DOT && has2 & I8MM) set |= OMMA_CPU_ARM_I8MM;
+    if (has2 & BF16) set |= OMMA_CPU_ARM_BF16;
+    return set;
+}
+#elif defined __aarch64__
+unsigned omma_cpu_features(void) { return OMMA_CPU_NEON; }
 #else
 unsigned omma_cpu_features(void) { return 0; }
 #endif

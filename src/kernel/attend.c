@@ -23,6 +23,7 @@
 #include "kernel/table.h"
 
 enum {
+    SHORT = 64,     /* keys whose weights are no more work to divide than the result is */
     KEYS = 512,     /* most keys in a block: their scores for a tile stay near the L1 cache */
     TILES = 8,      /* most tiles in a block of queries, which share what L2 holds of the keys */
     CHUNKS = 16,    /* blocks of queries there should be in all */
@@ -105,6 +106,8 @@ typedef struct job {
     const omma_attention_data *x;
     cuts c;
     bool apart;
+    bool order;   /* causal or with numbers of valid keys: rows see keys of their own */
+    bool whole;   /* weights are divided by their sum, instead of the result */
     float *packs; /* packed heads, or one for each worker */
     char *own;    /* for each worker */
 } job;
@@ -171,6 +174,16 @@ static void pack_blocks(void *arg, int64_t begin, int64_t end, int worker) {
 
 /* --- scores ---------------------------------------------------------------------------- */
 
+typedef struct rows { /* a block of queries of one head */
+    const head *h;
+    int64_t first; /* query */
+    const float *q;
+    int64_t ldq;
+    float *s; /* scores of one tile, [mr, lds] */
+    float *top, *sum;
+    float *o;
+} rows;
+
 /* How many of the first keys query i may see. */
 static int64_t visible(const job *j, const head *h, int64_t i) {
     const omma_attention *p = j->p;
@@ -184,83 +197,102 @@ static int64_t visible(const job *j, const head *h, int64_t i) {
     return end < 0 ? 0 : end;
 }
 
-static void hide(int64_t n, const uint8_t *seen, int64_t step, float *s) {
-    for (int64_t k = 0; k < n; k++)
-        if (!seen[k * step]) s[k] = -INFINITY;
-}
-
-/* What of mask i is added to keys [k0, k0 + n) of query row: a row of floats for softmax_part, or
- * NULL when there is none or it was done here. */
-static const float *mask_row(const job *j, const head *h, int i, int64_t row, int64_t k0, int64_t n,
-                             float *s) {
+/* A mask that is not a row of floats for each query is added here, to m rows from query row on. */
+static void mask_slowly(const job *j, int i, int64_t at, int64_t m, int64_t n, float *s) {
     const omma_attention_at *l = &j->p->mask[i];
-    const void *m = j->x->mask[i];
-    if (!m) return NULL;
-    const int64_t at = start(l, h->at) + row * l->row + k0 * l->col;
-    if (j->p->mask_is_bool[i]) hide(n, (const uint8_t *)m + at, l->col, s);
-    else if (l->col == 1) return (const float *)m + at;
-    else
-        for (int64_t k = 0; k < n; k++) s[k] += ((const float *)m)[at + k * l->col];
-    return NULL;
+    const void *mask = j->x->mask[i];
+    for (int64_t r = 0; r < m; r++, at += l->row, s += j->c.lds)
+        for (int64_t k = 0; k < n; k++) {
+            const int64_t e = at + k * l->col;
+            if (!j->p->mask_is_bool[i]) s[k] += ((const float *)mask)[e];
+            else if (!((const uint8_t *)mask)[e]) s[k] = -INFINITY;
+        }
 }
 
-static void cap(const job *j, int64_t n, float *s) {
+/* What comes before the masks when they, or what is done to the scores, leave no other way. */
+static void scale_scores(const job *j, int64_t m, int64_t n, float *s) {
     const float *c = &j->p->softcap;
-    j->kern->binary[OMMA_BIN_DIV](n, s, 1, c, 0, s);
-    j->kern->unary[OMMA_UN_TANH](n, s, s);
-    j->kern->binary[OMMA_BIN_MUL](n, s, 1, c, 0, s);
+    for (int64_t r = 0; r < m; r++, s += j->c.lds) {
+        j->kern->binary[OMMA_BIN_MUL](n, s, 1, &j->p->scale, 0, s);
+        if (!(*c > 0)) continue;
+        j->kern->binary[OMMA_BIN_DIV](n, s, 1, c, 0, s);
+        j->kern->unary[OMMA_UN_TANH](n, s, s);
+        j->kern->binary[OMMA_BIN_MUL](n, s, 1, c, 0, s);
+    }
 }
 
-typedef struct rows { /* a block of queries of one head */
-    const head *h;
-    int64_t first; /* query */
-    float *q;      /* scaled, [rows, d] */
-    float *s;      /* scores of one tile, [mr, lds] */
-    float *top, *sum;
-    float *o;
-} rows;
+static bool is_plain(const omma_attention *p, int i) {
+    return !p->mask_is_bool[i] && (p->mask[i].col == 1 || p->n == 1);
+}
+
+/* Weights from the scores of m rows from r0 of the block, and keys [k0, k0 + n). */
+static void weigh(const job *j, const rows *r, int64_t r0, int64_t m, int64_t k0, int64_t n,
+                  float *s, float *by) {
+    const omma_attention *p = j->p;
+    omma_softmax t = {.scale = p->scale, .by = by, .whole = j->whole};
+    t.top = r->top + r0, t.sum = r->sum + r0;
+    bool slow = !(p->scale > 0) || p->softcap > 0;
+    for (int i = 0; i < OMMA_ATTENTION_MASKS; i++) slow |= j->x->mask[i] && !is_plain(p, i);
+    if (slow) {
+        scale_scores(j, m, n, s);
+        t.scale = 1;
+    }
+    for (int i = 0, k = 0; i < OMMA_ATTENTION_MASKS; i++) {
+        if (!j->x->mask[i]) continue;
+        const omma_attention_at *l = &p->mask[i];
+        const int64_t at = start(l, r->h->at) + (r->first + r0) * l->row + k0 * l->col;
+        if (!is_plain(p, i)) mask_slowly(j, i, at, m, n, s);
+        else t.add[k] = (const float *)j->x->mask[i] + at, t.add_ld[k++] = l->row;
+    }
+    j->kern->softmax_step((int)m, n, s, j->c.lds, &t);
+}
+
+/* The same where each row sees keys of its own; the others' weights, up to n, are 0. */
+static void weigh_seen(const job *j, const rows *r, int64_t r0, int64_t m, int64_t k0, int64_t n,
+                       float *by) {
+    float *s = r->s;
+    for (int64_t i = 0; i < m; i++, s += j->c.lds) {
+        int64_t sees = min64(n, visible(j, r->h, r->first + r0 + i) - k0);
+        by[i] = 1;
+        if (sees > 0) weigh(j, r, r0 + i, 1, k0, sees, s, by + i);
+        for (int64_t k = sees > 0 ? sees : 0; k < n; k++) s[k] = 0;
+    }
+}
 
 /* Rows [r0, r0 + m) of the block meet keys [k0, k1). */
 static void tile(const job *j, const rows *r, int64_t r0, int64_t m, int64_t k0, int64_t k1) {
+    enum { MR_MAX = 32, LANES = 16 };
     const omma_attention *p = j->p;
     const int nr = j->kern->nr;
-    float *o = r->o + r0 * p->o.row;
-    const int64_t n = min64(k1, visible(j, r->h, r->first + r0 + m - 1)) - k0;
+    float *o = r->o + r0 * p->o.row, by[MR_MAX];
+    const int64_t n = j->order ? min64(k1, visible(j, r->h, r->first + r0 + m - 1)) - k0 : k1 - k0;
     for (int64_t i = 0; n <= 0 && k0 == 0 && i < m; i++)
         memset(o + i * p->o.row, 0, (size_t)p->dv * sizeof *o);
     if (n <= 0) return;
-    omma_gemm_block(j->kern, m, n, p->d, r->q + r0 * p->d, p->d, r->h->k + k0 * p->d, p->d * nr,
-                    r->s, j->c.lds, false, NULL);
-    float *s = r->s;
-    for (int64_t i = 0; i < m; i++, s += j->c.lds) {
-        const int64_t row = r->first + r0 + i, sees = min64(n, visible(j, r->h, row) - k0);
-        float by = 1;
-        if (sees > 0) {
-            if (p->softcap > 0) cap(j, sees, s);
-            const float *a = mask_row(j, r->h, 0, row, k0, sees, s),
-                        *b = mask_row(j, r->h, 1, row, k0, sees, s);
-            by = j->kern->softmax_part(sees, s, a ? a : b, a ? b : NULL, &r->top[r0 + i],
-                                       &r->sum[r0 + i]);
-        }
-        for (int64_t k = sees > 0 ? sees : 0; k < n; k++) s[k] = 0;
-        if (k0 && by != 1)
-            j->kern->binary[OMMA_BIN_MUL](p->dv, o + i * p->o.row, 1, &by, 0, o + i * p->o.row);
-    }
+    const int64_t columns = min64(ceil_div(n, LANES) * LANES, j->c.panels * nr - k0);
+    omma_gemm_block(j->kern, m, columns, p->d, r->q + r0 * r->ldq, r->ldq, r->h->k + k0 * p->d,
+                    p->d * nr, r->s, j->c.lds, false, NULL);
+    if (j->order) weigh_seen(j, r, r0, m, k0, n, by);
+    else weigh(j, r, r0, m, k0, n, r->s, by);
+    for (int64_t i = 0; k0 && i < m; i++)
+        if (by[i] != 1)
+            j->kern->binary[OMMA_BIN_MUL](p->dv, o + i * p->o.row, 1, by + i, 0, o + i * p->o.row);
     omma_gemm_block(j->kern, m, p->dv, n, r->s, j->c.lds, r->h->v + k0 * nr, p->n * nr, o, p->o.row,
                     k0 > 0, NULL);
 }
 
 /* --- a block of queries ----------------------------------------------------------------- */
 
-static void scale_queries(const job *j, const rows *r, int64_t count) {
+/* Rows that lie in a few sets of the L1 cache push one another out of it: they are copied. */
+static bool reads_queries(const omma_attention *p) { return p->q.col == 1 && p->q.row % 512 != 0; }
+
+static void find_queries(const job *j, rows *r, int64_t count, float *copy) {
     const omma_attention *p = j->p;
     const float *q = j->x->q + start(&p->q, r->h->at) + r->first * p->q.row;
-    for (int64_t i = 0; i < count; i++, q += p->q.row) {
-        float *to = r->q + i * p->d;
-        if (p->q.col == 1) j->kern->binary[OMMA_BIN_MUL](p->d, q, 1, &p->scale, 0, to);
-        else
-            for (int64_t c = 0; c < p->d; c++) to[c] = q[c * p->q.col] * p->scale;
-    }
+    r->q = reads_queries(p) ? q : copy;
+    r->ldq = reads_queries(p) ? p->q.row : p->d;
+    for (int64_t i = 0; r->q == copy && i < count; i++, q += p->q.row)
+        for (int64_t c = 0; c < p->d; c++) copy[i * p->d + c] = q[c * p->q.col];
 }
 
 static void do_queries(const job *j, const head *h, int64_t block, int worker) {
@@ -270,18 +302,18 @@ static void do_queries(const job *j, const head *h, int64_t block, int worker) {
                   t1 = c->tiles * (block + 1) / c->query_blocks;
     const int64_t first = p->m * t0 / c->tiles, count = p->m * t1 / c->tiles - first;
     float *at = (float *)(void *)(j->own + (size_t)worker * c->own);
-    rows r = {.h = h, .first = first, .q = at};
+    rows r = {.h = h, .first = first};
     r.s = at + ceil_div(c->block_rows * p->d, 16) * 16;
     r.top = r.s + j->kern->mr * c->lds, r.sum = r.top + c->block_rows;
     r.o = j->x->o + start(&p->o, h->at) + first * p->o.row;
-    scale_queries(j, &r, count);
+    find_queries(j, &r, count, at);
     for (int64_t i = 0; i < count; i++) r.top[i] = -INFINITY, r.sum[i] = 0;
     for (int64_t b = 0; b < c->key_blocks; b++)
         for (int64_t t = t0; t < t1; t++) {
             const int64_t r0 = p->m * t / c->tiles - first, r1 = p->m * (t + 1) / c->tiles - first;
             tile(j, &r, r0, r1 - r0, block_start(j, b), block_start(j, b + 1));
         }
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; !j->whole && i < count; i++) {
         const float part = r.sum[i] == 0 && p->hidden_is_zero ? 0 : 1 / r.sum[i];
         j->kern->binary[OMMA_BIN_MUL](p->dv, r.o + i * p->o.row, 1, &part, 0, r.o + i * p->o.row);
     }
@@ -314,6 +346,8 @@ void omma_attention_run(const omma_kernels *kern, int threads, const omma_attent
     if (threads < 1) threads = 1;
     if (!make_cuts(kern, p, &j.c) || !j.c.heads || !p->m || !p->dv) return;
     j.apart = apart(&j.c, threads);
+    j.order = p->causal || x->valid;
+    j.whole = p->n <= SHORT && !j.order && !p->hidden_is_zero;
     const size_t packs = j.apart ? (size_t)threads : (size_t)j.c.kv_heads;
     j.own = (char *)(j.packs + packs * (j.c.k_floats + j.c.v_floats));
     if (j.apart) {

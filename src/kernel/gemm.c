@@ -3,10 +3,14 @@
  *
  *         n ->                       one chunk of work: rows x panels
  *      +----+----+----+----+           for each part of k (K_BLOCK long)
- *    m | chunk   |         |             for each tile of rows (mr)
- *    | +----+----+----+----+               for each panel (nr)        B: panels in L2
- *    v | panel ..|         |                 gemm_tile
+ *    m | chunk   |         |             for each panel (nr)             A: rows in L2
+ *    | +----+----+----+----+               for each tile of rows (mr)    B: panel in L1 or L2
+ *    v | panel ..|         |                 conv_tile
  *      +----+----+----+----+
+ *
+ * While a tile computes it fetches into the L2 cache what comes next: the next panel of B, or, when
+ * B as a whole stays in that cache, the next rows of A. So weights or activations that come from
+ * memory, once, cost little time as long as there is enough to compute.
  *
  * Each number of C is a sum of parts of k, each a chain of additions in the order of k. The
  * parts depend on k alone: so neither the other cuts nor the threads change its bits. */
@@ -16,10 +20,13 @@
 #include "kernel/table.h"
 
 enum {
-    K_BLOCK = 1024,    /* longest part of k */
-    A_BYTES = 1 << 20, /* of A in one chunk: stays in the L2 cache */
-    B_BYTES = 768 << 10,
-    SMALL = 100000 /* multiplications not worth waking a thread for */
+    K_BLOCK = 1024,       /* longest part of k */
+    A_BYTES = 1 << 20,    /* of A in one chunk: stays in the L2 cache, */
+    A_SHARE = 340 << 10,  /* or so much where B does and A passes by */
+    B_BYTES = 1280 << 10, /* of B: can stay in the L2 cache */
+    SMALL = 100000,       /* multiplications not worth waking a thread for, */
+    CHUNK = 200000,       /* and worth a chunk */
+    CHUNKS = 8            /* for each thread: the last ones end at about the same time */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -102,6 +109,7 @@ void omma_gemm_pack(const omma_kernels *kern, float *dst, const void *b, int64_t
 
 typedef struct gemm_job {
     const omma_kernels *kern;
+    int threads;
     int64_t m, n, k;
     const float *a;
     int64_t lda;
@@ -111,70 +119,78 @@ typedef struct gemm_job {
     const omma_epilogue *e;
     int64_t m_chunks, n_chunks, panels, parts;
     bool rows_inside; /* neighbouring chunks share columns, not rows */
-    bool b_stays;     /* in the L2 cache */
-    int threads;
+    bool b_fits;      /* in the L2 cache, as a whole */
+    unsigned stream;  /* OMMA_TILE_STREAM or 0 */
 } gemm_job;
 
-/* Rows [m0, m1) of C in one panel, one part of k. */
+/* Rows [m0, m1) of C in one panel, for one part of k. */
 typedef struct block {
     int64_t m0, m1, panel, k0, k1;
 } block;
 
-/* What the tiles of a block fetch meanwhile: rows of `row` lines, pitch bytes apart, so many for
- * each tile. */
+/* What the tiles of a block fetch, a share each: rows of so many lines, pitch bytes apart. */
 typedef struct fetch {
     const char *p;
     int64_t rows, row, pitch;
 } fetch;
 
+static const float *a_at(const gemm_job *job, int64_t row, int64_t k) {
+    return (const float *)((const omma_f32u *)job->a + row * job->lda + k);
+}
+
 static void multiply_block(const gemm_job *job, const block *b, const fetch *f) {
     static const int64_t none = 0;
     const omma_kernels *kern = job->kern;
-    const int64_t nr = kern->nr, n0 = b->panel * nr, k = b->k1 - b->k0, m = b->m1 - b->m0;
-    const int64_t tiles = ceil_div(m, kern->mr), looks = ceil_div(k, 8);
+    const int64_t n0 = b->panel * kern->nr, k = b->k1 - b->k0, m = b->m1 - b->m0;
+    const int64_t tiles = ceil_div(m, kern->mr), looks = ceil_div(k, 8) + 1;
     omma_epilogue room, part;
     const omma_epilogue *e = omma_epilogue_part(job->e, !b->k0, b->k1 == job->k, &room);
     if (e) part = *e, part.col_bias = e->col_bias ? e->col_bias + n0 : NULL;
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t r0 = b->m0 + m * i / tiles, r1 = b->m0 + m * (i + 1) / tiles;
         const int64_t f0 = f->rows * i / tiles, f1 = f->rows * (i + 1) / tiles;
-        const omma_ahead ahead = {f->p + f0 * f->pitch, ceil_div((f1 - f0) * f->row, looks + 1),
-                                  f->row, f->pitch - f->row * 64};
+        const omma_ahead ahead = {f->p + f0 * f->pitch, ceil_div((f1 - f0) * f->row, looks), f->row,
+                                  f->pitch - f->row * 64};
         if (e && e->add) part.add = e->add + r0 * e->add_ld + n0;
         if (e && e->row_bias) part.row_bias = e->row_bias + r0;
-        kern->conv_tile((int)(r1 - r0), (int)min64(job->n - n0, nr), 1, &none, k,
-                        (const float *)((const omma_f32u *)job->a + r0 * job->lda + b->k0),
-                        job->lda, job->b + (b->panel * job->k + b->k0) * nr,
-                        job->c + r0 * job->ldc + n0, job->ldc, b->k0 > 0, e ? &part : NULL,
-                        f1 > f0 ? &ahead : NULL);
+        kern->conv_tile(
+            (int)(r1 - r0), (int)min64(job->n - n0, kern->nr), 1, &none, k, a_at(job, r0, b->k0),
+            job->lda, job->b + (b->panel * job->k + b->k0) * kern->nr, job->c + r0 * job->ldc + n0,
+            job->ldc, (b->k0 ? OMMA_TILE_ACC : 0) | job->stream, e ? &part : NULL,
+            f1 > f0 ? &ahead : NULL);
     }
 }
 
-/* While a panel is multiplied the next one is fetched; with the last one A's next part, or that of
- * the chunk that may be next here. When B stays in the cache each panel fetches a share of that. */
-static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
+/* The panel after b. */
+static fetch next_panel(const gemm_job *job, const block *b) {
     const int64_t nr = job->kern->nr;
-    const int64_t m0 = job->m * mi / job->m_chunks, m1 = job->m * (mi + 1) / job->m_chunks;
+    return (fetch){(const char *)(job->b + ((b->panel + 1) * job->k + b->k0) * nr),
+                   (b->k1 - b->k0) * nr / 64, 4, 256};
+}
+
+/* Share i of n of the rows of A that come after b: its next part of k, or the rows of the chunk
+ * that this thread is likely to get next. */
+static fetch next_rows(const gemm_job *job, const block *b, int64_t i, int64_t n) {
+    const bool more = b->k1 < job->k;
+    const int64_t k = more ? b->k1 : 0, rows = b->m1 - b->m0;
+    const int64_t skip = more ? 0 : job->rows_inside ? rows * job->threads : job->m;
+    const int64_t r0 = min64(job->m, b->m0 + skip + rows * i / n),
+                  r1 = min64(job->m, b->m0 + skip + rows * (i + 1) / n);
+    return (fetch){(const char *)a_at(job, r0, k), r1 - r0,
+                   ceil_div(min64(b->k1 - b->k0, job->k - k), 16), job->lda * 4};
+}
+
+static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
     const int64_t p0 = job->panels * ni / job->n_chunks,
                   p1 = job->panels * (ni + 1) / job->n_chunks;
+    const bool b_here = job->b_fits && mi >= job->threads; /* from an earlier chunk */
+    block b = {.m0 = job->m * mi / job->m_chunks, .m1 = job->m * (mi + 1) / job->m_chunks};
     for (int64_t i = 0; i < job->parts; i++) {
-        const int64_t k0 = job->k * i / job->parts, k1 = job->k * (i + 1) / job->parts;
-        const bool more = i + 1 < job->parts;
-        const int64_t ahead = more               ? 0
-                              : job->rows_inside ? (m1 - m0) * job->threads
-                                                 : job->m,
-                      next0 = m0 + ahead, next1 = min64(m1 + ahead, job->m), next_k = more ? k1 : 0;
-        for (int64_t p = p0; p < p1; p++) {
-            const block b = {m0, m1, p, k0, k1};
-            fetch f = {(const char *)(job->b + ((p + 1) * job->k + k0) * nr), (k1 - k0) * nr / 64,
-                       4, 256};
-            int64_t r0 = next0, r1 = next1;
-            if (job->b_stays)
-                r0 = next0 + (next1 - next0) * (p - p0) / (p1 - p0),
-                r1 = next0 + (next1 - next0) * (p - p0 + 1) / (p1 - p0);
-            if (job->b_stays || p + 1 == p1)
-                f = (fetch){(const char *)((const omma_f32u *)job->a + r0 * job->lda + next_k),
-                            r1 > r0 ? r1 - r0 : 0, ceil_div(k1 - k0, 16), job->lda * 4};
+        b.k0 = job->k * i / job->parts, b.k1 = job->k * (i + 1) / job->parts;
+        for (b.panel = p0; b.panel < p1; b.panel++) {
+            const fetch f = b_here              ? next_rows(job, &b, b.panel - p0, p1 - p0)
+                            : b.panel + 1 == p1 ? next_rows(job, &b, 0, 1)
+                                                : next_panel(job, &b);
             multiply_block(job, &b, &f);
         }
     }
@@ -191,17 +207,22 @@ static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
 
 /* How many rows and panels make a chunk: as many as the caches hold, fewer when that would
  * leave a thread without work near the end. */
-static void cut(gemm_job *job, int threads) {
-    const int64_t tiles = ceil_div(job->m, job->kern->mr);
-    const int64_t k = ceil_div(job->k, job->parts) + 1;
-    job->b_stays = job->panels * job->kern->nr * job->k * 4 <= B_BYTES;
-    int64_t rows = min64(tiles, (job->b_stays ? A_BYTES / 2 : A_BYTES) / (k * job->kern->mr * 4));
+static void cut(gemm_job *job) {
+    const int64_t mr = job->kern->mr, nr = job->kern->nr, tiles = ceil_div(job->m, mr);
+    const double work = (double)job->m * (double)job->n * (double)job->k / CHUNK;
+    const int64_t most = CHUNKS * (int64_t)job->threads,
+                  want = work < (double)most ? (int64_t)work : most;
+    const double b_bytes = 4.0 * (double)job->n * (double)job->k;
+    job->parts = job->k ? ceil_div(job->k, K_BLOCK) : 1;
+    job->b_fits = b_bytes <= B_BYTES;
+    int64_t rows =
+        (job->b_fits ? A_SHARE : A_BYTES) / ((ceil_div(job->k, job->parts) + 1) * mr * 4);
     int64_t panels = job->panels;
-    if (rows < 4) rows = 4;
-    while (threads > 1 &&
-           ceil_div(tiles, rows) * ceil_div(job->panels, panels) < 8 * (int64_t)threads) {
-        if (panels > 1) panels = (panels + 1) / 2;
-        else if (rows > 2) rows = (rows + 1) / 2;
+    rows = rows < 4 ? 4 : min64(rows, tiles);
+    while (job->threads > 1 && ceil_div(tiles, rows) * ceil_div(job->panels, panels) < want) {
+        if (rows > 2 && rows * mr >= panels * nr) rows = (rows + 1) / 2;
+        else if (panels > 1) panels = (panels + 1) / 2;
+        else if (rows > 1) rows = (rows + 1) / 2;
         else break;
     }
     job->m_chunks = ceil_div(tiles, rows);
@@ -213,7 +234,9 @@ void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int6
                const float *a, int64_t lda, const float *b_packed, float *c, int64_t ldc,
                const omma_epilogue *e) {
     if (m <= 0 || n <= 0) return;
+    if (threads < 1 || (double)m * (double)n * (double)k < SMALL) threads = 1;
     gemm_job job = {.kern = kern,
+                    .threads = threads,
                     .m = m,
                     .n = n,
                     .k = k,
@@ -223,10 +246,8 @@ void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int6
                     .c = c,
                     .ldc = ldc,
                     .e = e,
-                    .panels = ceil_div(n, kern->nr),
-                    .parts = k ? ceil_div(k, K_BLOCK) : 1};
-    if ((double)m * (double)n * (double)k < SMALL) threads = 1;
-    job.threads = threads;
-    cut(&job, threads);
+                    .panels = ceil_div(n, kern->nr)};
+    cut(&job);
+    if (job.parts == 1) job.stream = omma_tile_stream(m, n, c, e);
     omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
 }

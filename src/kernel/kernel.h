@@ -1,9 +1,10 @@
 /* kernel.h - the fast kernels, on plain pointers behind one table.
  *
  * omma_kernels holds what differs by instruction set: the C reference is always there
- * ("c"), faster ones are picked once by cpuid in rising order ("avx2", "avx512") and can be
- * forced down by the environment variable OMMA_CPU=c|avx2|avx512. The drivers below
- * (gemm, conv, ...) are written once, on top of the table, and split the work over threads.
+ * ("c"), faster ones are picked once in rising order of what the processor has ("avx2",
+ * "avx512"; "neon" on ARM) and can be forced down by the environment variable
+ * OMMA_CPU=c|avx2|avx512|neon. The drivers below (gemm, conv, ...) are written once, on top of
+ * the table, and split the work over threads.
  *
  * Same bits: for a given table, every output element is computed by the same operations in
  * the same order whatever the number of threads and wherever the tiles are cut. Reductions
@@ -54,6 +55,11 @@ typedef struct omma_ahead {
     int64_t lines, row, skip;
 } omma_ahead;
 
+enum omma_tile_flags {
+    OMMA_TILE_ACC = 1,   /* C's old numbers are added */
+    OMMA_TILE_STREAM = 2 /* C is large and not read soon: it may pass by the caches */
+};
+
 typedef enum omma_unary {
     OMMA_UN_EXP,
     OMMA_UN_LOG,
@@ -83,6 +89,7 @@ typedef enum omma_binary {
 
 struct omma_conv;
 struct omma_pooling;
+struct omma_int8_out; /* kernel/int8.h */
 
 /* A channel of a convolution's input as `plane` lays it out in working memory: with its
  * zero border, and for strides above 1 as stride_h*stride_w phases, each holding every
@@ -100,6 +107,18 @@ typedef struct omma_part {
     int64_t c0, c1, y0, y1;
     int64_t x_ld, y_ld; /* from a pixel of the input and the output to the next [floats] */
 } omma_part;
+/* What a step of softmax needs to know, each array by row: x becomes e^(scale*x + add[0] + add[1] -
+ * *top), or 0 where that is below 2^-100, with *top raised to the largest number so far, -inf at
+ * first. *sum, 0 at first, is multiplied by *by, the factor for all that the steps before gave, and
+ * grows by the weights. A NaN or +inf makes it NaN. */
+typedef struct omma_softmax {
+    float scale;         /* > 0 */
+    const float *add[2]; /* rows of n numbers, or NULL; the second only beside the first */
+    int64_t add_ld[2];   /* [elements] */
+    float *top, *sum, *by;
+    bool whole; /* this step is all: weights are divided by their sum, and top, sum and by are not
+                   touched, nor read */
+} omma_softmax;
 
 typedef struct omma_kernels {
     const char *isa;
@@ -113,9 +132,10 @@ typedef struct omma_kernels {
                       float *c, int64_t ldc, bool acc, const omma_epilogue *e);
 
     /* The same tile, summed over taps as well: row i of A under tap t is the k numbers at
-     * a + i*lda + off[t]; b: [taps*k][nr]. next: what to fetch meanwhile, or NULL. */
+     * a + i*lda + off[t]; b: [taps*k][nr]. flags: of omma_tile_flags. next: what to fetch
+     * meanwhile, or NULL. */
     void (*conv_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
-                      int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                      int64_t lda, const float *b, float *c, int64_t ldc, unsigned flags,
                       const omma_epilogue *e, const omma_ahead *next);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
@@ -148,6 +168,10 @@ typedef struct omma_kernels {
      * gives NaN, as ONNX's definition does. y may be x. */
     void (*softmax)(int64_t n, const float *x, float *y);
 
+    /* A step of m softmaxes that are taken block by block (attend.c): x[i*ldx + k], k in [0, n),
+     * are their next numbers, which become weights. Up to 15 numbers behind n, as far as the next
+     * multiple of 16, may be read and written too. */
+    void (*softmax_step)(int m, int64_t n, float *x, int64_t ldx, const omma_softmax *s);
     /* y = (x - mean) / sqrt(var + eps) * scale + bias for rows of n >= 1 numbers that follow one
      * another, each with its own mean and (biased) variance; scale, bias: [n], bias NULL for none.
      * y may be x. */
@@ -224,6 +248,25 @@ typedef struct omma_kernels {
     /* y[c] = sum_i x[i*ld + c], c in [0, n), i in [0, rows): columns of a matrix, in an order that
      * depends on rows alone. */
     void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t ld, float *y);
+
+    /* C[m,nr] = A[m,k] x B, a packed panel [k][nr], as gemm_tile. Meanwhile step bytes after next
+     * are brought into the L2 cache for each of k; next may be anything. NULL: gemm_tile does. */
+    void (*wino_tile)(int m, int64_t k, const float *a, int64_t lda, const float *b, float *c,
+                      int64_t ldc, const void *next, int64_t step);
+    /* --- 8 bits, see kernel/int8.h --- */
+    int int8_mr, int8_nr; /* the tile of int8_tile */
+
+    /* y[m,n] from the sums over segs segments of 4*groups numbers: those of row i of A lie at
+     * a + i*lda + seg[s]. b: one packed panel [segs][groups][nr][4]. Activations beyond
+     * OMMA_ACT_CLIP are not for it. o's pointers are those of this tile. */
+    void (*int8_tile)(int m, int n, int segs, const int64_t *seg, int64_t groups, const uint8_t *a,
+                      int64_t lda, const int8_t *b, const struct omma_int8_out *o, void *y,
+                      int64_t ldy);
+
+    /* y[i] = saturate(round(x[i] / scale) + zero), ties to even, NaN to 0; the same with zero
+     * and saturation in u8. And back: y[i] = (x[i] - zero) * scale. */
+    void (*quantize)(int64_t n, const float *x, float scale, int zero, uint8_t *y);
+    void (*dequantize)(int64_t n, const uint8_t *x, float scale, int zero, float *y);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */

@@ -23,13 +23,14 @@
 #include "kernel/table.h"
 
 enum {
-    BAND_BYTES = 512 << 10, /* of the input in one band: stays in the L2 cache */
-    K_PART = 2304,          /* aim for one part of k: whole rows of taps */
-    SMALL = 50000,          /* multiplications not worth waking a thread for */
-    LINE = 16,              /* floats of a cache line */
-    MERGE = 64,             /* fewer channels than this: a row of taps is one tap */
-    CHUNKS = 4,             /* items for each thread, at least */
-    HEADER = 64             /* of a worker's memory: which band is in it */
+    BAND_BYTES = 512 << 10,   /* of the input in one band: stays in the L2 cache */
+    PACKED_BYTES = 640 << 10, /* of weights that can stay there, too */
+    K_PART = 2304,            /* aim for one part of k: whole rows of taps */
+    SMALL = 50000,            /* multiplications not worth waking a thread for */
+    LINE = 16,                /* floats of a cache line */
+    MERGE = 64,               /* fewer channels than this: a row of taps is one tap */
+    CHUNKS = 4,               /* items for each thread, at least */
+    HEADER = 64               /* of a worker's memory: which band is in it */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -236,6 +237,9 @@ typedef struct direct_job {
     char *workers;
     size_t worker_bytes;
     int64_t panels, panel_chunks;
+    int threads;
+    unsigned stream;  /* OMMA_TILE_STREAM or 0 */
+    bool packed_fits; /* in the L2 cache, beside two bands */
 } direct_job;
 
 typedef struct band {
@@ -301,6 +305,14 @@ static void find_offsets(const direct_job *job, int64_t pitch, int64_t pixel) {
         }
 }
 
+static band band_at(const direct_job *job, int64_t i) {
+    const omma_conv *p = job->p;
+    const layout *l = &job->l;
+    const int64_t bands_y = l->bands / l->bands_x, y = i / l->bands_x % bands_y, x = i % l->bands_x;
+    return (band){i / l->bands, p->oh * y / bands_y, p->oh * (y + 1) / bands_y,
+                  p->ow * x / l->bands_x, p->ow * (x + 1) / l->bands_x};
+}
+
 /* --- multiplying ------------------------------------------------------------------- */
 
 /* Evenly spaced output pixels of a band, all under the same offsets. */
@@ -310,8 +322,41 @@ typedef struct run {
     int64_t pixel;   /* the first one's number in the output */
 } run;
 
+/* Lines of memory that the next n tiles fetch, a share each. */
+typedef struct fetch {
+    const char *p;
+    int64_t lines, n;
+} fetch;
+
+static fetch next_part(const direct_job *job, int64_t panel, int64_t part, int64_t tiles) {
+    const omma_conv *p = job->p;
+    const int64_t row = p->kw * p->c * job->kern->nr, ky = min64(p->kh, (part + 1) * job->l.part);
+    return (fetch){(const char *)(job->packed + (panel * p->kh + ky) * row),
+                   job->l.part * row / LINE, tiles};
+}
+
+/* The part of the map that this worker's next band is likely to be. */
+static fetch next_band(const direct_job *job, int64_t at, int64_t tiles) {
+    const omma_conv *p = job->p;
+    const band b = band_at(job, at + job->threads);
+    const int64_t y0 = max64(0, b.y0 * p->stride_h - p->pad_top),
+                  y1 = min64(p->h, (b.y1 - 1) * p->stride_h - p->pad_top +
+                                       (p->kh - 1) * (int64_t)p->dilation_h + 1);
+    const bool all = b.image < p->n && job->l.bands_x == 1 && job->x_ld < 2 * p->groups * p->c;
+    return (fetch){(const char *)(job->x + (b.image * p->h + y0) * p->w * job->x_ld),
+                   all && y1 > y0 ? (y1 - y0) * p->w * job->x_ld / LINE : 0, tiles};
+}
+
+static omma_ahead next_share(fetch *f, int64_t looks) {
+    const int64_t share = ceil_div(f->lines, f->n);
+    const omma_ahead ahead = {f->p, ceil_div(share, looks), 4, 0};
+    f->p += share * 64, f->lines -= share, f->n--;
+    return ahead;
+}
+
 /* The pixels of a run under one part of one panel: columns [m, m + n) of the output. */
-static void multiply_run(const direct_job *job, const run *r, int64_t panel, int64_t part) {
+static void multiply_run(const direct_job *job, const run *r, int64_t panel, int64_t part,
+                         fetch *f) {
     const omma_kernels *kern = job->kern;
     const omma_conv *p = job->p;
     const layout *l = &job->l;
@@ -323,18 +368,22 @@ static void multiply_run(const direct_job *job, const run *r, int64_t panel, int
     omma_epilogue room, here;
     const omma_epilogue *e = omma_epilogue_part(job->e, !ky0, ky1 == p->kh, &room);
     if (e) here = *e, here.row_bias = NULL, here.col_bias = e->col_bias ? e->col_bias + m : NULL;
+    const int64_t taps = (ky1 - ky0) * l->taps_x, looks = taps * ceil_div(l->k, 8) + 1;
     for (int64_t i = 0; i < tiles; i++) {
+        const omma_ahead ahead = next_share(f, looks);
         const int64_t i0 = r->n * i / tiles, i1 = r->n * (i + 1) / tiles, at = r->pixel + i0;
         if (e && e->add) here.add = e->add + at * e->add_ld + m;
-        kern->conv_tile((int)(i1 - i0), (int)min64(kern->nr, group_m - first),
-                        (ky1 - ky0) * l->taps_x, job->offsets + ky0 * l->taps_x, l->k,
-                        r->a + i0 * r->step + g * p->c, r->step, b, job->y + at * job->y_ld + m,
-                        job->y_ld, ky0 > 0, e ? &here : NULL, NULL);
+        kern->conv_tile((int)(i1 - i0), (int)min64(kern->nr, group_m - first), taps,
+                        job->offsets + ky0 * l->taps_x, l->k, r->a + i0 * r->step + g * p->c,
+                        r->step, b, job->y + at * job->y_ld + m, job->y_ld, ky0 > 0,
+                        e ? &here : NULL, ahead.lines ? &ahead : NULL);
     }
 }
 
-/* a: where the band's first output pixel begins to see. */
-static void multiply(const direct_job *job, const band *b, const float *a, int64_t p0, int64_t p1) {
+/* a: where the band's first output pixel begins to see. Meanwhile the tiles fetch the next part of
+ * the weights, or the next band where all the weights stay in the cache. */
+static void multiply(const direct_job *job, int64_t at, const float *a, int64_t p0, int64_t p1) {
+    const band here = band_at(job, at), *b = &here;
     const omma_conv *p = job->p;
     const layout *l = &job->l;
     const int64_t parts = ceil_div(p->kh, l->part), row = l->wide * l->pixel;
@@ -347,24 +396,21 @@ static void multiply(const direct_job *job, const band *b, const float *a, int64
                                            : l->pixel;
     const int64_t pixel = (b->image * p->oh + b->y0) * p->ow + b->x0,
                   runs = whole ? 1 : b->y1 - b->y0;
+    const int64_t n = whole ? (b->y1 - b->y0) * p->ow : b->x1 - b->x0;
+    const int64_t tiles = runs * ceil_div(n, job->kern->mr);
+    const bool stays = job->packed_fits && at >= job->threads;
+    fetch f = next_band(job, at, tiles * parts * (p1 - p0));
     for (int64_t panel = p0; panel < p1; panel++)
-        for (int64_t part = 0; part < parts; part++)
+        for (int64_t part = 0; part < parts; part++) {
+            if (!stays) f = next_part(job, panel, part, tiles);
             for (int64_t i = 0; i < runs; i++) {
-                const run r = {whole ? (b->y1 - b->y0) * p->ow : b->x1 - b->x0, step, a + i * pitch,
-                               pixel + i * p->ow};
-                multiply_run(job, &r, panel, part);
+                const run r = {n, step, a + i * pitch, pixel + i * p->ow};
+                multiply_run(job, &r, panel, part, &f);
             }
+        }
 }
 
 /* --- running ----------------------------------------------------------------------- */
-
-static band band_at(const direct_job *job, int64_t i) {
-    const omma_conv *p = job->p;
-    const layout *l = &job->l;
-    const int64_t bands_y = l->bands / l->bands_x, y = i / l->bands_x % bands_y, x = i % l->bands_x;
-    return (band){i / l->bands, p->oh * y / bands_y, p->oh * (y + 1) / bands_y,
-                  p->ow * x / l->bands_x, p->ow * (x + 1) / l->bands_x};
-}
 
 /* Items: bands, and for each of them ranges of panels one after the other: a worker that gets
  * several of a band copies it once. */
@@ -385,7 +431,7 @@ static void run_items(void *arg, int64_t begin, int64_t end, int worker) {
             else copy_dense(job, &b, image, copy);
             *held = at;
         }
-        multiply(job, &b, a, job->panels * chunk / job->panel_chunks,
+        multiply(job, at, a, job->panels * chunk / job->panel_chunks,
                  job->panels * (chunk + 1) / job->panel_chunks);
     }
 }
@@ -434,12 +480,16 @@ static void run_direct(const omma_kernels *kern, int threads, const omma_conv *p
                       .e = e,
                       .offsets = memory};
     layout *l = &job.l;
+    size_t bytes;
     if (l->kind == PRODUCT) {
         run_product(&job, threads);
         return;
     }
     if (!worker_bytes(l, p, &job.worker_bytes)) return; /* the caller was told by scratch */
     threads = threads_for(p, threads);
+    job.threads = threads;
+    if (l->part >= p->kh) job.stream = omma_tile_stream(p->n * p->oh * p->ow, p->m, y, e);
+    job.packed_fits = packed_bytes(kern, p, &bytes) && bytes <= PACKED_BYTES;
     job.workers = (char *)memory + offsets_bytes(p);
     job.panels = p->groups * panels_of(kern, p);
     if (l->kind == ROWS && is_bare(p) && !collides(x_ld * p->stride_w) &&

@@ -46,6 +46,15 @@ const omma_limits *omma_limits_of(const omma_kernels *kern) {
     pthread_once(&once, fill);
     return !strcmp(kern->isa, "avx512") ? &avx512 : !strcmp(kern->isa, "avx2") ? &avx2 : &plain;
 }
+#elif defined __aarch64__
+static omma_limits neon;
+static void fill(void) { omma_fill_limits_neon(&neon, omma_cpu_features()); }
+
+const omma_limits *omma_limits_of(const omma_kernels *kern) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill);
+    return !strcmp(kern->isa, "neon") ? &neon : &plain;
+}
 #else
 const omma_limits *omma_limits_of(const omma_kernels *kern) {
     (void)kern;

@@ -39,6 +39,7 @@ static void fill(void) {
     omma_fill_pool_last_c(k);
     omma_fill_transpose_c(k);
     omma_fill_attention_c(k);
+    omma_fill_int8_c(k);
 #ifdef __x86_64__
     const unsigned cpu = omma_cpu_features();
     if (cpu & OMMA_CPU_AVX2) {
@@ -52,6 +53,7 @@ static void fill(void) {
         omma_fill_pool_last_avx2(k);
         omma_fill_transpose_avx2(k);
         omma_fill_attention_avx2(k);
+        omma_fill_int8_avx2(k);
     }
     if (cpu & OMMA_CPU_AVX512) {
         k = next_table("avx512");
@@ -64,7 +66,20 @@ static void fill(void) {
         omma_fill_pool_last_avx512(k);
         omma_fill_transpose_avx512(k);
         omma_fill_attention_avx512(k);
+        if (cpu & OMMA_CPU_VNNI) omma_fill_int8_vnni(k);
     }
+#endif
+#ifdef __aarch64__
+    k = next_table("neon"); /* every such processor has it */
+    omma_fill_gemm_neon(k);
+    omma_fill_math_neon(k);
+    omma_fill_reduce_neon(k);
+    omma_fill_conv_neon(k);
+    omma_fill_depthwise_neon(k);
+    omma_fill_winograd_neon(k);
+    omma_fill_pool_last_neon(k);
+    omma_fill_transpose_neon(k);
+    omma_fill_attention_neon(k);
 #endif
     const char *forced = getenv("OMMA_CPU");
     if (forced) best = find(forced);

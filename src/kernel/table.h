@@ -19,6 +19,7 @@ void omma_fill_winograd_c(omma_kernels *k);
 void omma_fill_pool_last_c(omma_kernels *k);
 void omma_fill_transpose_c(omma_kernels *k);
 void omma_fill_attention_c(omma_kernels *k);
+void omma_fill_int8_c(omma_kernels *k);
 
 #ifdef __x86_64__
 void omma_fill_gemm_avx2(omma_kernels *k);
@@ -39,15 +40,40 @@ void omma_fill_winograd_avx512(omma_kernels *k);
 void omma_fill_pool_last_avx512(omma_kernels *k);
 void omma_fill_transpose_avx512(omma_kernels *k);
 void omma_fill_attention_avx512(omma_kernels *k);
+void omma_fill_int8_avx2(omma_kernels *k);
+void omma_fill_int8_vnni(omma_kernels *k);
 
 /* Of limit.h; cpu: omma_cpu_features(). */
 void omma_fill_limits_avx2(omma_limits *l, unsigned cpu);
 void omma_fill_limits_avx512(omma_limits *l, unsigned cpu);
 #endif
 
+#ifdef __aarch64__
+void omma_fill_gemm_neon(omma_kernels *k);
+void omma_fill_math_neon(omma_kernels *k);
+void omma_fill_reduce_neon(omma_kernels *k);
+void omma_fill_conv_neon(omma_kernels *k);
+void omma_fill_depthwise_neon(omma_kernels *k);
+void omma_fill_winograd_neon(omma_kernels *k);
+void omma_fill_pool_last_neon(omma_kernels *k);
+void omma_fill_transpose_neon(omma_kernels *k);
+void omma_fill_attention_neon(omma_kernels *k);
+void omma_fill_limits_neon(omma_limits *l, unsigned cpu);
+#endif
+
 /* The plain way to pack patches for panels of nr columns: any stride, any kernel. */
 void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first,
                         int n, float *panel, int nr);
+
+/* Flags of the tiles of a product or convolution that gives so many rows of n numbers: when they
+ * are more than the caches near the processor can hold for whoever reads them, lines are not read
+ * before they are overwritten, which halves what goes through memory. Not where the addend is read
+ * from the same lines. */
+static inline unsigned omma_tile_stream(int64_t rows, int64_t n, const float *c,
+                                        const omma_epilogue *e) {
+    const double large = 12 << 20; /* bytes */
+    return 4 * (double)rows * (double)n >= large && !(e && e->add == c) ? OMMA_TILE_STREAM : 0;
+}
 
 /* C[m,n] (=|+=) A[m,k] x B for a block small enough for the caches: panel p of B at
  * b + p*panel [floats]. One thread. For the rest as gemm_tile, of any m and n; e: what

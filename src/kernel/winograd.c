@@ -2,15 +2,26 @@
  * 4x4 outputs, where 144 would (Lavin and Gray, "Fast algorithms for convolutional neural
  * networks", 2015; the matrices are in winograd.h).
  *
- *     x  [tile, 6x6, C]  --B^T d B-->  V [36][tile][C]        a block of tiles at a time:
- *     w  [M, C, 3x3]     --G g G^T-->  U [panel][36][C][nr]   V and the products of a panel stay
- *     V[i] x U[panel][i] ----------->  P [tile][36][nr]       in the L2 cache, U streams by
- *     P  --A^T P A, bias, add, activation-->  y [tile, 4x4, nr]
+ *     x  [tile, 6x6, C]  --B^T d B-->  V [36][tile][C]        a block of tiles at a time,
+ *     w  [M, C, 3x3]     --G g G^T-->  U [panel][36][C][nr]   and of it some panels at a time:
+ *     V[i] x U[panel][i] ----------->  P [tile][36][panel*nr] P is in the L2 cache, and V or most
+ *     P  --A^T P A, bias, add, activation-->  y [tile, 4x4, M]  of it; U streams by
+ *
+ * U is four times as large as the weights and is read once for every block, from memory as a rule.
+ * So while one panel is multiplied, the next is brought into the cache (at 256 channels half as
+ * fast again), and blocks are as large as they may be before V costs more than U.
  *
  * Tiles at the border read zeros where the map ends. Tiles of all images of a batch are counted
- * together. Threads share the blocks; where there are too few blocks, their panels, and each thread
- * transforms the block's input for itself, which is cheaper than to fetch it from another core. No
- * sum is cut, so neither the blocks nor the threads change the bits. */
+ * together. Threads share the blocks; where these come out uneven, panels of a block too, and each
+ * thread transforms the block's input for itself, which is cheaper than to fetch it from another
+ * core. No sum is cut, so neither the blocks nor the threads change the bits.
+ *
+ * Error, beside the outputs' root mean square: 5e-7 for 16 channels, 8e-7 for 64, 1.5e-6 for 256,
+ * 2e-6 for 512 (the largest of 6000 about eight times that), which is 1.6 times that of the direct
+ * sum in float32; the usual points 0, 1, -1, 2, -2 double it. NaN and infinity in x spread over the
+ * tiles that read them, infinity as NaN or infinity; a weight that is NaN or infinite makes its
+ * whole output channel NaN or infinite. What is on the way can be fifty times the largest direct
+ * sum, so finite numbers overflow that much earlier. */
 #include <string.h>
 
 #include "base/checked.h"
@@ -20,13 +31,17 @@
 #include "kernel/winograd.h"
 
 enum {
-    BLOCK_BYTES = 1400 << 10, /* of V and P: they share the L2 cache with a stream of U */
-    BLOCK_MOST = 112,         /* tiles in a block */
-    PARTS = 4                 /* pieces of work for a thread where blocks are cut */
+    TILES_LEAST = 24, /* in a block, of few channels; one more for every TILES_SLOPE channels */
+    TILES_SLOPE = 8,
+    TILES_MOST = 168,
+    WIDE_LEAST = 64, /* output channels whose products lie in P together; half of the input's */
+    WIDE_MOST = 256,
+    CACHED = 16 << 20 /* bytes of U that the third cache may still hold */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* --- sizes ------------------------------------------------------------------------- */
 
@@ -34,31 +49,71 @@ typedef struct wino_cut {
     int64_t tiles_y, tiles_x, tiles; /* of an image, and of all of them */
     int64_t row;                     /* channels of a tile in V, rounded up */
     int64_t panels;                  /* of U */
-    int64_t blocks, most;            /* of tiles, and tiles in the largest */
+    int64_t wide;                    /* panels in P, at most */
+    int64_t blocks, parts;           /* of tiles; of the panels, to share a block among threads */
     int64_t plane;                   /* of V [floats]: never a multiple of the pages' size, where
                                         36 stores would meet in one set of the cache */
-    int64_t worker;                  /* working memory of one [floats] */
+    int64_t v, worker;               /* V, and all the memory of a worker [floats] */
 } wino_cut;
 
-static wino_cut cut(const omma_kernels *kern, const omma_conv *p) {
-    wino_cut c = {.tiles_y = ceil_div(p->oh, WINO_OUT), .tiles_x = ceil_div(p->ow, WINO_OUT)};
+/* How much one thread of several has to do, in thirds of a panel's products for a block: with them
+ * comes the transform of the input, which takes about one. */
+static double load(const wino_cut *c, int threads, int64_t blocks, int64_t parts) {
+    return (double)ceil_div(blocks * parts, threads) / (double)blocks *
+           (double)(3 * ceil_div(c->panels, parts) + 1);
+}
+
+/* Some more blocks than needed, or blocks cut into parts, so that threads come out even. */
+static void share(wino_cut *c, int threads) {
+    const int64_t least = c->blocks, most = min64(least + threads - 1, c->tiles);
+    double best = load(c, threads, least, 1);
+    for (int64_t blocks = least; blocks <= most; blocks++)
+        for (int64_t parts = 1; parts <= min64(c->panels, 2 * threads); parts++) {
+            const double here = load(c, threads, blocks, parts) *
+                                (1 + 0.1 * (double)(blocks - least) / (double)least);
+            if (here < 0.98 * best) best = here, c->blocks = blocks, c->parts = parts;
+        }
+}
+
+static wino_cut cut(const omma_kernels *kern, const omma_conv *p, int threads) {
+    wino_cut c = {.tiles_y = ceil_div(p->oh, WINO_OUT),
+                  .tiles_x = ceil_div(p->ow, WINO_OUT),
+                  .row = ceil_div(p->c, WINO_PAD) * WINO_PAD,
+                  .panels = ceil_div(p->m, kern->nr),
+                  .parts = 1};
     c.tiles = p->n * c.tiles_y * c.tiles_x;
-    c.row = ceil_div(p->c, WINO_PAD) * WINO_PAD;
-    c.panels = ceil_div(p->m, kern->nr);
-    int64_t most = BLOCK_BYTES / ((int64_t)sizeof(float) * WINO_PLANES * (c.row + kern->nr));
-    most = most / kern->mr * kern->mr;
-    most = most < kern->mr ? kern->mr : most > BLOCK_MOST ? BLOCK_MOST : most;
-    c.blocks = ceil_div(c.tiles, most);
-    c.most = ceil_div(c.tiles, c.blocks);
-    c.plane = c.most * c.row + WINO_PAD;
-    c.worker = WINO_PLANES * (c.plane + c.most * kern->nr);
+    c.wide = min64(c.panels, ceil_div(clamp(p->c / 2, WIDE_LEAST, WIDE_MOST), kern->nr));
+    const int64_t most = min64(TILES_LEAST + p->c / TILES_SLOPE, TILES_MOST);
+    c.blocks = ceil_div(c.tiles, (most + kern->mr / 2) / kern->mr * kern->mr);
+    if (threads > 1) share(&c, threads);
+    const int64_t tiles = ceil_div(c.tiles, c.blocks);
+    c.plane = tiles * c.row + WINO_PAD;
+    c.v = WINO_PLANES * c.plane;
+    c.worker = c.v + WINO_PLANES * tiles * c.wide * kern->nr;
     return c;
 }
 
+/* What both ways take, in multiplications, fitted to what was measured: sums reach about 0.9 of the
+ * peak here and there, their results cost as much as 6 channels to store, a channel of a tile takes
+ * 12 cycles of 32 multiplications to transform, and a tile as much as 16 channels besides. U comes
+ * no faster than the products of a number of tiles from the third cache, or from memory. */
+static bool pays(const omma_kernels *kern, const omma_conv *p) {
+    const wino_cut c = cut(kern, p, 1);
+    const int half = kern->nr / 2;
+    const double m = (double)(ceil_div(p->m, half) * half), channels = (double)p->c;
+    const bool memory = channels * m > CACHED / (WINO_PLANES * sizeof(float));
+    const double least = (memory ? 1.5 : 0.875) * kern->nr;
+    const double block = (double)c.tiles / (double)c.blocks;
+    const double direct = 9 * channels * m * (double)(p->n * p->oh * p->ow);
+    const double products =
+        36 * m * (double)c.blocks * (block < least ? channels * least : (channels + 6) * block);
+    const double transforms = 12 * 32 * 0.9 * (channels + (double)p->m + 16) * (double)c.tiles;
+    return 1.1 * (products + transforms) < direct;
+}
+
 static bool fits(const omma_kernels *kern, const omma_conv *p) {
-    (void)kern;
     return p->groups == 1 && p->kh == 3 && p->kw == 3 && p->stride_h == 1 && p->stride_w == 1 &&
-           p->dilation_h == 1 && p->dilation_w == 1 && p->c >= 16 && p->m >= 16;
+           p->dilation_h == 1 && p->dilation_w == 1 && p->c >= WINO_PAD && pays(kern, p);
 }
 
 static const char *form(const omma_kernels *kern, const omma_conv *p) {
@@ -71,11 +126,11 @@ static bool packed_bytes(const omma_kernels *kern, const omma_conv *p, size_t *b
                            sizeof(float), bytes);
 }
 
-/* What a worker needs, and a pixel of zeros. */
+/* What a worker needs, and a pixel of zeros. More threads never take larger blocks. */
 static bool scratch(const omma_kernels *kern, const omma_conv *p, int threads, size_t *bytes) {
     int64_t floats;
-    if (!omma_dims_count((int64_t[]){p->c, BLOCK_MOST, 2 * WINO_PLANES}, 3, &floats)) return false;
-    const wino_cut c = cut(kern, p);
+    if (!omma_dims_count((int64_t[]){p->c, TILES_MOST, 2 * WINO_PLANES}, 3, &floats)) return false;
+    const wino_cut c = cut(kern, p, 1);
     return omma_dims_bytes((int64_t[]){c.worker, threads < 1 ? 1 : threads}, 2, sizeof(float),
                            bytes) &&
            omma_add(*bytes, (size_t)c.row * sizeof(float), bytes);
@@ -144,7 +199,6 @@ typedef struct wino_job {
     float *y, *memory;
     int64_t x_ld, y_ld;
     const omma_epilogue *e;
-    int64_t parts;                   /* pieces the panels of a block are cut into */
     int64_t holds[OMMA_MAX_THREADS]; /* by worker: the block its V is of, or -1 */
 } wino_job;
 
@@ -160,16 +214,20 @@ static wino_place place_of(const wino_cut *c, int64_t tile) {
 static void tile_in(const wino_job *job, int64_t tile, float *v) {
     const omma_conv *p = job->p;
     const wino_place at = place_of(&job->cut, tile);
+    const int64_t y0 = at.y - p->pad_top, x0 = at.x - p->pad_left;
     const float *px[WINO_PLANES], *image = job->x + at.image * p->h * p->w * job->x_ld;
-    for (int i = 0; i < WINO_PLANES; i++) {
-        const int64_t y = at.y - p->pad_top + i / WINO_IN, x = at.x - p->pad_left + i % WINO_IN;
-        const bool inside = y >= 0 && y < p->h && x >= 0 && x < p->w;
-        px[i] = inside ? image + (y * p->w + x) * job->x_ld : job->zeros;
+    for (int i = 0; i < WINO_IN; i++) {
+        const bool inside = y0 + i >= 0 && y0 + i < p->h;
+        int64_t from = ((y0 + i) * p->w + x0) * job->x_ld;
+        for (int j = 0; j < WINO_IN; j++, from += job->x_ld)
+            px[i * WINO_IN + j] =
+                inside && x0 + j >= 0 && x0 + j < p->w ? image + from : job->zeros;
     }
     job->kern->wino_in(p->c, px, v, job->cut.plane);
 }
 
-static void tile_out(const wino_job *job, int64_t tile, int64_t m0, int n, const float *prod) {
+static void tile_out(const wino_job *job, int64_t tile, int64_t m0, int64_t width,
+                     const float *prod) {
     const omma_conv *p = job->p;
     const wino_place at = place_of(&job->cut, tile);
     const int64_t pixel = (at.image * p->oh + at.y) * p->ow + at.x;
@@ -179,45 +237,72 @@ static void tile_out(const wino_job *job, int64_t tile, int64_t m0, int n, const
         if (e.col_bias) e.col_bias += m0;
         if (e.add) e.add += pixel * e.add_ld + m0;
     }
-    job->kern->wino_out(n, prod, job->kern->nr, (int)min64(p->oh - at.y, WINO_OUT),
+    const int n = (int)min64(p->m - m0, width);
+    job->kern->wino_out(n, prod, width, (int)min64(p->oh - at.y, WINO_OUT),
                         (int)min64(p->ow - at.x, WINO_OUT), job->y + pixel * job->y_ld + m0,
                         job->y_ld, p->ow, job->e ? &e : NULL);
 }
 
-/* One panel of output channels of tiles [t0, t1). */
-static void panel_of(const wino_job *job, int64_t panel, int64_t t0, int64_t t1, const float *v,
-                     float *prod) {
+static const float *panel_of(const wino_job *job, int64_t panel, int64_t plane) {
+    return job->u + (panel * WINO_PLANES + plane) * job->p->c * job->kern->nr;
+}
+
+/* prod: [rows][n of width] = v: [rows][c] x u, a panel; next: the panel that is needed after it.
+ * Where half a panel is enough, gemm_tile multiplies no more. */
+static void multiply(const wino_job *job, int64_t rows, int n, const float *v, const float *u,
+                     const float *next, float *prod, int64_t width) {
+    const omma_kernels *kern = job->kern;
+    const int64_t c = job->p->c, row = job->cut.row, tiles = ceil_div(rows, kern->mr);
+    const int64_t step = ceil_div(kern->nr * (int64_t)sizeof(float), tiles);
+    for (int64_t i = 0; i < tiles; i++) {
+        const int64_t r0 = rows * i / tiles, r1 = rows * (i + 1) / tiles;
+        const int m = (int)(r1 - r0);
+        if (kern->wino_tile && 2 * n > kern->nr)
+            kern->wino_tile(m, c, v + r0 * row, row, u, prod + r0 * width, width,
+                            (const char *)next + i * c * step, step);
+        else kern->gemm_tile(m, n, c, v + r0 * row, row, u, prod + r0 * width, width, false, NULL);
+    }
+}
+
+/* Panels [q0, q1) of output channels of tiles [t0, t1). */
+static void panels_out(const wino_job *job, int64_t q0, int64_t q1, int64_t t0, int64_t t1,
+                       const float *v, float *prod) {
     const int nr = job->kern->nr;
-    const int64_t c = job->p->c, m0 = panel * nr, n = min64(job->p->m - m0, nr);
-    const float *u = job->u + panel * WINO_PLANES * c * nr;
+    const int64_t width = (q1 - q0) * nr, last = q1 < job->cut.panels ? q1 : 0;
     for (int i = 0; i < WINO_PLANES; i++)
-        omma_gemm_block(job->kern, t1 - t0, n, c, v + i * job->cut.plane, job->cut.row,
-                        u + i * c * nr, 0, prod + i * nr, WINO_PLANES * nr, false, NULL);
+        for (int64_t q = q0; q < q1; q++) {
+            const float *next = q + 1 < q1            ? panel_of(job, q + 1, i)
+                                : i + 1 < WINO_PLANES ? panel_of(job, q0, i + 1)
+                                                      : panel_of(job, last, 0);
+            const int n = (int)min64(job->p->m - q * nr, nr);
+            multiply(job, t1 - t0, n, v + i * job->cut.plane, panel_of(job, q, i), next,
+                     prod + i * width + (q - q0) * nr, WINO_PLANES * width);
+        }
     for (int64_t t = t0; t < t1; t++)
-        tile_out(job, t, m0, (int)n, prod + (t - t0) * WINO_PLANES * nr);
+        tile_out(job, t, q0 * nr, width, prod + (t - t0) * WINO_PLANES * width);
 }
 
 /* Items are the parts of one block after the other. */
 static void run_parts(void *arg, int64_t begin, int64_t end, int worker) {
     wino_job *job = arg;
     const wino_cut *c = &job->cut;
-    float *v = job->memory + worker * c->worker, *prod = v + WINO_PLANES * c->plane;
+    float *v = job->memory + worker * c->worker;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t block = i / job->parts, part = i % job->parts;
+        const int64_t block = i / c->parts, part = i % c->parts;
         const int64_t t0 = c->tiles * block / c->blocks, t1 = c->tiles * (block + 1) / c->blocks;
         if (job->holds[worker] != block)
             for (int64_t t = t0; t < t1; t++) tile_in(job, t, v + (t - t0) * c->row);
         job->holds[worker] = block;
-        const int64_t end_panel = c->panels * (part + 1) / job->parts;
-        for (int64_t q = c->panels * part / job->parts; q < end_panel; q++)
-            panel_of(job, q, t0, t1, v, prod);
+        const int64_t q1 = c->panels * (part + 1) / c->parts;
+        for (int64_t q = c->panels * part / c->parts; q < q1; q += c->wide)
+            panels_out(job, q, min64(q + c->wide, q1), t0, t1, v, v + c->v);
     }
 }
 
 static void run(const omma_kernels *kern, int threads, const omma_conv *p, const float *x,
                 int64_t x_ld, const void *packed, float *y, int64_t y_ld, const omma_epilogue *e,
                 void *scratch_) {
-    const wino_cut c = cut(kern, p);
+    const wino_cut c = cut(kern, p, threads);
     float *zeros = scratch_;
     wino_job job = {.kern = kern,
                     .p = p,
@@ -229,13 +314,10 @@ static void run(const omma_kernels *kern, int threads, const omma_conv *p, const
                     .memory = zeros + c.row,
                     .x_ld = x_ld,
                     .y_ld = y_ld,
-                    .e = e,
-                    .parts = 1};
+                    .e = e};
     memset(zeros, 0, (size_t)c.row * sizeof(float));
     for (int i = 0; i < OMMA_MAX_THREADS; i++) job.holds[i] = -1;
-    if (threads > 1 && c.blocks < PARTS * threads && c.blocks % threads)
-        job.parts = min64(c.panels, ceil_div((int64_t)PARTS * threads, c.blocks));
-    omma_parallel(threads, c.blocks * job.parts, 1, run_parts, &job);
+    omma_parallel(threads, c.blocks * c.parts, 1, run_parts, &job);
 }
 
 const omma_last_way omma_last_winograd = {fits, form, packed_bytes, pack, scratch, run};

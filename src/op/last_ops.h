@@ -14,4 +14,9 @@
  * or NULL, of the shape of y, which is added before a fused activation (op/fused.h). */
 extern const omma_op omma_op_ConvLast;
 
+/* MaxPool and AveragePool with their attributes, on x: f32 [N, H, W, C]; which of the two says the
+ * attribute OMMA_POOL_MEAN. */
+extern const omma_op omma_op_PoolLast;
+#define OMMA_POOL_MEAN "omma.mean"
+
 #endif

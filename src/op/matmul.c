@@ -175,6 +175,15 @@ static omma_status gemm_infer(omma_build *b, omma_node *n) {
     return omma_out(b, n, 0, l->dtype, 2, (int64_t[]){p->m, p->n});
 }
 
+static omma_status gemm_add_infer(omma_build *b, omma_node *n) {
+    const omma_value *add = omma_in(n, 3);
+    OMMA_TRY(gemm_infer(b, n));
+    const product *p = n->param;
+    if (add && (add->dtype != OMMA_F32 || omma_value_count(add) != p->m * p->n))
+        return omma_bad(b, n, "'%s', which is added, is not of the product's size", add->name);
+    return OMMA_OK;
+}
+
 /* --- f32 --------------------------------------------------------------------------------- */
 
 /* Fewer multiplications than this are not worth sharing out one product. */
@@ -190,22 +199,33 @@ static void pack_b(const omma_kernels *kern, const product *p, float *dst, const
 /* As pack_b for a constant, in slices whose pages are given back when they were read: the
  * packed weights take the place of the file's in memory and never stand beside them. Slices
  * are whole panels where a panel is one run of the file, else rows. The bits are pack_b's. */
-static void pack_slices(const omma_kernels *kern, const product *p, float *dst, const char *b) {
-    const int64_t nr = kern->nr, slice = SLICE / (int64_t)sizeof *dst,
-                  line = p->trans_b ? p->k : p->n;
-    const int64_t end = p->trans_b ? p->n : p->k;
-    int64_t step = slice / line + 1; /* lines of the file at a time */
+typedef struct slices {
+    const omma_kernels *kern;
+    const product *p;
+    float *dst;
+    const char *b;
+    int64_t line, end; /* a line of the file, and how many there are */
+} slices;
+
+static void pack_slice(void *arg, int64_t begin, int64_t end, int worker) {
+    const slices *s = arg;
+    const product *p = s->p;
+    const int64_t nr = s->kern->nr, lines = end - begin;
+    const char *at = s->b + (size_t)(begin * s->line) * sizeof *s->dst;
+    (void)worker;
+    if (p->trans_b) omma_gemm_pack(s->kern, s->dst + begin * p->k, at, 1, p->k, p->k, lines, 1);
+    for (int64_t j = 0; j < p->n && !p->trans_b; j += nr)
+        omma_gemm_pack(s->kern, s->dst + j * p->k + begin * nr, at + (size_t)j * sizeof *s->dst,
+                       p->n, 1, lines, p->n - j < nr ? p->n - j : nr, 1);
+    omma_pages_give_back(at, (size_t)(lines * s->line) * sizeof *s->dst);
+}
+
+static void pack_slices(const omma_build *b, const product *p, float *dst, const char *from) {
+    slices s = {b->kern, p, dst, from, p->trans_b ? p->k : p->n, p->trans_b ? p->n : p->k};
+    const int64_t nr = b->kern->nr;
+    int64_t step = SLICE / (int64_t)sizeof *dst / s.line + 1; /* lines at a time */
     if (p->trans_b) step = (step + nr - 1) / nr * nr;
-    for (int64_t i = 0; i < end; i += step) {
-        const int64_t lines = end - i < step ? end - i : step;
-        const char *at = b + (size_t)(i * line) * sizeof *dst;
-        if (p->trans_b) omma_gemm_pack(kern, dst + i * p->k, at, 1, p->k, p->k, lines, 1);
-        else
-            for (int64_t j = 0; j < p->n; j += nr)
-                omma_gemm_pack(kern, dst + j * p->k + i * nr, at + (size_t)j * sizeof *dst, p->n, 1,
-                               lines, p->n - j < nr ? p->n - j : nr, 1);
-        omma_pages_give_back(at, (size_t)(lines * line) * sizeof *dst);
-    }
+    omma_parallel(omma_workers(b), s.end, step, pack_slice, &s);
 }
 
 static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) {
@@ -219,7 +239,7 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) 
     char *packed = form ? omma_pack(b, n->in[1], form, bytes, &fresh) : NULL;
     if (!packed) return omma_nomem(b, n);
     for (int64_t i = 0; fresh && i < p->b_batches; i++)
-        pack_slices(b->kern, p, (float *)(void *)(packed + (size_t)i * p->panel),
+        pack_slices(b, p, (float *)(void *)(packed + (size_t)i * p->panel),
                     (const char *)n->in[1]->data + (size_t)(i * p->k * p->n) * sizeof(float));
     n->packed = packed;
     n->packed_in |= 1u << 1;
@@ -459,3 +479,15 @@ const omma_op omma_op_Gemm = {.name = "Gemm",
                               .flops = product_flops,
                               .no_grad = OMMA_NOT_YET,
                               .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_GemmAdd = {.name = "omma.GemmAdd",
+                                 .min_in = 2,
+                                 .max_in = 4,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .infer = gemm_add_infer,
+                                 .prepare = product_prepare,
+                                 .run = product_run,
+                                 .flops = product_flops,
+                                 .no_grad = OMMA_NOT_YET,
+                                 .no_field = OMMA_NOT_YET};

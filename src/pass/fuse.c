@@ -7,7 +7,7 @@ typedef struct named_rule {
     omma_rule *rule;
 } named_rule;
 
-/* Before shapes are known. */
+/* Before shapes are known; the first NORMS put norms into convolutions. */
 static const named_rule first[] = {
     {"conv-norm", omma_rule_conv_norm},       {"conv-scale", omma_rule_conv_scale},
     {"hard-swish", omma_rule_hard_swish},     {"gelu", omma_rule_gelu},
@@ -25,7 +25,7 @@ static const named_rule last[] = {{"residual", omma_rule_residual},
                                   {"silu", omma_rule_silu},
                                   {"activation", omma_rule_activation}};
 
-enum { RULES_MAX = 16 };
+enum { NORMS = 2, RULES_MAX = 16 };
 
 /* With `inferred` the shapes are known, and what a rule puts in a node's place is inferred too. */
 static omma_status apply(omma_build *b, omma_graph *g, const named_rule *rules, int count,
@@ -41,6 +41,7 @@ static omma_status apply(omma_build *b, omma_graph *g, const named_rule *rules, 
         omma_graph_sweep(g);
         omma_arena_free(&tmp);
         f.uses = omma_graph_uses(g, &tmp);
+        f.n_uses = g->n_values;
         if (!f.uses) s = omma_fail(b->err, OMMA_E_NOMEM, "no memory to fuse");
         for (int i = 0; i < g->n_nodes && !s; i++) {
             /* one rule a node and round: a changed graph needs its uses counted again */
@@ -59,6 +60,10 @@ static omma_status apply(omma_build *b, omma_graph *g, const named_rule *rules, 
 
 omma_status omma_pass_fuse(omma_build *b, omma_graph *g) {
     return apply(b, g, first, COUNT(first), false);
+}
+
+omma_status omma_pass_fuse_norms(omma_build *b, omma_graph *g) {
+    return apply(b, g, first, NORMS, false);
 }
 
 omma_status omma_pass_fuse_known(omma_build *b, omma_graph *g) {

@@ -75,6 +75,13 @@ static bool may_share(const layout *l, const omma_node *n, int i, bool view) {
            l->s[k].last == n->index && !stays(in);
 }
 
+/* Does another input of n lie in the storage of input i? */
+static bool read_besides(const layout *l, const omma_node *n, int i) {
+    for (int k = 0; k < n->n_in; k++)
+        if (k != i && n->in[k] && l->of[n->in[k]->index] == l->of[n->in[i]->index]) return true;
+    return false;
+}
+
 static bool place_output(layout *l, const omma_node *n) {
     const omma_value *out = n->out[0];
     const bool view = n->op->flags & OMMA_OP_VIEW, any = n->op->flags & OMMA_OP_ELEMENTWISE;
@@ -82,6 +89,7 @@ static bool place_output(layout *l, const omma_node *n) {
     for (int i = 0; i < tries; i++) {
         if (!view && !any && !(i < 32 && n->in_place >> i & 1)) continue;
         if (!n->in[i] || n->in[i]->data || !may_share(l, n, i, view)) continue;
+        if (!view && !any && read_besides(l, n, i)) continue;
         l->of[out->index] = l->of[n->in[i]->index];
         return true;
     }

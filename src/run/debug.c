@@ -10,7 +10,7 @@
 #include "base/pool.h"
 #include "pass/passes.h"
 
-static const char *const kernel_sets[] = {"c", "avx2", "avx512"};
+static const char *const kernel_sets[] = {"c", "avx2", "avx512", "neon"};
 
 omma_status omma_debug_environment(omma_error *err) {
     const char *threads = getenv("OMMA_THREADS"), *cpu = getenv("OMMA_CPU");
@@ -28,8 +28,8 @@ omma_status omma_debug_environment(omma_error *err) {
     for (size_t i = 0; i < sizeof kernel_sets / sizeof *kernel_sets; i++)
         if (!strcmp(cpu, kernel_sets[i])) return OMMA_OK;
     return omma_fail(err, OMMA_E_USAGE,
-                     "OMMA_CPU in the environment is '%.40s'; it wants c, avx2 or avx512, or to be "
-                     "unset",
+                     "OMMA_CPU in the environment is '%.40s'; it wants c, avx2, avx512 or neon, or "
+                     "to be unset",
                      cpu);
 }
 

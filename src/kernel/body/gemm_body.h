@@ -7,7 +7,7 @@
 #include "kernel/table.h"
 
 typedef void tile_fn(int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
-                     int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                     int64_t lda, const float *b, float *c, int64_t ldc, unsigned flags,
                      const omma_epilogue *e, const omma_ahead *next);
 
 /* --- what is done before the store -------------------------------------------------- */
@@ -45,17 +45,23 @@ enum {
 #define TILE(MR, NV)                                                                               \
     static __attribute__((noinline)) void ISA(tile_f32_##MR##x##NV##v)(                            \
         int n, int64_t taps, const int64_t *off, int64_t k, const float *a, int64_t lda,           \
-        const float *b, float *c, int64_t ldc, bool acc, const omma_epilogue *e,                   \
+        const float *b, float *c, int64_t ldc, unsigned flags, const omma_epilogue *e,             \
         const omma_ahead *next) {                                                                  \
         const int last = n - (NV - 1) * VL;                                                        \
         const char *line = next ? next->p : NULL;                                                  \
         int64_t left = next ? next->row : 0;                                                       \
         const int64_t lines = next ? next->lines : 0;                                              \
         vf s[MR][NV];                                                                              \
-        float *row_c = c;                                                                          \
-        const float *end_c = c + MR * ldc;                                                         \
         const int64_t looks = taps * ((k + STEPS - 1) / STEPS);                                    \
-        int64_t rows_c = looks < MR ? MR : 1, wait_c = looks - MR - 8;                             \
+        /* whole lines that nobody reads soon pass by the caches */                                \
+        const bool stream = flags & OMMA_TILE_STREAM && last == VL && !(flags & OMMA_TILE_ACC) &&  \
+                            ((uintptr_t)c | (uintptr_t)ldc * 4) % (4 * VL) == 0 &&                 \
+                            (!e || e->act <= OMMA_ACT_CLIP);                                       \
+        /* late, so that they are still near at the end: rows of C and of the addend */            \
+        const float *add = e ? e->add : NULL, *row_c = stream ? add : c;                           \
+        const float *row_d = add ? add : row_c;                                                    \
+        const int64_t ld_d = add ? e->add_ld : ldc, ld_c = stream ? ld_d : ldc;                    \
+        int64_t rows = row_c ? MR : 0, at_once = looks < MR ? MR : 1, wait = looks - MR - 8;       \
         UNROLL for (int i = 0; i < MR; i++) {                                                      \
             UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                \
         }                                                                                          \
@@ -67,10 +73,14 @@ enum {
                     __builtin_prefetch(line, 0, 2);                                                \
                     if (!--left) line += next->skip, left = next->row;                             \
                 }                                                                                  \
-                if (--wait_c < 0)                                                                  \
-                    for (int64_t i = rows_c; i > 0 && row_c < end_c; i--, row_c += ldc) {          \
+                if (--wait < 0)                                                                    \
+                    for (int64_t i = at_once; i > 0 && rows > 0;                                   \
+                         i--, rows--, row_c += ld_c, row_d += ld_d) {                              \
                         __builtin_prefetch(row_c, 1);                                              \
                         __builtin_prefetch(row_c + n - 1, 1);                                      \
+                        if (row_d == row_c) continue;                                              \
+                        __builtin_prefetch(row_d, 1);                                              \
+                        __builtin_prefetch(row_d + n - 1, 1);                                      \
                     }                                                                              \
                 for (int64_t i = l < STEPS ? l : STEPS; i > 0; i--) {                              \
                     __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));               \
@@ -85,7 +95,7 @@ enum {
                                              : r < 9  ? p6                                         \
                                              : r < 12 ? p9                                         \
                                                       : p12;                                       \
-                        const vf x = v_set(r % 3 == 0 ? p[0] : r % 3 == 1 ? p[lda] : p[2 * lda]);  \
+                        const vf x = v_spread((const float *)(p + r % 3 * lda));                   \
                         UNROLL for (int j = 0; j < NV; j++) s[r][j] = v_fma(x, row[j], s[r][j]);   \
                     }                                                                              \
                     b += TILE_NV * VL;                                                             \
@@ -93,9 +103,9 @@ enum {
                 }                                                                                  \
             }                                                                                      \
         }                                                                                          \
-        if (acc) TILE_ADD(MR, NV, c, ldc)                                                          \
+        if (flags & OMMA_TILE_ACC) TILE_ADD(MR, NV, c, ldc)                                        \
         if (e) {                                                                                   \
-            if (e->add) TILE_ADD(MR, NV, e->add, e->add_ld)                                        \
+            if (add) TILE_ADD(MR, NV, add, ld_d)                                                   \
             if (e->row_bias) {                                                                     \
                 UNROLL for (int i = 0; i < MR; i++) {                                              \
                     const vf x = v_set(e->row_bias[i]);                                            \
@@ -108,13 +118,20 @@ enum {
                     UNROLL for (int i = 0; i < MR; i++) s[i][j] = v_add(s[i][j], x);               \
                 }                                                                                  \
             }                                                                                      \
-            if (e->act == OMMA_ACT_RELU || e->act == OMMA_ACT_CLIP) {                              \
-                const bool clip = e->act == OMMA_ACT_CLIP;                                         \
-                const vf lo = v_set(clip ? e->lo : 0),                                             \
-                         hi = v_set(clip ? e->hi : __builtin_inff());                              \
+            if (e->act == OMMA_ACT_RELU) {                                                         \
+                const vf lo = v_set(0);                                                            \
+                UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] =  \
+                    v_max(lo, s[i][j]);                                                            \
+            } else if (e->act == OMMA_ACT_CLIP) {                                                  \
+                const vf lo = v_set(e->lo), hi = v_set(e->hi);                                     \
                 UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] =  \
                     v_min(hi, v_max(lo, s[i][j]));                                                 \
             }                                                                                      \
+        }                                                                                          \
+        if (stream) {                                                                              \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++)                \
+                v_stream(c + i * ldc + j * VL, s[i][j]);                                           \
+            return;                                                                                \
         }                                                                                          \
         UNROLL for (int i = 0; i < MR; i++) {                                                      \
             UNROLL for (int j = 0; j < NV - 1; j++) v_store(c + i * ldc + j * VL, s[i][j]);        \

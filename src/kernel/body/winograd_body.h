@@ -1,5 +1,5 @@
 /* winograd_body.h - the transforms of Winograd's F(4x4,3x3) on vectors of channels; see winograd.h
- * for the matrices. Included by winograd_avx2.c and winograd_avx512.c. */
+ * for the matrices. Included by winograd_*.c of each instruction set. */
 #include "kernel/winograd.h"
 
 /* d := B^T d */
@@ -117,7 +117,35 @@ static void ISA(wino_out_f32)(int n, const float *prod, int64_t plane, int rows,
     if (e->act > OMMA_ACT_CLIP) activate(n, rows, cols, y, y_ld, ow, e);
 }
 
-static void fill_winograd(omma_kernels *k) {
-    k->wino_in = ISA(wino_in_f32);
-    k->wino_out = ISA(wino_out_f32);
-}
+/* --- products ------------------------------------------------------------------------------ */
+
+/* MR rows of two vectors, all of a panel. As TILE of gemm_body.h, where it says why rows have their
+ * pointers in threes; and k times step bytes after next are prefetched. */
+#define WINO_TILE(MR)                                                                            \
+    static void ISA(wino_f32_##MR##x2v)(int64_t k, const float *a, int64_t lda, const float *b,  \
+                                        float *c, int64_t ldc, const char *next, int64_t step) { \
+        vf s[MR][2];                                                                             \
+        UNROLL for (int i = 0; i < MR; i++) s[i][0] = s[i][1] = v_set(0);                        \
+        const float *p0 = a, *p3 = p0 + 3 * lda, *p6 = p0 + 6 * lda;                             \
+        const float *p9 = p0 + 9 * lda, *p12 = p0 + 12 * lda;                                    \
+        for (; k > 0; k--) {                                                                     \
+            __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));                     \
+            const vf b0 = v_load(b), b1 = v_load(b + VL);                                        \
+            __builtin_prefetch(next, 0, 2);                                                      \
+            UNROLL for (int i = 0; i < MR; i++) {                                                \
+                const float *p = i < 3 ? p0 : i < 6 ? p3 : i < 9 ? p6 : i < 12 ? p9 : p12;       \
+                const vf x = v_set(i % 3 == 0 ? p[0] : i % 3 == 1 ? p[lda] : p[2 * lda]);        \
+                s[i][0] = v_fma(x, b0, s[i][0]);                                                 \
+                s[i][1] = v_fma(x, b1, s[i][1]);                                                 \
+            }                                                                                    \
+            b += 2 * VL, next += step;                                                           \
+            p0++, p3++, p6++, p9++, p12++;                                                       \
+        }                                                                                        \
+        UNROLL for (int i = 0; i < MR; i++) {                                                    \
+            v_store(c + i * ldc, s[i][0]);                                                       \
+            v_store(c + i * ldc + VL, s[i][1]);                                                  \
+        }                                                                                        \
+    }
+
+typedef void wino_tile_fn(int64_t k, const float *a, int64_t lda, const float *b, float *c,
+                          int64_t ldc, const char *next, int64_t step);

@@ -3,25 +3,35 @@
 
 #include "kernel/table.h"
 
-static float softmax_part_f32(int64_t n, float *x, const float *a, const float *b, float *top,
-                              float *sum) {
-    float m = *top;
-    for (int64_t i = 0; i < n; i++) {
-        if (a) x[i] += a[i];
-        if (b) x[i] += b[i];
-        if (x[i] > m) m = x[i];
+static void step_row(int i, int64_t n, float *x, const omma_softmax *s) {
+    const float *a = s->add[0] ? s->add[0] + i * s->add_ld[0] : NULL,
+                *b = s->add[1] ? s->add[1] + i * s->add_ld[1] : NULL;
+    float top = s->whole ? -INFINITY : s->top[i];
+    double sum = 0;
+    for (int64_t k = 0; k < n; k++) {
+        x[k] *= s->scale;
+        if (a) x[k] += a[k];
+        if (b) x[k] += b[k];
+        if (x[k] > top) top = x[k];
     }
-    const float base = m == -INFINITY ? 0 : m; /* nothing seen so far: e^-inf is 0, not NaN */
-    double s = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const float e = (float)exp((double)x[i] - (double)base);
-        x[i] = e < 0x1p-100f ? 0 : e;
-        s += (double)x[i];
+    const float base = top == -INFINITY ? 0 : top; /* e^-inf is 0, not NaN */
+    for (int64_t k = 0; k < n; k++) {
+        const float e = (float)exp((double)x[k] - (double)base);
+        x[k] = e < 0x1p-100f ? 0 : e;
+        sum += (double)x[k];
     }
-    const float by = (float)exp((double)*top - (double)base);
-    *sum = (float)((double)*sum * (double)by + s);
-    *top = m;
-    return by;
+    if (s->whole) {
+        for (int64_t k = 0; k < n; k++) x[k] = (float)((double)x[k] / sum);
+        return;
+    }
+    const float by = (float)exp((double)s->top[i] - (double)base);
+    s->by[i] = by;
+    s->sum[i] = (float)((double)s->sum[i] * (double)by + sum);
+    s->top[i] = top;
 }
 
-void omma_fill_attention_c(omma_kernels *k) { k->softmax_part = softmax_part_f32; }
+static void softmax_step_f32(int m, int64_t n, float *x, int64_t ldx, const omma_softmax *s) {
+    for (int i = 0; i < m; i++) step_row(i, n, x + i * ldx, s);
+}
+
+void omma_fill_attention_c(omma_kernels *k) { k->softmax_step = softmax_step_f32; }

@@ -31,7 +31,7 @@ float omma_act_apply(const omma_epilogue *e, float v) {
 }
 
 static void conv_f32_4x16(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
-                          int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                          int64_t lda, const float *b, float *c, int64_t ldc, unsigned flags,
                           const omma_epilogue *e, const omma_ahead *next) {
     (void)next;
     for (int i = 0; i < m; i++) {
@@ -40,7 +40,7 @@ static void conv_f32_4x16(int m, int n, int64_t taps, const int64_t *off, int64_
             float s = 0;
             for (int64_t t = 0; t < taps; t++)
                 for (int64_t l = 0; l < k; l++) s += row[off[t] + l] * b[(t * k + l) * NR + j];
-            if (acc) s += c[i * ldc + j];
+            if (flags & OMMA_TILE_ACC) s += c[i * ldc + j];
             if (e && e->add) s += e->add[i * e->add_ld + j];
             if (e && e->row_bias) s += e->row_bias[i];
             if (e && e->col_bias) s += e->col_bias[j];
@@ -52,7 +52,7 @@ static void conv_f32_4x16(int m, int n, int64_t taps, const int64_t *off, int64_
 static void gemm_f32_4x16(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                           float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
     static const int64_t none = 0;
-    conv_f32_4x16(m, n, 1, &none, k, a, lda, b, c, ldc, acc, e, NULL);
+    conv_f32_4x16(m, n, 1, &none, k, a, lda, b, c, ldc, acc ? OMMA_TILE_ACC : 0, e, NULL);
 }
 
 static void finish_f32(int64_t n, const float *x, const float *bias, int stride,

@@ -8,12 +8,12 @@ static inline float v_top(vf a) {
     return _mm_cvtss_f32(_mm_max_ss(d, _mm_movehdup_ps(d)));
 }
 
-static inline vf v_power(vf p, vf n, vmask tiny) {
-    const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    const vf power = _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
-    return v_andnot(tiny, v_mul(v_andnot(tiny, p), power));
+static inline vf v_raise(vf p, vf t, vf min, vf x) {
+    const __m256i n = _mm256_slli_epi32(_mm256_castps_si256(t), 23);
+    const vf y = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), n));
+    return v_andnot(v_less(x, min), y);
 }
 
-#include "kernel/x86/attention_body.h"
+#include "kernel/body/attention_body.h"
 
-void omma_fill_attention_avx2(omma_kernels *k) { k->softmax_part = softmax_part_f32__avx2; }
+void omma_fill_attention_avx2(omma_kernels *k) { k->softmax_step = softmax_step_f32__avx2; }

@@ -4,11 +4,12 @@
 
 static inline float v_top(vf a) { return _mm512_reduce_max_ps(a); }
 
-/* Masked lanes take no detour through microcode, as a result below 2^-126 would. */
-static inline vf v_power(vf p, vf n, vmask tiny) {
-    return _mm512_maskz_scalef_ps(_knot_mask16(tiny), p, n);
+static inline vf v_raise(vf p, vf t, vf min, vf x) {
+    const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
+    return _mm512_castsi512_ps(
+        _mm512_maskz_add_epi32(_mm512_cmp_ps_mask(x, min, _CMP_NLT_UQ), _mm512_castps_si512(p), n));
 }
 
-#include "kernel/x86/attention_body.h"
+#include "kernel/body/attention_body.h"
 
-void omma_fill_attention_avx512(omma_kernels *k) { k->softmax_part = softmax_part_f32__avx512; }
+void omma_fill_attention_avx512(omma_kernels *k) { k->softmax_step = softmax_step_f32__avx512; }

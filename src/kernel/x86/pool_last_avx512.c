@@ -1,6 +1,6 @@
 /* pool_last_avx512.c - pooling, channels last; see pool_last_body.h. */
 #include "kernel/x86/vec_avx512.h"
 
-#include "kernel/x86/pool_last_body.h"
+#include "kernel/body/pool_last_body.h"
 
 void omma_fill_pool_last_avx512(omma_kernels *k) { fill_pool_last(k); }

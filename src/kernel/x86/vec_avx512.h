@@ -18,7 +18,16 @@ typedef __mmask16 vmask;
 static inline vf v_set(float x) { return _mm512_set1_ps(x); }
 static inline vf v_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+/* Past the caches; p is aligned to the vector. A locked instruction, as whoever hands results to
+ * another thread executes, orders it. */
+static inline void v_stream(float *p, vf a) { _mm512_stream_ps(p, a); }
 static inline vf v_spread(const float *p) { return _mm512_set1_ps(*(const omma_f32u *)p); }
+
+/* a, kept in a register: not loaded again where it is used. */
+static inline vf v_keep(vf a) {
+    __asm__("" : "+v"(a));
+    return a;
+}
 
 /* The first n lanes, n in [0, VL]; others read as 0 and are not touched in memory. */
 static inline unsigned v_first(int n) { return (1u << n) - 1; }
