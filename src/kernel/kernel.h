@@ -78,6 +78,19 @@ typedef struct omma_plane {
     const int64_t *offsets; /* [kh,kw]: from output pixel 0 to what it sees through a tap */
 } omma_plane;
 
+/* What a step of softmax needs to know, each array by row: x becomes e^(scale*x + add[0] + add[1] -
+ * *top), or 0 where that is below 2^-100, with *top raised to the largest number so far, -inf at
+ * first. *sum, 0 at first, is multiplied by *by, the factor for all that the steps before gave, and
+ * grows by the weights. A NaN or +inf makes it NaN. */
+typedef struct omma_softmax {
+    float scale;         /* > 0 */
+    const float *add[2]; /* rows of n numbers, or NULL; the second only beside the first */
+    int64_t add_ld[2];   /* [elements] */
+    float *top, *sum, *by;
+    bool whole; /* this step is all: weights are divided by their sum, and top, sum and by are not
+                   touched, nor read */
+} omma_softmax;
+
 typedef struct omma_kernels {
     const char *isa;
     int mr, nr; /* the tile of gemm_tile: rows <= mr, columns <= nr */
@@ -114,6 +127,11 @@ typedef struct omma_kernels {
     /* y = softmax(x) over n numbers, maximum taken out first; -inf gives 0; a row of -inf
      * gives NaN, as ONNX's definition does. y may be x. */
     void (*softmax)(int64_t n, const float *x, float *y);
+
+    /* A step of m softmaxes that are taken block by block (attend.c): x[i*ldx + k], k in [0, n),
+     * are their next numbers, which become weights. Up to 15 numbers behind n, as far as the next
+     * multiple of 16, may be read and written too. */
+    void (*softmax_step)(int m, int64_t n, float *x, int64_t ldx, const omma_softmax *s);
 
     /* One output row of a depthwise convolution with one channel:
      * y[o] = sum_t w[t] * x[rows[t] + o*stride], o in [0, n), rows[t] an offset [elements].
