@@ -18,6 +18,10 @@
  * table, so no file can ask for it. */
 extern const omma_op omma_op_Linear;
 
+/* What they make of softmax(scale * q kT + masks) v at plan time (fused_attention.c). Neither is
+ * that. */
+extern const omma_op omma_op_FusedAttention;
+
 /* Set act, lo and hi of e, and its biases to NULL. t is the type of the result. */
 static inline omma_status omma_fused_read(omma_build *b, const omma_node *n, omma_dtype t,
                                           omma_epilogue *e) {

@@ -25,6 +25,11 @@ omma_rule omma_rule_conv_norm, omma_rule_conv_scale;
 omma_rule omma_rule_hard_swish, omma_rule_gelu, omma_rule_layer_norm;
 /* What follows a product into the product (epilogues.c). */
 omma_rule omma_rule_bias, omma_rule_silu, omma_rule_activation;
+/* Two products with a softmax between them; needs every shape (attention_rule.c). */
+omma_rule omma_rule_attention, omma_rule_attention_output;
+
+/* Apply rules until none fits; sweeps. Returns OMMA_OK or what a rule reports. */
+omma_status omma_rules_apply(omma_build *b, omma_graph *g, omma_rule *const *rule, size_t count);
 
 static inline bool omma_is(const omma_node *n, const char *op) {
     return n && !strcmp(n->op->name, op);

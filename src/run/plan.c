@@ -205,6 +205,8 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
     p->n_outputs = g->n_outputs;
     if (at > 0) OMMA_TRY(cut(p, at, o, err));
     OMMA_TRY(omma_debug_pass(g, "specialise", err));
+    OMMA_TRY(omma_pass_fuse_known(&b, g));
+    OMMA_TRY(omma_debug_pass(g, "fuse-known", err));
     OMMA_TRY(prepare(&b, g));
     OMMA_TRY(place_constants(&b, g));
     return place_values(p, err);
