@@ -10,51 +10,34 @@
 /* A float at any address, of memory declared as anything. */
 typedef float omma_f32u __attribute__((aligned(1), may_alias));
 
-void omma_fill_gemm_c(omma_kernels *k);
-void omma_fill_math_c(omma_kernels *k);
-void omma_fill_reduce_c(omma_kernels *k);
-void omma_fill_conv_c(omma_kernels *k);
-void omma_fill_depthwise_c(omma_kernels *k);
-void omma_fill_winograd_c(omma_kernels *k);
-void omma_fill_pool_last_c(omma_kernels *k);
-void omma_fill_transpose_c(omma_kernels *k);
-void omma_fill_attention_c(omma_kernels *k);
-void omma_fill_int8_c(omma_kernels *k);
+/* The files every instruction set has: X(file, isa) for each. */
+#define OMMA_KERNEL_FILES(X, isa) \
+    X(gemm, isa)                  \
+    X(math, isa)                  \
+    X(reduce, isa)                \
+    X(conv, isa)                  \
+    X(depthwise, isa)             \
+    X(winograd, isa)              \
+    X(pool_last, isa)             \
+    X(transpose, isa)             \
+    X(attention, isa)
 
+#define OMMA_DECLARE_FILL(file, isa) void omma_fill_##file##_##isa(omma_kernels *k);
+
+OMMA_KERNEL_FILES(OMMA_DECLARE_FILL, c)
+OMMA_DECLARE_FILL(int8, c)
 #ifdef __x86_64__
-void omma_fill_gemm_avx2(omma_kernels *k);
-void omma_fill_math_avx2(omma_kernels *k);
-void omma_fill_reduce_avx2(omma_kernels *k);
-void omma_fill_conv_avx2(omma_kernels *k);
-void omma_fill_depthwise_avx2(omma_kernels *k);
-void omma_fill_winograd_avx2(omma_kernels *k);
-void omma_fill_pool_last_avx2(omma_kernels *k);
-void omma_fill_transpose_avx2(omma_kernels *k);
-void omma_fill_attention_avx2(omma_kernels *k);
-void omma_fill_gemm_avx512(omma_kernels *k);
-void omma_fill_math_avx512(omma_kernels *k);
-void omma_fill_reduce_avx512(omma_kernels *k);
-void omma_fill_conv_avx512(omma_kernels *k);
-void omma_fill_depthwise_avx512(omma_kernels *k);
-void omma_fill_winograd_avx512(omma_kernels *k);
-void omma_fill_pool_last_avx512(omma_kernels *k);
-void omma_fill_transpose_avx512(omma_kernels *k);
-void omma_fill_attention_avx512(omma_kernels *k);
-void omma_fill_int8_avx2(omma_kernels *k);
-void omma_fill_int8_vnni(omma_kernels *k);
+OMMA_KERNEL_FILES(OMMA_DECLARE_FILL, avx2)
+OMMA_KERNEL_FILES(OMMA_DECLARE_FILL, avx512)
+OMMA_DECLARE_FILL(int8, avx2)
+OMMA_DECLARE_FILL(int8, vnni)
 
 /* Of limit.h; cpu: omma_cpu_features(). */
 void omma_fill_limits_avx2(omma_limits *l, unsigned cpu);
 void omma_fill_limits_avx512(omma_limits *l, unsigned cpu);
 #endif
-
 #ifdef __aarch64__
-void omma_fill_gemm_neon(omma_kernels *k);
-void omma_fill_math_neon(omma_kernels *k);
-void omma_fill_reduce_neon(omma_kernels *k);
-void omma_fill_conv_neon(omma_kernels *k);
-void omma_fill_depthwise_neon(omma_kernels *k);
-void omma_fill_winograd_neon(omma_kernels *k);
+OMMA_KERNEL_FILES(OMMA_DECLARE_FILL, neon)
 void omma_fill_limits_neon(omma_limits *l, unsigned cpu);
 #endif
 

@@ -82,7 +82,7 @@ static wino_cut cut(const omma_kernels *kern, const omma_conv *p, int threads) {
                   .panels = ceil_div(p->m, kern->nr),
                   .parts = 1};
     c.tiles = p->n * c.tiles_y * c.tiles_x;
-    c.wide = min64(c.panels, clamp(p->c / 2, WIDE_LEAST, WIDE_MOST) / kern->nr);
+    c.wide = min64(c.panels, ceil_div(clamp(p->c / 2, WIDE_LEAST, WIDE_MOST), kern->nr));
     const int64_t most = min64(TILES_LEAST + p->c / TILES_SLOPE, TILES_MOST);
     c.blocks = ceil_div(c.tiles, (most + kern->mr / 2) / kern->mr * kern->mr);
     if (threads > 1) share(&c, threads);

@@ -21,6 +21,7 @@ typedef uint32x4_t vmask;
 static inline vf v_set(float x) { return vdupq_n_f32(x); }
 static inline vf v_load(const float *p) { return vld1q_f32(p); }
 static inline void v_store(float *p, vf a) { vst1q_f32(p, a); }
+static inline void v_stream(float *p, vf a) { vst1q_f32(p, a); } /* no way past the caches alone */
 /* The empty asm keeps the number a scalar, so that products take it by element: LD1R, which
  * the compiler would choose, costs the pipes of the products a slot on most cores. */
 static inline vf v_spread(const float *p) {
