@@ -22,7 +22,7 @@
 enum {
     K_BLOCK = 1024,       /* longest part of k */
     A_BYTES = 1 << 20,    /* of A in one chunk: stays in the L2 cache, */
-    A_SHARE = 340 << 10,  /* or so much where B does and A passes by */
+    A_SHARE = 16 << 10,   /* or so much where B does and A passes by */
     B_BYTES = 1280 << 10, /* of B: can stay in the L2 cache */
     SMALL = 100000,       /* multiplications not worth waking a thread for, */
     CHUNK = 200000,       /* and worth a chunk */
@@ -210,7 +210,7 @@ static void cut(gemm_job *job) {
     int64_t rows =
         (job->b_fits ? A_SHARE : A_BYTES) / ((ceil_div(job->k, job->parts) + 1) * mr * 4);
     int64_t panels = job->panels;
-    rows = rows < 4 ? 4 : min64(rows, tiles);
+    rows = rows < 1 ? 1 : min64(rows, tiles);
     while (job->threads > 1 && ceil_div(tiles, rows) * ceil_div(job->panels, panels) < want) {
         if (rows > 2 && rows * mr >= panels * nr) rows = (rows + 1) / 2;
         else if (panels > 1) panels = (panels + 1) / 2;
