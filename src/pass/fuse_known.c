@@ -3,7 +3,8 @@
  * those would be packed anew for every plan. */
 #include "pass/rule.h"
 
-static omma_rule *const rules[] = {omma_rule_attention, omma_rule_attention_output};
+static omma_rule *const rules[] = {omma_rule_attention, omma_rule_attention_output,
+                                   omma_rule_idle_move};
 
 omma_status omma_pass_fuse_known(omma_build *b, omma_graph *g) {
     return omma_rules_apply(b, g, rules, sizeof rules / sizeof *rules);

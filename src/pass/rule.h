@@ -27,6 +27,8 @@ omma_rule omma_rule_hard_swish, omma_rule_gelu, omma_rule_layer_norm;
 omma_rule omma_rule_bias, omma_rule_silu, omma_rule_activation;
 /* Two products with a softmax between them; needs every shape (attention_rule.c). */
 omma_rule omma_rule_attention, omma_rule_attention_output;
+/* Moves that move nothing; the same (idle_move.c). */
+omma_rule omma_rule_idle_move;
 
 /* Apply rules until none fits; sweeps. Returns OMMA_OK or what a rule reports. */
 omma_status omma_rules_apply(omma_build *b, omma_graph *g, omma_rule *const *rule, size_t count);
