@@ -39,7 +39,7 @@ static const struct {
     [OMMA_UN_ABS] = {"abs", f_abs, 0},
     [OMMA_UN_RECIPROCAL] = {"reciprocal", f_reciprocal, 0.5001},
     [OMMA_UN_SILU] = {"silu", f_silu, 4},
-    [OMMA_UN_GELU] = {"gelu", f_gelu, 5},
+    [OMMA_UN_GELU] = {"gelu", f_gelu, 7},
     [OMMA_UN_HSWISH] = {"hswish", f_hswish, 4},
 };
 

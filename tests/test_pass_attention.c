@@ -202,6 +202,25 @@ static void looks_like(mk *g, near_miss miss) {
     if (miss == WEIGHTS_READ) mk_op(g, "Neg", "a", "n", NULL), end(g, "n");
 }
 
+/* --- moves --------------------------------------------------------------------------------- */
+
+/* Some that move nothing, and with miss one of them that does. */
+enum { MOVES = 4 };
+static void moves(mk *g, int miss) {
+    mk_port(g, MK_INPUT, "x", OMMA_F32, MK_DIMS(2, 3, 1, 4));
+    number(g, "ratio", 0.5f), mk_raw(g, "yes", OMMA_BOOL, miss == 4 ? "\1" : "\0", 0, NULL);
+    mk_op(g, "Neg", "x", "n", NULL);
+    if (miss == 1) transpose(g, "n", "t0", I(0, 2, 3, 1));
+    else transpose(g, "n", "t0", I(2, 0, 1, 3));
+    reshape(g, "t0", "t1", I(2, 3, 4));
+    slice(g, "t1", "s", miss == 2 ? 1 : 0, 9, 1);
+    mk_ints(g, "pads", (int64_t[]){0, miss == 3 ? 1 : 0, 0, 0, miss == 3 ? -1 : 0, 0}, 6);
+    mk_op(g, "Pad", "s,pads", "p", NULL), mk_op(g, "Dropout", "p,ratio,yes", "d", NULL);
+    reshape(g, "d", "d1", I(1, 2, -1, 4)), pick(g, "d1", "k", 0);
+    mk_op(g, "Neg", "k", "y", NULL);
+    end(g, "y");
+}
+
 /* --- running them -------------------------------------------------------------------------- */
 
 typedef struct under_test {
@@ -235,7 +254,7 @@ static void close_graph(under_test *u) {
 }
 
 typedef struct counts {
-    int fused, softmax, moves;
+    int fused, softmax, moves, nodes;
 } counts;
 
 /* What a plan of the graph is made of, with these values watched. */
@@ -257,6 +276,7 @@ static counts count_nodes(const under_test *u, const char *const *keep, int n) {
         const char *op = p->graph->nodes[i]->op->name;
         c.fused += !strcmp(op, "omma.Attention");
         c.softmax += !strcmp(op, "Softmax");
+        c.nodes += !(p->graph->nodes[i]->op->flags & OMMA_OP_VIEW);
         c.moves += !strcmp(op, "Transpose") || !strcmp(op, "Slice") || !strcmp(op, "Gather") ||
                    !strcmp(op, "Split") || !strcmp(op, "Mul") || !strcmp(op, "Div");
     }
@@ -351,8 +371,21 @@ static void near_misses(void **state) {
     }
 }
 
+static void idle_moves(void **state) {
+    (void)state;
+    for (int miss = 0; miss <= MOVES; miss++) {
+        mk g = {0};
+        moves(&g, miss);
+        under_test *u = open_graph(&g);
+        const counts c = count_nodes(u, NULL, 0);
+        if (c.nodes != 2 + !!miss) fail_msg("moves but %d: %d nodes do something", miss, c.nodes);
+        check_numbers(u, "moves");
+        close_graph(u);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(fuses), cmocka_unit_test(watched_weights),
-                                       cmocka_unit_test(near_misses)};
+                                       cmocka_unit_test(near_misses), cmocka_unit_test(idle_moves)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,7 +139,7 @@ typedef struct omma_kernels {
                       const omma_epilogue *e, const omma_ahead *next);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
-     * others to 3, gelu to 5, for all floats with denormals. NaN stays NaN; silu, gelu and
+     * others to 3, gelu to 7, for all floats with denormals. NaN stays NaN; silu, gelu and
      * hswish give 0 at -inf, their limit. */
     void (*unary[OMMA_UN_COUNT])(int64_t n, const float *x, float *y);
 

@@ -18,7 +18,8 @@ static const named_rule first[] = {
 /* When they are. These make no constants of their own, which would be packed anew for every plan;
  * what they make is inferred at once. */
 static const named_rule known[] = {{"attention", omma_rule_attention},
-                                   {"attention-output", omma_rule_attention_output}};
+                                   {"attention-output", omma_rule_attention_output},
+                                   {"idle-move", omma_rule_idle_move}};
 
 /* Behind the layout pass; the same is true of them. */
 static const named_rule last[] = {{"residual", omma_rule_residual},

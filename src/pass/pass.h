@@ -62,6 +62,12 @@ omma_status omma_pass_layout(omma_build *b, omma_graph *g);
  * As omma_pass_fuse_known. */
 omma_status omma_pass_fuse_last(omma_build *b, omma_graph *g);
 
+/* Put a Reshape at the end of g that makes `to` of `from`, whose shape is known, under these dims
+ * (none of them 0), and infer it. Its name and offset are those of like. Returns OMMA_OK,
+ * OMMA_E_NOMEM or OMMA_E_SHAPE. */
+omma_status omma_view_node(omma_build *b, omma_graph *g, const omma_node *like, omma_value *from,
+                           int rank, const int64_t *dims, omma_value *to);
+
 /* Where a value of a plan lives. */
 typedef enum omma_place_kind {
     OMMA_PLACE_NONE,     /* nowhere: not read while running */

@@ -27,6 +27,7 @@
     X("silu", "fuse", "Sigmoid, Mul into the product before them")                         \
     X("activation", "fuse", "an activation into the product before it")                    \
     X("linear-scale", "fuse", "a layer scale into the product before it")                  \
+    X("idle-move", "fuse-known", "moves that move nothing to views")                       \
     X("attention", "fuse-known", "a softmax between two products to one operator")         \
     X("attention-output", "fuse-known", "the moves behind an attention into it")           \
     X("residual", "fuse-last", "an Add of values into the product before it")              \

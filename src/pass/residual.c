@@ -38,42 +38,25 @@ static omma_node *product_of(const omma_fuse *f, const omma_value *v) {
     return takes_add(n) ? n : NULL;
 }
 
-/* y is v under other dims. */
-static bool add_view(omma_fuse *f, const omma_node *like, omma_value *v, omma_value *y) {
-    int64_t *dims = omma_arena_array(f->b->arena, (size_t)y->rank + 1, sizeof *dims);
-    const char *name = omma_arena_printf(f->b->arena, "omma:shape:%s", y->name);
-    omma_node *n = omma_graph_node(f->g, omma_op_find("Reshape"), like->name, 2, 1);
-    if (!dims || !name || !n) return false;
-    memcpy(dims, y->dims, (size_t)y->rank * sizeof *dims);
-    n->opset = 13;
-    n->offset = like->offset;
-    n->in[0] = v;
-    n->in[1] = omma_graph_constant(f->g, name, OMMA_I64, 1, (int64_t[]){y->rank}, dims);
-    omma_node_set_output(n, 0, y);
-    return n->in[1] != NULL;
-}
-
 /* Put what add does in its place: the product with an addend, and a view if its dims are others. */
 static omma_status join(omma_fuse *f, omma_node *add, const omma_node *product, omma_value *other) {
     const int at = add->index, first = f->g->n_nodes;
     omma_value *y = add->out[0], *v = y;
-    const bool view = !same_shape(product->out[0], y);
     omma_node *n = omma_graph_node(f->g, takes_add(product), add->name, 4, 1);
     if (!n) return omma_nomem(f->b, add);
     for (int i = 0; i < product->n_in; i++) n->in[i] = product->in[i];
     n->in[3] = other;
     n->attrs = product->attrs, n->n_attrs = product->n_attrs;
     n->opset = product->opset, n->offset = product->offset;
-    if (view) {
+    if (!same_shape(product->out[0], y)) {
         const char *name = omma_arena_printf(f->b->arena, "omma:added:%s", y->name);
-        v = name ? omma_graph_value(f->g, name) : NULL;
-        if (!v || !add_view(f, add, v, y)) return omma_nomem(f->b, add);
+        if (!name || !(v = omma_graph_value(f->g, name))) return omma_nomem(f->b, add);
     }
     omma_node_set_output(n, 0, v);
-    f->changed = true;
-    if (!omma_graph_replace(f->g, at, first)) return omma_nomem(f->b, add);
     OMMA_TRY(n->op->infer(f->b, n));
-    return view ? y->producer->op->infer(f->b, y->producer) : OMMA_OK;
+    if (v != y) OMMA_TRY(omma_view_node(f->b, f->g, add, v, y->rank, y->dims, y));
+    f->changed = true;
+    return omma_graph_replace(f->g, at, first) ? OMMA_OK : omma_nomem(f->b, add);
 }
 
 omma_status omma_rule_residual(omma_fuse *f, omma_node *add) {

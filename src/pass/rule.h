@@ -31,6 +31,8 @@ omma_rule omma_rule_residual; /* residual.c */
 omma_rule omma_rule_linear_scale;
 /* Two products with a softmax between them; needs every shape (attention_rule.c). */
 omma_rule omma_rule_attention, omma_rule_attention_output;
+/* Moves that move nothing; the same (idle_move.c). */
+omma_rule omma_rule_idle_move;
 
 static inline bool omma_is(const omma_node *n, const char *op) {
     return n && !strcmp(n->op->name, op);

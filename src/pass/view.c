@@ -157,7 +157,7 @@ bool omma_is_idle_dropout(const omma_node *n) {
     return !on;
 }
 
-static bool see_through(omma_view *w, omma_build *b, const omma_node *n, const omma_value *y) {
+bool omma_view_through(omma_view *w, omma_build *b, const omma_node *n, const omma_value *y) {
     if (n->op->flags & OMMA_OP_VIEW) return true;
     if (omma_is(n, "Transpose")) return through_transpose(w, n);
     if (omma_is(n, "Slice")) return through_slice(w, b, n);
@@ -189,7 +189,7 @@ static void trace(omma_view *w, omma_build *b, omma_value *v, double *scale, int
     double above = 1;
     omma_view w0 = {0};
     trace(&w0, b, x ? x : n->in[0], scale ? &above : NULL, depth - 1);
-    if (!x && !see_through(&w0, b, n, v)) return;
+    if (!x && !omma_view_through(&w0, b, n, v)) return;
     *w = w0;
     if (scale) *scale *= above * by;
 }

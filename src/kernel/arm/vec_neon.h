@@ -75,6 +75,8 @@ static inline vf v_fnma(vf a, vf b, vf c) { return vfmsq_f32(c, a, b); } /* c - 
 static inline vf v_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 static inline vf v_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static inline vf v_sqrt(vf a) { return vsqrtq_f32(a); }
+/* 1/a to 1 ulp or nearly, for a in [1, 2^60]. */
+static inline vf v_recip(vf a) { return v_div(v_set(1), a); }
 static inline vf v_round(vf a) { return vrndnq_f32(a); }
 
 static inline uint32x4_t v_bits(vf a) { return vreinterpretq_u32_f32(a); }
