@@ -126,4 +126,21 @@ static inline vf v_act(const omma_epilogue *e, vf x) {
     return x;
 }
 
+/* y = f(y) for rows of n numbers, ld apart, four vectors at once: f's chain of operations is long,
+ * and one vector alone would wait for each. The last row may be done twice over, from what it was.
+ */
+static inline __attribute__((always_inline)) void v_each(vf (*f)(vf), int rows, int n, float *y,
+                                                         int64_t ld) {
+    for (int i = 0; i < rows; i += 2)
+        for (int j = 0; j < n; j += 2 * VL) {
+            float *p = y + i * ld + j, *q = i + 1 < rows ? p + ld : p;
+            const int a = n - j < VL ? n - j : VL;
+            const int b = n - j - a < VL ? n - j - a : VL;
+            vf v[4] = {v_load_n(p, a), v_load_n(q, a), v_load_n(p + a, b), v_load_n(q + a, b)};
+            UNROLL for (int k = 0; k < 4; k++) v[k] = f(v[k]);
+            v_store_n(p, v[0], a), v_store_n(q, v[1], a);
+            v_store_n(p + a, v[2], b), v_store_n(q + a, v[3], b);
+        }
+}
+
 #endif
