@@ -300,7 +300,9 @@ static void test_clip_affine_finish(void **state) {
                     for (int i = 0; i < n; i++) {
                         const double want =
                             (double)omma_act_apply(&e, bias ? x[i] + b[i * stride] : x[i]);
-                        assert_true(ulps(y[i], want) <= 5);
+                        const bool line = act >= OMMA_ACT_RELU_LINE; /* its sum may cancel */
+                        assert_true(ulps(y[i], want) <= 5 ||
+                                    (line && fabs((double)y[i] - want) <= 1e-6));
                     }
                 }
             }

@@ -385,6 +385,46 @@ static void back_norms(void **state) {
     assert_int_equal(back_norm_nodes(2), 4); /* the weights of groups lie in another order */
 }
 
+/* A learned line before and behind an activation, by numbers of that rank: nodes left. */
+static int line_nodes(const char *act, int rank) {
+    static float x[2 * 12], w[3 * 2 * 9];
+    mk g = {0};
+    base b;
+    for (int i = 0; i < 24; i++) x[i] = (float)(i * 7 % 11) - 5;
+    for (int i = 0; i < 54; i++) w[i] = (float)(i * 5 % 13) * 0.25f - 1;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 2, 3, 4));
+    mk_floats(&g, "w", w, MK_DIMS(3, 2, 3, 3));
+    mk_floats(&g, "s", (float[]){0.75f}, rank, (const int64_t[]){1, 1, 1, 1, 1});
+    mk_floats(&g, "t", (float[]){-2}, rank, (const int64_t[]){1, 1, 1, 1, 1});
+    mk_op(&g, "Conv", "x,w", "c", NULL), mk_op(&g, "Mul", "s,c", "m", NULL);
+    mk_op(&g, "Add", "m,t", "a", NULL), mk_op(&g, act, "a", "r", NULL);
+    mk_op(&g, "Mul", "r,t", "n", NULL), mk_op(&g, "Add", "s,n", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    base_open(&b, &g, NULL);
+    omma_session *session;
+    omma_error err;
+    naive plain;
+    const omma_tensor in = {OMMA_F32, 4, {1, 2, 3, 4}, x};
+    if (omma_session_new(&session, b.m, NULL, &err) || omma_session_run(session, &in, 1, &err))
+        fail_msg("%s", err.message);
+    naive_run(&plain, b.m->graph, &in);
+    const omma_tensor want = omma_value_tensor(omma_graph_find(plain.g, "y"));
+    naive_compare(omma_session_output(session, 0), &want, 1e-5, "a line about an activation");
+    naive_free(&plain);
+    omma_session_free(session);
+    const int n = b.g->n_nodes;
+    base_free(&b);
+    return n;
+}
+
+static void lines(void **state) {
+    (void)state;
+    assert_int_equal(line_nodes("Relu", 0), 1);
+    assert_int_equal(line_nodes("HardSwish", 1), 1);
+    assert_int_equal(line_nodes("Sigmoid", 1), 4); /* which goes into no product */
+    assert_int_equal(line_nodes("Relu", 5), 6);    /* such numbers make a rank of 5 */
+}
+
 /* x * clip(x + 3, 0, 6) / 6 with numbers of the given rank, on a scalar or a picture. */
 static int hard_swish_nodes(int x_rank, bool conv_first, int rank, float *y) {
     mk g = {0};
@@ -640,10 +680,10 @@ static void verifier(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) graphs = strtol(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_graphs), cmocka_unit_test(layouts),
-        cmocka_unit_test(fusions),       cmocka_unit_test(fused_ranks),
-        cmocka_unit_test(frozen_norms),  cmocka_unit_test(back_norms),
-        cmocka_unit_test(patterns),      cmocka_unit_test(large_constants),
-        cmocka_unit_test(verifier)};
+        cmocka_unit_test(random_graphs),   cmocka_unit_test(layouts),
+        cmocka_unit_test(fusions),         cmocka_unit_test(fused_ranks),
+        cmocka_unit_test(frozen_norms),    cmocka_unit_test(back_norms),
+        cmocka_unit_test(lines),           cmocka_unit_test(patterns),
+        cmocka_unit_test(large_constants), cmocka_unit_test(verifier)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

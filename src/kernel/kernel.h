@@ -23,10 +23,12 @@
 typedef enum omma_act {
     OMMA_ACT_NONE,
     OMMA_ACT_RELU,
-    OMMA_ACT_CLIP,   /* to [lo, hi] */
-    OMMA_ACT_HSWISH, /* x * clip(x/6 + 1/2, 0, 1); 0 at -inf */
-    OMMA_ACT_SILU,   /* x * sigmoid(x); 0 at -inf */
-    OMMA_ACT_GELU,   /* x * Phi(x), by erf; 0 at -inf */
+    OMMA_ACT_CLIP,        /* to [lo, hi] */
+    OMMA_ACT_HSWISH,      /* x * clip(x/6 + 1/2, 0, 1); 0 at -inf */
+    OMMA_ACT_SILU,        /* x * sigmoid(x); 0 at -inf */
+    OMMA_ACT_GELU,        /* x * Phi(x), by erf; 0 at -inf */
+    OMMA_ACT_RELU_LINE,   /* relu(x) * lo + hi */
+    OMMA_ACT_HSWISH_LINE, /* hswish(x) * lo + hi */
     OMMA_ACT_COUNT
 } omma_act;
 
@@ -37,7 +39,7 @@ typedef struct omma_epilogue {
                               be C itself, element for element */
     int64_t add_ld;        /* [elements] */
     omma_act act;
-    float lo, hi; /* of OMMA_ACT_CLIP */
+    float lo, hi; /* of OMMA_ACT_CLIP and OMMA_ACT_..._LINE */
 } omma_epilogue;
 
 /* The order of what makes a number of C, the same in every table and for every cut: the sum over

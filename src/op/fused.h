@@ -1,8 +1,8 @@
 /* fused.h - what the rooms on top of the matrix product share: the activation a fusion
  * pass may have folded into a Conv, Gemm or MatMul, and the size of packed operands.
  *
- * The pass leaves it in three attributes of the node: "omma.act" (an omma_act), and for
- * OMMA_ACT_CLIP "omma.lo" and "omma.hi". A file may carry the same names, so they are
+ * The pass leaves it in three attributes of the node: "omma.act" (an omma_act), and for those that
+ * have numbers of their own "omma.lo" and "omma.hi". A file may carry the same names, so they are
  * checked like everything else. */
 #ifndef OMMA_OP_FUSED_H
 #define OMMA_OP_FUSED_H

@@ -2,6 +2,7 @@
  *
  *   Conv -> BatchNormalization
  *   Conv -> Mul, Add by a number for each channel    a frozen norm, as exporters write it
+ *   Conv -> Mul, Add by one number
  *
  * and the same behind a ConvTranspose of one group, whose weights have the output channels second.
  */
@@ -93,8 +94,9 @@ omma_status omma_rule_conv_norm(omma_fuse *f, omma_node *bn) {
 
 /* --- a number for each channel ----------------------------------------------------------- */
 
-/* Is c one number for each of the m channels of what conv gives: [m,1,1] or [1,m,1,1]? */
+/* Is c one number, or one for each of the m channels of what conv gives: [m,1,1] or [1,m,1,1]? */
 static bool by_channel(const omma_value *c, const omma_node *conv) {
+    if (omma_const_f32(c, 1) && c->rank <= conv->in[1]->rank) return true;
     const int axis = c->rank - (conv->in[1]->rank - 1);
     if (axis < 0 || axis > 1 || !omma_const_f32(c, channels_of(conv))) return false;
     return c->dims[axis] == channels_of(conv);
@@ -110,7 +112,8 @@ static omma_status scale_conv(omma_fuse *f, omma_node *n, const omma_node *conv,
     double *scale = omma_arena_array(f->b->arena, (size_t)m, sizeof *scale);
     if (!b || !scale) return omma_nomem(f->b, n);
     for (int64_t i = 0; i < m; i++) {
-        const float have = bias ? omma_load_f32(bias->data, i) : 0, by = omma_load_f32(c->data, i);
+        const float have = bias ? omma_load_f32(bias->data, i) : 0;
+        const float by = omma_load_f32(c->data, omma_value_count(c) > 1 ? i : 0);
         b[i] = times ? have * by : have + by;
         scale[i] = (double)by;
     }

@@ -13,7 +13,7 @@ static const named_rule first[] = {
     {"hard-swish", omma_rule_hard_swish},     {"gelu", omma_rule_gelu},
     {"layer-norm", omma_rule_layer_norm},     {"bias", omma_rule_bias},
     {"linear-scale", omma_rule_linear_scale}, {"silu", omma_rule_silu},
-    {"activation", omma_rule_activation}};
+    {"activation", omma_rule_activation},     {"line", omma_rule_line}};
 
 /* When they are. These make no constants of their own, which would be packed anew for every plan;
  * what they make is inferred at once. */

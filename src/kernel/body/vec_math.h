@@ -121,6 +121,8 @@ static inline vf v_act(const omma_epilogue *e, vf x) {
     case OMMA_ACT_HSWISH: return v_hswish(x);
     case OMMA_ACT_SILU: return v_silu(x);
     case OMMA_ACT_GELU: return v_gelu(x);
+    case OMMA_ACT_RELU_LINE: return v_fma(v_max(v_set(0), x), v_set(e->lo), v_set(e->hi));
+    case OMMA_ACT_HSWISH_LINE: return v_fma(v_hswish(x), v_set(e->lo), v_set(e->hi));
     case OMMA_ACT_COUNT: break;
     }
     return x;

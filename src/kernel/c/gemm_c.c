@@ -12,6 +12,16 @@ static double gelu(double v) {
     return 0.5 * v * erfc(-v * 0.70710678118654752440);
 }
 
+static float hswish(float v) {
+    const float part = v + 3 < 0 ? 0 : v + 3 > 6 ? 6 : v + 3;
+    return (v < -3 ? -3 : v) * (part / 6);
+}
+
+/* y * scale + shift, rounded once. */
+static float line(const omma_epilogue *e, float y) {
+    return (float)((double)y * (double)e->lo + (double)e->hi);
+}
+
 /* Comparisons are written so that NaN fails them and stays. Activations that multiply x by
  * a factor going to 0 give -0 at -inf, their limit, and not NaN. */
 float omma_act_apply(const omma_epilogue *e, float v) {
@@ -19,12 +29,11 @@ float omma_act_apply(const omma_epilogue *e, float v) {
     case OMMA_ACT_NONE: break;
     case OMMA_ACT_RELU: return v < 0 ? 0 : v;
     case OMMA_ACT_CLIP: v = v < e->lo ? e->lo : v; return v > e->hi ? e->hi : v;
-    case OMMA_ACT_HSWISH: {
-        const float part = v + 3 < 0 ? 0 : v + 3 > 6 ? 6 : v + 3;
-        return (v < -3 ? -3 : v) * (part / 6);
-    }
+    case OMMA_ACT_HSWISH: return hswish(v);
     case OMMA_ACT_SILU: return (float)((v < -200 ? -200 : (double)v) / (1 + exp(-(double)v)));
     case OMMA_ACT_GELU: return (float)gelu((double)v);
+    case OMMA_ACT_RELU_LINE: return line(e, v < 0 ? 0 : v);
+    case OMMA_ACT_HSWISH_LINE: return line(e, hswish(v));
     case OMMA_ACT_COUNT: break;
     }
     return v;
