@@ -344,6 +344,47 @@ static void frozen_norms(void **state) {
     assert_int_equal(frozen_norm_nodes(4, (const int64_t[]){1, 1, 1, 3}), 4);
 }
 
+/* ConvTranspose, BatchNormalization, Mul and Add by channel: nodes left; numbers as one by one. */
+static int back_norm_nodes(int64_t groups) {
+    static const float s[4] = {2, -1, 0.5f, 3}, t[4] = {1, 2, -3, 0}, v[4] = {4, 1, 0.25f, 9};
+    static float x[4 * 6], w[4 * 4 * 6];
+    mk g = {0}, a = {0};
+    base b;
+    for (int i = 0; i < 24; i++) x[i] = (float)(i * 7 % 11) - 5;
+    for (int i = 0; i < 96; i++) w[i] = (float)(i * 5 % 13) * 0.25f - 1;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 4, 2, 3));
+    mk_floats(&g, "w", w, MK_DIMS(4, 4 / groups, 2, 3)), mk_floats(&g, "s", s, MK_DIMS(4));
+    mk_floats(&g, "t", t, MK_DIMS(4)), mk_floats(&g, "v", v, MK_DIMS(4));
+    mk_floats(&g, "m", t, MK_DIMS(1, 4, 1, 1)), mk_floats(&g, "p", s, MK_DIMS(4, 1, 1));
+    mk_attr_ints(&a, "strides", (const int64_t[]){2, 2}, 2), mk_attr_int(&a, "group", groups);
+    mk_op(&g, "ConvTranspose", "x,w,t", "c", &a);
+    mk_op(&g, "BatchNormalization", "c,s,t,t,v", "n", NULL);
+    mk_op(&g, "Mul", "n,m", "q", NULL), mk_op(&g, "Add", "p,q", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    mk_free(&a);
+    base_open(&b, &g, NULL);
+    omma_session *session;
+    omma_error err;
+    naive plain;
+    const omma_tensor in = {OMMA_F32, 4, {1, 4, 2, 3}, x};
+    if (omma_session_new(&session, b.m, NULL, &err) || omma_session_run(session, &in, 1, &err))
+        fail_msg("%s", err.message);
+    naive_run(&plain, b.m->graph, &in);
+    const omma_tensor want = omma_value_tensor(omma_graph_find(plain.g, "y"));
+    naive_compare(omma_session_output(session, 0), &want, 1e-5, "behind a ConvTranspose");
+    naive_free(&plain);
+    omma_session_free(session);
+    const int n = b.g->n_nodes;
+    base_free(&b);
+    return n;
+}
+
+static void back_norms(void **state) {
+    (void)state;
+    assert_int_equal(back_norm_nodes(1), 1);
+    assert_int_equal(back_norm_nodes(2), 4); /* the weights of groups lie in another order */
+}
+
 /* x * clip(x + 3, 0, 6) / 6 with numbers of the given rank, on a scalar or a picture. */
 static int hard_swish_nodes(int x_rank, bool conv_first, int rank, float *y) {
     mk g = {0};
@@ -599,9 +640,10 @@ static void verifier(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) graphs = strtol(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_graphs),   cmocka_unit_test(layouts),
-        cmocka_unit_test(fusions),         cmocka_unit_test(fused_ranks),
-        cmocka_unit_test(frozen_norms),    cmocka_unit_test(patterns),
-        cmocka_unit_test(large_constants), cmocka_unit_test(verifier)};
+        cmocka_unit_test(random_graphs), cmocka_unit_test(layouts),
+        cmocka_unit_test(fusions),       cmocka_unit_test(fused_ranks),
+        cmocka_unit_test(frozen_norms),  cmocka_unit_test(back_norms),
+        cmocka_unit_test(patterns),      cmocka_unit_test(large_constants),
+        cmocka_unit_test(verifier)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

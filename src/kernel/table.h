@@ -45,6 +45,27 @@ void omma_fill_limits_neon(omma_limits *l, unsigned cpu);
 void omma_patches_plain(const omma_conv *p, const float *x, int64_t c0, int64_t c1, int64_t first,
                         int n, float *panel, int nr);
 
+/* Memory that the next n tiles shall fetch, a share each: rows of so many lines of 64 bytes, pitch
+ * bytes apart. */
+typedef struct omma_fetch {
+    const char *p;
+    int64_t rows, row, pitch, n;
+} omma_fetch;
+
+/* The share of the next tile, which looks so often; lines is 0 when nothing is left. */
+static inline omma_ahead omma_fetch_share(omma_fetch *f, int64_t looks) {
+    omma_ahead ahead = {f->p, 0, f->row, f->pitch - f->row * 64};
+    if (f->rows > 0) {
+        const int64_t share = (f->rows * f->row + f->n - 1) / f->n;
+        ahead.lines = (share + looks - 1) / looks;
+        const int64_t rows = ahead.lines * looks / f->row;
+        f->rows -= rows ? rows : 1;
+        f->p += (rows ? rows : 1) * f->pitch;
+    }
+    f->n--;
+    return ahead;
+}
+
 /* Flags of the tiles of a product or convolution that gives so many rows of n numbers: when they
  * are more than the caches near the processor can hold for whoever reads them, lines are not read
  * before they are overwritten, which halves what goes through memory. Not where the addend is read

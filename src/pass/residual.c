@@ -25,7 +25,7 @@ static const omma_op *takes_add(const omma_node *n) {
     if (!n || n->n_in < 2 || omma_node_attr(n, OMMA_FUSED_ACT) || omma_in(n, 3)) return NULL;
     if (omma_is(n, omma_op_ConvLast.name)) return n->op;
     const omma_value *w = n->in[1];
-    if (!w->data || w->dtype != OMMA_F32 || w->rank != 2 || !omma_value_count(w)) return NULL;
+    if (!w || !w->data || w->dtype != OMMA_F32 || w->rank != 2 || !omma_value_count(w)) return NULL;
     if (is_plain_gemm(n)) return &omma_op_GemmAdd;
     const bool linear = omma_is(n, omma_op_Linear.name) || omma_is(n, "MatMul");
     return linear && n->in[0]->rank > 1 ? &omma_op_Linear : NULL;
