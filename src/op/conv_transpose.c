@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/pages.h"
 #include "base/pool.h"
+#include "graph/scaled.h"
 #include "op/fused.h"
 #include "op/window.h"
 
@@ -177,7 +177,7 @@ static omma_status transpose_prepare(omma_build *b, omma_node *n) {
     if (!packed) return omma_nomem(b, n);
     if (fresh) {
         transpose_weights(p, n->in[1]->data, packed);
-        omma_pages_give_back(n->in[1]->data, omma_value_bytes(n->in[1]));
+        omma_scaled_release(n->in[1]);
     }
     n->packed = packed;
     n->packed_in |= 1u << 1;

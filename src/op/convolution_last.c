@@ -5,7 +5,7 @@
  *
  * The weights are packed once a session in the form the kernel of this geometry reads
  * (kernel/last.h), in whose place the file's pages are given back. */
-#include "base/pages.h"
+#include "graph/scaled.h"
 #include "op/fused.h"
 #include "op/last_ops.h"
 #include "op/window.h"
@@ -62,7 +62,7 @@ static omma_status pack_weights(omma_build *b, omma_node *n, const omma_conv *c)
     if (!packed) return omma_nomem(b, n);
     if (fresh) {
         omma_last_pack(b->kern, c, packed, w->data, omma_workers(b));
-        omma_pages_give_back(w->data, omma_value_bytes(w));
+        omma_scaled_release(w);
     }
     n->packed = packed;
     n->packed_in |= 1u << 1;

@@ -8,7 +8,7 @@
  */
 #include <math.h>
 
-#include "base/pages.h"
+#include "graph/scaled.h"
 #include "pass/rule.h"
 
 static omma_value *new_constant(omma_fuse *f, const char *what, int rank, const int64_t *dims,
@@ -43,14 +43,18 @@ static bool pliable(const omma_node *conv) {
            (!bias || omma_const_f32(bias, channels_of(conv)));
 }
 
-/* w = the weights, each times the scale of its output channel. */
-static void scale_weights(const omma_node *conv, const double *scale, float *w) {
+/* The weights, each times the scale of its output channel; made of the file's when they are
+ * read. NULL: no memory. */
+static omma_value *scaled_weights(omma_fuse *f, const omma_node *conv, const double *scale) {
     const omma_value *old = conv->in[1];
-    const int64_t m = channels_of(conv), count = omma_value_count(old);
     int64_t inner = 1;
     for (int d = channel_axis(conv) + 1; d < old->rank; d++) inner *= old->dims[d];
-    for (int64_t i = 0; i < count; i++)
-        w[i] = (float)(omma_load_f32(old->data, i) * scale[i / inner % m]);
+    omma_scaled_keep(old); /* if it is such a constant itself */
+    omma_scaled *s = omma_scaled_new(f->b->arena, old->data, omma_value_count(old), scale,
+                                     channels_of(conv), inner);
+    omma_value *w = s ? new_constant(f, "weight", old->rank, old->dims, s->data) : NULL;
+    if (w) w->scaled = s;
+    return w;
 }
 
 /* --- batch norm ---------------------------------------------------------------------- */
@@ -79,16 +83,12 @@ static void fold_norm(const omma_node *conv, const omma_node *bn, double *scale,
 omma_status omma_rule_conv_norm(omma_fuse *f, omma_node *bn) {
     const omma_node *conv = omma_is(bn, "BatchNormalization") ? omma_only(f, bn->in[0]) : NULL;
     if (!pliable(conv) || !norm_fits(conv, bn)) return OMMA_OK;
-    const omma_value *w = conv->in[1];
     const int64_t m = channels_of(conv);
-    float *weights = omma_arena_alloc(f->b->arena, omma_value_bytes(w));
     float *bias = omma_arena_array(f->b->arena, (size_t)m, sizeof *bias);
     double *scale = omma_arena_array(f->b->arena, (size_t)m, sizeof *scale);
-    if (!weights || !bias || !scale) return omma_nomem(f->b, bn);
+    if (!bias || !scale) return omma_nomem(f->b, bn);
     fold_norm(conv, bn, scale, bias);
-    scale_weights(conv, scale, weights);
-    omma_pages_give_back(w->data, omma_value_bytes(w));
-    return stand_in(f, bn, conv, new_constant(f, "weight", w->rank, w->dims, weights),
+    return stand_in(f, bn, conv, scaled_weights(f, conv, scale),
                     new_constant(f, "bias", 1, &m, bias));
 }
 
@@ -105,8 +105,7 @@ static bool by_channel(const omma_value *c, const omma_node *conv) {
 /* The convolution in n's place, with its weights times c, or with c added. */
 static omma_status scale_conv(omma_fuse *f, omma_node *n, const omma_node *conv,
                               const omma_value *c, bool times) {
-    const omma_value *old = conv->in[1], *bias = omma_in(conv, 2);
-    omma_value *w = conv->in[1];
+    const omma_value *bias = omma_in(conv, 2);
     const int64_t m = channels_of(conv);
     float *b = omma_arena_array(f->b->arena, (size_t)m, sizeof *b);
     double *scale = omma_arena_array(f->b->arena, (size_t)m, sizeof *scale);
@@ -117,13 +116,8 @@ static omma_status scale_conv(omma_fuse *f, omma_node *n, const omma_node *conv,
         b[i] = times ? have * by : have + by;
         scale[i] = (double)by;
     }
-    if (times) {
-        float *data = omma_arena_alloc(f->b->arena, omma_value_bytes(old));
-        if (data) scale_weights(conv, scale, data);
-        omma_pages_give_back(old->data, omma_value_bytes(old));
-        w = new_constant(f, "weight", old->rank, old->dims, data);
-    }
-    return stand_in(f, n, conv, w, new_constant(f, "bias", 1, &m, b));
+    return stand_in(f, n, conv, times ? scaled_weights(f, conv, scale) : conv->in[1],
+                    new_constant(f, "bias", 1, &m, b));
 }
 
 omma_status omma_rule_conv_scale(omma_fuse *f, omma_node *n) {
