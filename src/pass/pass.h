@@ -41,6 +41,9 @@ omma_status omma_pass_cut(omma_cut *out, omma_graph *g, int at, omma_arena *aren
 /* Apply the fusion rules until none fits; sweeps. Returns OMMA_OK or OMMA_E_NOMEM. */
 omma_status omma_pass_fuse(omma_build *b, omma_graph *g);
 
+/* Only what scales and shifts channels into convolutions: the nodes stay ONNX's. */
+omma_status omma_pass_fuse_norms(omma_build *b, omma_graph *g);
+
 /* Where a value of a plan lives. */
 typedef enum omma_place_kind {
     OMMA_PLACE_NONE,     /* nowhere: not read while running */

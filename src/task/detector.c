@@ -128,15 +128,22 @@ static omma_status collect(omma_detector *d, int *count, omma_error *err) {
     return OMMA_OK;
 }
 
-omma_status omma_detector_run(omma_detector *d, const omma_detection **found, int *count,
-                              const omma_image *img, omma_error *err) {
+omma_status omma_detector_feed(omma_detector *d, omma_tensor in[2], int64_t size[2],
+                               const omma_image *img, omma_error *err) {
     OMMA_TRY(omma_resize_u8(d->pixels, d->w, d->h, img->rgb, img->width, img->height,
                             (size_t)img->width * 3, 3, OMMA_FILTER_BILINEAR, err));
     to_planes(d);
-    int64_t size[2] = {img->width, img->height};
-    omma_tensor in[2];
+    size[0] = img->width, size[1] = img->height;
     in[d->images] = (omma_tensor){OMMA_F32, 4, {1, 3, d->h, d->w}, d->planes};
     in[d->sizes] = (omma_tensor){OMMA_I64, 2, {1, 2}, size};
+    return OMMA_OK;
+}
+
+omma_status omma_detector_run(omma_detector *d, const omma_detection **found, int *count,
+                              const omma_image *img, omma_error *err) {
+    int64_t size[2];
+    omma_tensor in[2];
+    OMMA_TRY(omma_detector_feed(d, in, size, img, err));
     OMMA_TRY(omma_session_run(d->session, in, 2, err));
     OMMA_TRY(collect(d, count, err));
     *found = d->found;

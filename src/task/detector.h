@@ -37,4 +37,9 @@ void omma_detector_free(omma_detector *d);
 omma_status omma_detector_run(omma_detector *d, const omma_detection **found, int *count,
                               const omma_image *img, omma_error *err);
 
+/* What the model is given for a picture: two tensors in its inputs' order. They lie in the
+ * detector until its next run or feed, the sizes in `size`. Returns what omma_resize_u8 returns. */
+omma_status omma_detector_feed(omma_detector *d, omma_tensor in[2], int64_t size[2],
+                               const omma_image *img, omma_error *err);
+
 #endif

@@ -1,0 +1,371 @@
+/* quantize.c - see quantize.h. */
+#include "learn/quantize.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "learn/points.h"
+#include "learn/qdq.h"
+#include "pass/pass.h"
+#include "run/session.h"
+
+enum { OPSET_LEAST = 13, ROUNDS = 12 };
+
+typedef struct work {
+    omma_quant *q;
+    const omma_quant_options *opt;
+    omma_options run;
+    omma_graph *g; /* the float graph, constants and norms folded */
+    const omma_tensor *const *samples;
+    int n_samples;
+    int *node;         /* by product: index in g->nodes */
+    double *noise;     /* [product, point], noise to signal */
+    omma_steps *steps; /* by value */
+    bool *fits;        /* by value: its range makes sense */
+    bool *chosen;      /* by node of g */
+    omma_points points;
+    double seconds_a_run;
+    omma_error *err;
+} work;
+
+static double clock_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static omma_status no_memory(const work *w) {
+    return omma_fail(w->err, OMMA_E_NOMEM, "no memory to quantise a model");
+}
+
+static void tell(const work *w, const char *what, int done, int total) {
+    if (w->opt->progress) w->opt->progress(w->opt->user, what, done, total);
+}
+
+/* --- the float graph ------------------------------------------------------------------- */
+
+/* Names that passes gave are taken when the graph is made ready to run once more. */
+static bool rename_own(omma_graph *g) {
+    for (int i = 0; i < g->n_values; i++) {
+        omma_value *v = g->values[i];
+        if (strncmp(v->name, "omma:", 5)) continue;
+        v->name = omma_arena_printf(g->arena, "omma_%s", v->name + 5);
+        if (!v->name) return false;
+    }
+    return true;
+}
+
+static omma_status simplify(work *w, const omma_graph *g) {
+    omma_arena *a = &w->q->arena;
+    omma_build b = {.arena = a, .err = w->err, .kern = omma_kernels_best()};
+    w->g = omma_graph_clone(g, a);
+    if (!w->g) return no_memory(w);
+    OMMA_TRY(omma_pass_fold(&b, w->g, false, NULL));
+    OMMA_TRY(omma_pass_fuse_norms(&b, w->g));
+    return rename_own(w->g) ? OMMA_OK : no_memory(w);
+}
+
+static bool is_product(const omma_node *n) {
+    return !strcmp(n->op->name, "Conv") || !strcmp(n->op->name, "MatMul") ||
+           !strcmp(n->op->name, "Gemm");
+}
+
+static omma_status find_products(work *w) {
+    omma_quant *q = w->q;
+    const size_t n = (size_t)w->g->n_nodes, values = (size_t)w->g->n_values;
+    q->nodes = omma_arena_array(&q->arena, n, sizeof *q->nodes);
+    w->node = omma_arena_array(&q->arena, n, sizeof *w->node);
+    w->chosen = omma_arena_array(&q->arena, n, sizeof *w->chosen);
+    w->steps = omma_arena_array(&q->arena, values, sizeof *w->steps);
+    w->fits = omma_arena_array(&q->arena, values, sizeof *w->fits);
+    if (!q->nodes || !w->node || !w->chosen || !w->steps || !w->fits) return no_memory(w);
+    int able = 0, old = 0;
+    for (int i = 0; i < w->g->n_nodes; i++) {
+        const omma_node *node = w->g->nodes[i];
+        if (!is_product(node)) continue;
+        const bool fit = omma_qdq_axis(node) >= 0;
+        w->node[q->n_nodes] = i;
+        q->nodes[q->n_nodes++] =
+            (omma_quant_node){.name = node->name,
+                              .op = node->op->name,
+                              .fate = fit ? OMMA_QUANT_INT8 : OMMA_QUANT_UNFIT};
+        able += fit;
+        if (node->opset < OPSET_LEAST) old = node->opset;
+    }
+    if (!able)
+        return omma_fail(w->err, OMMA_E_UNSUPPORTED,
+                         "has nothing to quantise: no convolution or matrix product with constant "
+                         "float32 weights");
+    if (old)
+        return omma_fail(w->err, OMMA_E_UNSUPPORTED,
+                         "is of operator set %d; int8 with a scale for each channel needs %d or "
+                         "later: export the model anew",
+                         old, OPSET_LEAST);
+    return OMMA_OK;
+}
+
+/* --- calibration ----------------------------------------------------------------------- */
+
+static omma_status run_sample(const work *w, omma_session *s, int i) {
+    return omma_session_run(s, w->samples[i], w->g->n_inputs, w->err);
+}
+
+static const omma_value *input_of(const work *w, int product) {
+    return w->g->nodes[w->node[product]]->in[0];
+}
+
+/* Arithmetic of a product whose input has this shape; strides and padding as if it were "same". */
+static double flops_of(const omma_node *n, const omma_tensor *x) {
+    const omma_value *w = n->in[1];
+    double f = 2 * (double)omma_value_count(w);
+    if (strcmp(n->op->name, "Conv"))
+        return f * (double)omma_tensor_count(x) / (double)(x->rank ? x->dims[x->rank - 1] : 1);
+    const omma_attr *strides = omma_node_attr(n, "strides");
+    f *= (double)x->dims[0];
+    for (int d = 2; d < x->rank; d++) {
+        const int64_t s = strides && strides->count > d - 2 ? strides->ints[d - 2] : 1;
+        f *= (double)((x->dims[d] + s - 1) / (s > 0 ? s : 1));
+    }
+    return f;
+}
+
+/* One pass over all samples; ranges: by value index, NULL where none is wanted. */
+static omma_status look(work *w, omma_session *s, omma_range **ranges, bool count) {
+    for (int i = 0; i < w->n_samples; i++) {
+        const double start = clock_now();
+        OMMA_TRY(run_sample(w, s, i));
+        w->seconds_a_run = clock_now() - start;
+        for (int v = 0; v < w->g->n_values; v++) {
+            const omma_tensor *t =
+                ranges[v] ? omma_session_watched(s, w->g->values[v]->name) : NULL;
+            if (!t || t->dtype != OMMA_F32) continue;
+            (count ? omma_range_count : omma_range_see)(ranges[v], t->data, omma_tensor_count(t));
+        }
+        for (int p = 0; p < w->q->n_nodes && !count && !i; p++) {
+            if (w->q->nodes[p].fate == OMMA_QUANT_UNFIT) continue;
+            const omma_tensor *t = omma_session_watched(s, input_of(w, p)->name);
+            if (t) w->q->nodes[p].flops = flops_of(w->g->nodes[w->node[p]], t);
+        }
+        tell(w, "calibrate", i + 1 + (count ? w->n_samples : 0), 2 * w->n_samples);
+    }
+    return OMMA_OK;
+}
+
+static omma_status measure_ranges(work *w, omma_session *s, omma_arena *tmp) {
+    omma_range **ranges = omma_arena_array(tmp, (size_t)w->g->n_values, sizeof(omma_range *));
+    if (!ranges) return no_memory(w);
+    for (int p = 0; p < w->q->n_nodes; p++) {
+        const omma_value *v = input_of(w, p);
+        if (w->q->nodes[p].fate == OMMA_QUANT_UNFIT || ranges[v->index]) continue;
+        ranges[v->index] = omma_arena_alloc(tmp, sizeof(omma_range));
+        if (!ranges[v->index]) return no_memory(w);
+        omma_range_clear(ranges[v->index]);
+        OMMA_TRY(omma_session_watch(s, v->name, w->err));
+    }
+    OMMA_TRY(look(w, s, ranges, false));
+    OMMA_TRY(look(w, s, ranges, true));
+    for (int v = 0; v < w->g->n_values; v++) {
+        if (!ranges[v]) continue;
+        w->fits[v] = ranges[v]->seen && ranges[v]->sound;
+        w->steps[v] = omma_range_choose(ranges[v]);
+    }
+    return OMMA_OK;
+}
+
+static omma_status calibrate(work *w) {
+    omma_arena tmp;
+    omma_session *s;
+    omma_arena_init(&tmp, NULL);
+    omma_status status = omma_session_on_graph(&s, w->g, "the model", &w->run, w->err);
+    if (!status) status = measure_ranges(w, s, &tmp);
+    omma_session_free(s);
+    omma_arena_free(&tmp);
+    double all = 0;
+    for (int p = 0; p < w->q->n_nodes; p++) all += w->q->nodes[p].flops;
+    w->q->flops = all;
+    for (int p = 0; p < w->q->n_nodes && !status; p++) {
+        omma_quant_node *n = &w->q->nodes[p];
+        if (n->fate == OMMA_QUANT_UNFIT) continue;
+        if (!w->fits[input_of(w, p)->index]) n->fate = OMMA_QUANT_UNFIT;
+        else if (n->flops < all * w->opt->small) n->fate = OMMA_QUANT_SMALL;
+    }
+    return status;
+}
+
+/* --- sensitivity ------------------------------------------------------------------------ */
+
+static omma_status keep_answers(work *w, int n) {
+    omma_points *p = &w->points;
+    omma_session *s;
+    OMMA_TRY(omma_points_find(p, w->g, &w->q->arena, w->err));
+    p->n_samples = n;
+    p->want = omma_arena_array(&w->q->arena, (size_t)(n * p->count), sizeof *p->want);
+    p->energy = omma_arena_array(&w->q->arena, (size_t)p->count, sizeof *p->energy);
+    w->noise =
+        omma_arena_array(&w->q->arena, (size_t)w->q->n_nodes * (size_t)p->count, sizeof *w->noise);
+    if (!p->want || !p->energy || !w->noise) return no_memory(w);
+    omma_status status = omma_session_on_graph(&s, w->g, "the model", &w->run, w->err);
+    if (!status) status = omma_points_watch(p, s, w->err);
+    for (int i = 0; i < n && !status; i++) {
+        status = run_sample(w, s, i);
+        if (!status) status = omma_points_keep(p, s, i, &w->q->arena, w->err);
+    }
+    omma_session_free(s);
+    return status;
+}
+
+/* Noise to signal at the points when the chosen nodes are quantised. */
+static omma_status measure(work *w, double *noise) {
+    omma_arena arena;
+    omma_graph *g;
+    omma_session *s = NULL;
+    const omma_points *p = &w->points;
+    omma_arena_init(&arena, NULL);
+    omma_status status = omma_qdq_graph(&g, w->g, w->chosen, w->steps, &arena, w->err);
+    if (!status) status = omma_session_on_graph(&s, g, "the quantised model", &w->run, w->err);
+    if (!status) status = omma_points_watch(p, s, w->err);
+    for (int k = 0; k < p->count; k++) noise[k] = 0;
+    for (int i = 0; i < p->n_samples && !status; i++) {
+        status = run_sample(w, s, i);
+        if (!status) omma_points_compare(p, s, i, noise);
+    }
+    for (int k = 0; k < p->count; k++) noise[k] = p->energy[k] > 0 ? noise[k] / p->energy[k] : 0;
+    omma_session_free(s);
+    omma_arena_free(&arena);
+    return status;
+}
+
+/* Does point k judge a product? */
+static bool judges(const work *w, int k, int product) {
+    const omma_value *y = w->g->nodes[w->node[product]]->out[0];
+    return w->points.level[w->points.at[k]] == w->points.level[y->index];
+}
+
+static omma_status measure_each(work *w) {
+    const int points = w->points.count;
+    int total = 0, done = 0;
+    for (int p = 0; p < w->q->n_nodes; p++) total += w->q->nodes[p].fate == OMMA_QUANT_INT8;
+    for (int p = 0; p < w->q->n_nodes; p++) {
+        omma_quant_node *n = &w->q->nodes[p];
+        if (n->fate != OMMA_QUANT_INT8) continue;
+        double *noise = w->noise + (size_t)p * (size_t)points;
+        memset(w->chosen, 0, (size_t)w->g->n_nodes * sizeof *w->chosen);
+        w->chosen[w->node[p]] = true;
+        OMMA_TRY(measure(w, noise));
+        for (int k = 0; k < points; k++) {
+            if (!judges(w, k, p)) noise[k] = 0;
+            if (noise[k] > n->error) n->error = noise[k];
+        }
+        tell(w, "sensitivity", ++done, total);
+    }
+    return OMMA_OK;
+}
+
+/* As many samples as the time allows: each product takes a plan and a run for each. */
+static omma_status sensitivity(work *w) {
+    const double runs = w->opt->seconds / (w->seconds_a_run + 1e-6) / (w->q->n_nodes + 1) - 2;
+    int n = runs > 8 ? 8 : runs < 1 ? 1 : (int)runs;
+    if (n > w->n_samples) n = w->n_samples;
+    w->q->judged_on = n;
+    OMMA_TRY(keep_answers(w, n));
+    return measure_each(w);
+}
+
+/* --- choice ------------------------------------------------------------------------------ */
+
+/* Leave the product in float that costs point k the most for its arithmetic; false: none does. */
+static bool give_up_one(work *w, int k) {
+    int worst = -1;
+    double most = 0;
+    for (int p = 0; p < w->q->n_nodes; p++) {
+        const omma_quant_node *n = &w->q->nodes[p];
+        const double noise = w->noise[p * w->points.count + k];
+        if (n->fate != OMMA_QUANT_INT8 || !(noise > 0)) continue;
+        if (worst >= 0 && noise / n->flops <= most) continue;
+        most = noise / n->flops;
+        worst = p;
+    }
+    if (worst >= 0) w->q->nodes[worst].fate = OMMA_QUANT_SENSITIVE;
+    return worst >= 0;
+}
+
+/* The errors of all that are left add up; give up until the sum at each point is within limit. */
+static void fit_budget(work *w, int k, double limit) {
+    for (;;) {
+        double sum = 0;
+        for (int p = 0; p < w->q->n_nodes; p++)
+            if (w->q->nodes[p].fate == OMMA_QUANT_INT8) sum += w->noise[p * w->points.count + k];
+        if (sum <= limit || !give_up_one(w, k)) return;
+    }
+}
+
+static void set_chosen(work *w) {
+    omma_quant *q = w->q;
+    q->n_int8 = 0, q->flops_int8 = 0;
+    memset(w->chosen, 0, (size_t)w->g->n_nodes * sizeof *w->chosen);
+    for (int p = 0; p < q->n_nodes; p++) {
+        if (q->nodes[p].fate != OMMA_QUANT_INT8) continue;
+        w->chosen[w->node[p]] = true;
+        q->n_int8++;
+        q->flops_int8 += q->nodes[p].flops;
+    }
+}
+
+/* Points that judge nothing chosen, behind an ordering, do not count. */
+static double worst_point(const work *w, const double *noise, int *k_worst) {
+    double most = 0;
+    for (int k = 0; k < w->points.count; k++) {
+        bool any = false;
+        for (int p = 0; p < w->q->n_nodes && !any; p++) any = w->noise[p * w->points.count + k] > 0;
+        if (any && noise[k] > most) most = noise[k], *k_worst = k;
+    }
+    return most;
+}
+
+static omma_status choose(work *w) {
+    double *noise = omma_arena_array(&w->q->arena, (size_t)w->points.count, sizeof *noise);
+    double limit = w->opt->budget;
+    if (!noise) return no_memory(w);
+    for (int k = 0; k < w->points.count; k++) fit_budget(w, k, limit);
+    for (int round = 0; round < ROUNDS; round++) {
+        int k = 0;
+        set_chosen(w);
+        if (!w->q->n_int8) return OMMA_OK;
+        OMMA_TRY(measure(w, noise));
+        tell(w, "check", round + 1, ROUNDS);
+        w->q->error = worst_point(w, noise, &k);
+        if (w->q->error <= w->opt->budget) return OMMA_OK;
+        limit *= 0.8;
+        fit_budget(w, k, limit);
+    }
+    set_chosen(w);
+    return w->q->n_int8 ? measure(w, noise) : OMMA_OK;
+}
+
+/* --- the whole ---------------------------------------------------------------------------- */
+
+omma_status omma_quantize(omma_quant *q, const omma_graph *g, const omma_tensor *const *samples,
+                          int n_samples, const omma_quant_options *opt, omma_error *err) {
+    omma_quant_options o = opt ? *opt : (omma_quant_options){0};
+    if (!(o.budget > 0)) o.budget = 0.02;
+    if (!(o.small > 0)) o.small = 0.001;
+    if (!(o.seconds > 0)) o.seconds = 60;
+    work w = {.q = q, .opt = &o, .samples = samples, .n_samples = n_samples, .err = err};
+    w.run = (omma_options){.threads = o.threads, .max_memory = o.max_memory};
+    *q = (omma_quant){0};
+    omma_arena_init(&q->arena, NULL);
+    OMMA_TRY(simplify(&w, g));
+    OMMA_TRY(find_products(&w));
+    OMMA_TRY(calibrate(&w));
+    OMMA_TRY(sensitivity(&w));
+    OMMA_TRY(choose(&w));
+    if (!q->n_int8)
+        return omma_fail(err, OMMA_E_UNSUPPORTED,
+                         "nothing can be quantised within a noise of %g; a larger --budget allows "
+                         "more",
+                         o.budget);
+    return omma_qdq_graph(&q->graph, w.g, w.chosen, w.steps, &q->arena, err);
+}
+
+void omma_quant_free(omma_quant *q) { omma_arena_free(&q->arena); }
