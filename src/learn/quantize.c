@@ -3,14 +3,14 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "learn/points.h"
 #include "learn/qdq.h"
 #include "pass/pass.h"
 #include "run/session.h"
 
-enum { OPSET_LEAST = 13, ROUNDS = 12 };
+enum { OPSET_LEAST = 13, ROUNDS = 12, SAMPLES = 8 /* to judge on */ };
+static const double WORK = 5e12; /* FLOP for all products together */
 
 typedef struct work {
     omma_quant *q;
@@ -25,15 +25,8 @@ typedef struct work {
     bool *fits;        /* by value: its range makes sense */
     bool *chosen;      /* by node of g */
     omma_points points;
-    double seconds_a_run;
     omma_error *err;
 } work;
-
-static double clock_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static omma_status no_memory(const work *w) {
     return omma_fail(w->err, OMMA_E_NOMEM, "no memory to quantise a model");
@@ -133,9 +126,7 @@ static double flops_of(const omma_node *n, const omma_tensor *x) {
 /* One pass over all samples; ranges: by value index, NULL where none is wanted. */
 static omma_status look(work *w, omma_session *s, omma_range **ranges, bool count) {
     for (int i = 0; i < w->n_samples; i++) {
-        const double start = clock_now();
         OMMA_TRY(run_sample(w, s, i));
-        w->seconds_a_run = clock_now() - start;
         for (int v = 0; v < w->g->n_values; v++) {
             const omma_tensor *t =
                 ranges[v] ? omma_session_watched(s, w->g->values[v]->name) : NULL;
@@ -236,10 +227,13 @@ static omma_status measure(work *w, double *noise) {
     return status;
 }
 
+static int level_of(const work *w, int product) {
+    return w->points.level[w->g->nodes[w->node[product]]->out[0]->index];
+}
+
 /* Does point k judge a product? */
 static bool judges(const work *w, int k, int product) {
-    const omma_value *y = w->g->nodes[w->node[product]]->out[0];
-    return w->points.level[w->points.at[k]] == w->points.level[y->index];
+    return w->points.level[w->points.at[k]] == level_of(w, product);
 }
 
 static omma_status measure_each(work *w) {
@@ -262,10 +256,11 @@ static omma_status measure_each(work *w) {
     return OMMA_OK;
 }
 
-/* As many samples as the time allows: each product takes a plan and a run for each. */
+/* As many samples as a minute or so allows, by arithmetic and not by a clock: the result shall not
+ * depend on the machine. */
 static omma_status sensitivity(work *w) {
-    const double runs = w->opt->seconds / (w->seconds_a_run + 1e-6) / (w->q->n_nodes + 1) - 2;
-    int n = runs > 8 ? 8 : runs < 1 ? 1 : (int)runs;
+    const double runs = WORK / (w->q->flops * w->q->n_nodes + 1);
+    int n = runs > SAMPLES ? SAMPLES : runs < 1 ? 1 : (int)runs;
     if (n > w->n_samples) n = w->n_samples;
     w->q->judged_on = n;
     OMMA_TRY(keep_answers(w, n));
@@ -300,47 +295,57 @@ static void fit_budget(work *w, int k, double limit) {
     }
 }
 
-static void set_chosen(work *w) {
-    omma_quant *q = w->q;
-    q->n_int8 = 0, q->flops_int8 = 0;
+/* Choose the products that stay int8, of one level, or of all when it is negative. */
+static int set_chosen(work *w, int level) {
+    int count = 0;
     memset(w->chosen, 0, (size_t)w->g->n_nodes * sizeof *w->chosen);
-    for (int p = 0; p < q->n_nodes; p++) {
-        if (q->nodes[p].fate != OMMA_QUANT_INT8) continue;
+    for (int p = 0; p < w->q->n_nodes; p++) {
+        if (w->q->nodes[p].fate != OMMA_QUANT_INT8) continue;
+        if (level >= 0 && level_of(w, p) != level) continue;
         w->chosen[w->node[p]] = true;
-        q->n_int8++;
-        q->flops_int8 += q->nodes[p].flops;
+        count++;
     }
+    return count;
 }
 
-/* Points that judge nothing chosen, behind an ordering, do not count. */
-static double worst_point(const work *w, const double *noise, int *k_worst) {
-    double most = 0;
-    for (int k = 0; k < w->points.count; k++) {
-        bool any = false;
-        for (int p = 0; p < w->q->n_nodes && !any; p++) any = w->noise[p * w->points.count + k] > 0;
-        if (any && noise[k] > most) most = noise[k], *k_worst = k;
+/* Quantise all that is chosen of a level and give up more of it until the noise is within the
+ * budget: errors do not quite add up. */
+static omma_status check_level(work *w, int level, double *noise) {
+    const omma_points *p = &w->points;
+    double limit = w->opt->budget;
+    for (int round = 0; round < ROUNDS && set_chosen(w, level); round++) {
+        int worst = -1;
+        OMMA_TRY(measure(w, noise));
+        for (int k = 0; k < p->count; k++)
+            if (p->level[p->at[k]] == level && (worst < 0 || noise[k] > noise[worst])) worst = k;
+        if (worst < 0) return OMMA_OK;
+        if (noise[worst] <= w->opt->budget || round == ROUNDS - 1) {
+            if (noise[worst] > w->q->error) w->q->error = noise[worst];
+            return OMMA_OK;
+        }
+        limit *= 0.85;
+        fit_budget(w, worst, limit);
     }
-    return most;
+    return OMMA_OK;
 }
 
 static omma_status choose(work *w) {
-    double *noise = omma_arena_array(&w->q->arena, (size_t)w->points.count, sizeof *noise);
-    double limit = w->opt->budget;
+    omma_quant *q = w->q;
+    int top = 0;
+    double *noise = omma_arena_array(&q->arena, (size_t)w->points.count, sizeof *noise);
     if (!noise) return no_memory(w);
-    for (int k = 0; k < w->points.count; k++) fit_budget(w, k, limit);
-    for (int round = 0; round < ROUNDS; round++) {
-        int k = 0;
-        set_chosen(w);
-        if (!w->q->n_int8) return OMMA_OK;
-        OMMA_TRY(measure(w, noise));
-        tell(w, "check", round + 1, ROUNDS);
-        w->q->error = worst_point(w, noise, &k);
-        if (w->q->error <= w->opt->budget) return OMMA_OK;
-        limit *= 0.8;
-        fit_budget(w, k, limit);
+    for (int k = 0; k < w->points.count; k++) fit_budget(w, k, w->opt->budget);
+    for (int p = 0; p < q->n_nodes; p++)
+        if (level_of(w, p) > top) top = level_of(w, p);
+    for (int level = 0; level <= top; level++) {
+        OMMA_TRY(check_level(w, level, noise));
+        tell(w, "check", level + 1, top + 1);
     }
-    set_chosen(w);
-    return w->q->n_int8 ? measure(w, noise) : OMMA_OK;
+    q->n_int8 = set_chosen(w, -1);
+    q->flops_int8 = 0;
+    for (int p = 0; p < q->n_nodes; p++)
+        if (q->nodes[p].fate == OMMA_QUANT_INT8) q->flops_int8 += q->nodes[p].flops;
+    return OMMA_OK;
 }
 
 /* --- the whole ---------------------------------------------------------------------------- */
@@ -350,7 +355,6 @@ omma_status omma_quantize(omma_quant *q, const omma_graph *g, const omma_tensor 
     omma_quant_options o = opt ? *opt : (omma_quant_options){0};
     if (!(o.budget > 0)) o.budget = 0.02;
     if (!(o.small > 0)) o.small = 0.001;
-    if (!(o.seconds > 0)) o.seconds = 60;
     work w = {.q = q, .opt = &o, .samples = samples, .n_samples = n_samples, .err = err};
     w.run = (omma_options){.threads = o.threads, .max_memory = o.max_memory};
     *q = (omma_quant){0};

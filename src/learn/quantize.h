@@ -34,11 +34,10 @@ typedef struct omma_quant_node {
 /* Zero means the default.
  *   budget    noise to signal that all chosen products may cause together; 0.02.
  *   small     share of the arithmetic below which a product stays in float; 0.001.
- *   seconds   about how long the sensitivity may take; it takes fewer samples then; 60.
  *   threads, max_memory  as in omma_options.
  *   progress  called with what is done, steps done and their number; may be NULL. */
 typedef struct omma_quant_options {
-    double budget, small, seconds;
+    double budget, small;
     int threads;
     size_t max_memory;
     void (*progress)(void *user, const char *what, int done, int total);
