@@ -114,6 +114,36 @@ static float scale_of(const omma_value *w, const channels *ch, int64_t c, float 
     return s > 1e-30f && isfinite(s) ? s : 1e-6f;
 }
 
+static int64_t place(const channels *ch, int64_t c, int64_t i) {
+    return c * ch->c_step + i / ch->inner * ch->outer + i % ch->inner;
+}
+
+/* Neighbouring pixels are alike, so what counts most of the taps on one input channel is their
+ * sum: each is rounded, then those that were rounded furthest are rounded the other way until the
+ * sum is off by no more than half a step. */
+static void round_taps(const omma_value *w, const channels *ch, int64_t c, float scale,
+                       int64_t from, int64_t taps, int8_t *q) {
+    double off = 0;
+    for (int64_t i = from; i < from + taps; i++) {
+        const float v = at(w, ch, c, i) / scale, r = rintf(v);
+        q[place(ch, c, i)] = (int8_t)(r < -127 ? -127 : r > 127 ? 127 : r);
+        off += (double)v - (double)q[place(ch, c, i)];
+    }
+    for (int64_t n = 0; fabs(off) > 0.5 && n < taps; n++) {
+        const int step = off > 0 ? 1 : -1;
+        int64_t best = -1;
+        double most = 0;
+        for (int64_t i = from; i < from + taps; i++) {
+            const int8_t have = q[place(ch, c, i)];
+            const double left = ((double)(at(w, ch, c, i) / scale) - have) * step;
+            if (left > most && have * step < 127) most = left, best = i;
+        }
+        if (best < 0) return;
+        q[place(ch, c, best)] = (int8_t)(q[place(ch, c, best)] + step);
+        off -= step;
+    }
+}
+
 static bool quantise_weights(rewrite *r, omma_node *n, int axis, float x_scale) {
     const omma_value *w = n->in[1], *bias = omma_in(n, 2);
     const channels ch = channels_of(w, axis);
@@ -123,17 +153,13 @@ static bool quantise_weights(rewrite *r, omma_node *n, int axis, float x_scale) 
     int8_t *q = omma_arena_alloc(a, (size_t)omma_value_count(w));
     int8_t *zeros = omma_arena_alloc(a, (size_t)ch.count);
     int32_t *qb = omma_arena_array(a, (size_t)ch.count, sizeof *qb);
+    const int64_t taps = w->rank == 4 ? w->dims[2] * w->dims[3] : 1;
     if (!scale || !both || !q || !zeros || !qb) return false;
     for (int64_t c = 0; c < ch.count; c++) {
         float b = 0;
         if (bias) memcpy(&b, (const char *)bias->data + c * 4, 4);
         const float s = scale_of(w, &ch, c, b, x_scale);
-        for (int64_t i = 0; i < ch.places; i++) {
-            const float v = rintf(at(w, &ch, c, i) / s);
-            q[c * ch.c_step + i / ch.inner * ch.outer + i % ch.inner] = (int8_t)(v < -127  ? -127
-                                                                                 : v > 127 ? 127
-                                                                                           : v);
-        }
+        for (int64_t i = 0; i < ch.places; i += taps) round_taps(w, &ch, c, s, i, taps, q);
         scale[c] = s, both[c] = s * x_scale;
         qb[c] = (int32_t)rint((double)b / (double)both[c]);
     }
