@@ -67,6 +67,7 @@ typedef enum omma_binary {
 } omma_binary;
 
 struct omma_conv;
+struct omma_int8_out; /* kernel/int8.h */
 
 /* A channel of a convolution's input as `plane` lays it out in working memory: with its
  * zero border, and for strides above 1 as stride_h*stride_w phases, each holding every
@@ -146,6 +147,21 @@ typedef struct omma_kernels {
     void (*plane)(const struct omma_conv *p, const omma_plane *l, const float *x, const float *w,
                   const float *bias, const omma_epilogue *e, int64_t y0, int64_t y1, float *y,
                   float *work);
+
+    /* --- 8 bits, see kernel/int8.h --- */
+    int int8_mr, int8_nr; /* the tile of int8_tile */
+
+    /* y[m,n] from the sums over segs segments of 4*groups numbers: those of row i of A lie at
+     * a + i*lda + seg[s]. b: one packed panel [segs][groups][nr][4]. Activations beyond
+     * OMMA_ACT_CLIP are not for it. o's pointers are those of this tile. */
+    void (*int8_tile)(int m, int n, int segs, const int64_t *seg, int64_t groups, const uint8_t *a,
+                      int64_t lda, const int8_t *b, const struct omma_int8_out *o, void *y,
+                      int64_t ldy);
+
+    /* y[i] = saturate(round(x[i] / scale) + zero), ties to even, NaN to 0; the same with zero
+     * and saturation in u8. And back: y[i] = (x[i] - zero) * scale. */
+    void (*quantize)(int64_t n, const float *x, float scale, int zero, uint8_t *y);
+    void (*dequantize)(int64_t n, const uint8_t *x, float scale, int zero, float *y);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */

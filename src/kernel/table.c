@@ -34,6 +34,7 @@ static void fill(void) {
     omma_fill_math_c(k);
     omma_fill_reduce_c(k);
     omma_fill_conv_c(k);
+    omma_fill_int8_c(k);
 #ifdef __x86_64__
     const unsigned cpu = omma_cpu_features();
     if (cpu & OMMA_CPU_AVX2) {
@@ -42,6 +43,7 @@ static void fill(void) {
         omma_fill_math_avx2(k);
         omma_fill_reduce_avx2(k);
         omma_fill_conv_avx2(k);
+        omma_fill_int8_avx2(k);
     }
     if (cpu & OMMA_CPU_AVX512) {
         k = next_table("avx512");
@@ -49,6 +51,7 @@ static void fill(void) {
         omma_fill_math_avx512(k);
         omma_fill_reduce_avx512(k);
         omma_fill_conv_avx512(k);
+        if (cpu & OMMA_CPU_VNNI) omma_fill_int8_vnni(k);
     }
 #endif
     const char *forced = getenv("OMMA_CPU");

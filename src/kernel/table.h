@@ -14,6 +14,7 @@ void omma_fill_gemm_c(omma_kernels *k);
 void omma_fill_math_c(omma_kernels *k);
 void omma_fill_reduce_c(omma_kernels *k);
 void omma_fill_conv_c(omma_kernels *k);
+void omma_fill_int8_c(omma_kernels *k);
 
 #ifdef __x86_64__
 void omma_fill_gemm_avx2(omma_kernels *k);
@@ -24,6 +25,8 @@ void omma_fill_gemm_avx512(omma_kernels *k);
 void omma_fill_math_avx512(omma_kernels *k);
 void omma_fill_reduce_avx512(omma_kernels *k);
 void omma_fill_conv_avx512(omma_kernels *k);
+void omma_fill_int8_avx2(omma_kernels *k);
+void omma_fill_int8_vnni(omma_kernels *k);
 
 /* Of limit.h; cpu: omma_cpu_features(). */
 void omma_fill_limits_avx2(omma_limits *l, unsigned cpu);
