@@ -345,10 +345,44 @@ static void run_pieces(const omma_exec *x, job *j) {
     omma_parallel(x->threads, l->rows * l->pieces, 1 + OMMA_GRAIN / (len + TILE), pieces, j);
 }
 
+/* uint8 and float32 with one scale have kernels, whose bits are those of the pieces. */
+typedef struct plain_job {
+    const omma_kernels *kern;
+    const void *x;
+    void *y;
+    float scale;
+    int zero;
+    bool back; /* from uint8 to float32 */
+} plain_job;
+
+static void plain_rows(void *arg, int64_t begin, int64_t end, int worker) {
+    const plain_job *j = arg;
+    (void)worker;
+    if (j->back)
+        j->kern->dequantize(end - begin, (const uint8_t *)j->x + begin, j->scale, j->zero,
+                            (float *)j->y + begin);
+    else
+        j->kern->quantize(end - begin, (const float *)j->x + begin, j->scale, j->zero,
+                          (uint8_t *)j->y + begin);
+}
+
+static bool run_plain(const omma_exec *x, const omma_node *n, const omma_value *y) {
+    const layout *l = n->param;
+    const omma_value *v = n->in[0], *s = n->in[1], *z = omma_in(n, 2);
+    const bool back = v->dtype == OMMA_U8 && y->dtype == OMMA_F32;
+    if (l->kind != PER_TENSOR || s->dtype != OMMA_F32) return false;
+    if (!back && (v->dtype != OMMA_F32 || y->dtype != OMMA_U8 || l->precision != OMMA_F32))
+        return false;
+    plain_job j = {
+        x->kern, v->mem, y->mem, *(const float *)s->mem, z ? *(const uint8_t *)z->mem : 0, back};
+    omma_parallel(x->threads, omma_value_count(y), OMMA_GRAIN, plain_rows, &j);
+    return true;
+}
+
 static omma_status linear_run(const omma_exec *x, const omma_node *n) {
     const omma_value *z = omma_in(n, 2);
     omma_value *y = omma_wanted(n, 0);
-    if (!y) return OMMA_OK;
+    if (!y || run_plain(x, n, y)) return OMMA_OK;
     job j = {.l = n->param,
              .xt = n->in[0]->dtype,
              .st = n->in[1]->dtype,

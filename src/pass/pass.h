@@ -2,6 +2,7 @@
  * became useless are removed by omma_graph_sweep alone. So a value somebody watches stays
  * computed by its own node, and what is computed beside it does not change by a bit.
  *
+ *   quantized products of 8 bits between DequantizeLinear and QuantizeLinear into integer ones
  *   cut       a graph in two, where the second part must wait for the first to run
  *   fold      infer shapes; turn what does not depend on the data into constants
  *   fuse      a table of small rules (rule.h): norms into convolutions, biases and
@@ -37,6 +38,10 @@ typedef struct omma_cut {
 /* Cut g before node at (> 0): g keeps what lies ahead, and the values that cross stay until
  * its end. What is made comes from arena. Sweeps both. Returns OMMA_OK or OMMA_E_NOMEM. */
 omma_status omma_pass_cut(omma_cut *out, omma_graph *g, int at, omma_arena *arena, omma_error *err);
+
+/* Let products between DequantizeLinear and QuantizeLinear compute in integers: see quantized.c.
+ * Before constants are folded. Sweeps when it did something. Returns OMMA_OK or OMMA_E_NOMEM. */
+omma_status omma_pass_quantized(omma_build *b, omma_graph *g);
 
 /* Apply the fusion rules until none fits; sweeps. Returns OMMA_OK or OMMA_E_NOMEM. */
 omma_status omma_pass_fuse(omma_build *b, omma_graph *g);

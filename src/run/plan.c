@@ -23,6 +23,8 @@ omma_status omma_base_graph(omma_graph **out, const omma_graph *model, const cha
         v->kept = true;
     }
     omma_build b = {.arena = arena, .err = err, .kern = omma_kernels_best()};
+    OMMA_TRY(omma_pass_quantized(&b, g));
+    OMMA_TRY(omma_debug_pass(g, "quantized", err));
     OMMA_TRY(omma_pass_fold(&b, g, false, NULL));
     OMMA_TRY(omma_debug_pass(g, "constants", err));
     OMMA_TRY(omma_pass_fuse(&b, g));
