@@ -76,7 +76,7 @@ check "an output that cannot be written is told" fails "no/where/out.onnx.*canno
 check "a detector is quantised" [ $? -eq 0 ]
 check "the report counts" grep -q '"int8_products": [1-9]' report
 check "the report names what stays in float" grep -q '"fate": "sensitive"' report
-check "most of the arithmetic is int8" awk '/"int8_share"/ { exit !($2 + 0 > 0.4) }' report
+check "a good part of the arithmetic is int8" awk '/"int8_share"/ { exit !($2 + 0 > 0.3) }' report
 check "the file is sound" "$omma" check int8.onnx
 "$omma" quantize "$model" -o again.onnx --calibrate pictures --threads 1 >out 2>err
 check "the same file with one thread" cmp -s int8.onnx again.onnx
@@ -87,7 +87,7 @@ ap() {
 float=$(ap "$model") int8=$(ap int8.onnx)
 echo "# AP on coco128: float $float, int8 $int8"
 check "int8 loses at most 0.010 AP" awk "BEGIN { exit !($float > 0.3 && $int8 > 0 && $float - $int8 <= 0.010) }"
-check "int8 again has nothing to quantise" fails "nothing to quantise\|no products" int8.onnx -o out.onnx \
-    --calibrate pictures --small 1
+check "nothing worth it is told" fails "nothing can be quantised" "$model" -o out.onnx \
+    --calibrate pictures --count 1 --small 1
 echo "1..$n"
 [ $failed = 0 ]

@@ -1,5 +1,5 @@
-/* quantize.c - see quantize.h. */
-#include "learn/quantize.h"
+/* quantizer.c - see quantizer.h. */
+#include "learn/quantizer.h"
 
 #include <math.h>
 #include <string.h>
