@@ -229,7 +229,7 @@ static void chunks(void *arg, int64_t begin, int64_t end, int worker) {
 
 /* Chunks that fit the caches, and more of them than threads. */
 static void cut(job *j, int threads) {
-    const int64_t panel = j->r.count * j->r.groups * j->kern->int8_nr * 4;
+    const int64_t panel = max64(1, j->r.count * j->r.groups * j->kern->int8_nr * 4);
     j->panels = ceil_div(j->p->m, j->kern->int8_nr);
     j->pixel_block = min64(j->pixels, PIXELS);
     j->line_block = max64(1, PIXELS / j->pixels);

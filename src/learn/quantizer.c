@@ -1,5 +1,5 @@
-/* quantize.c - see quantize.h. */
-#include "learn/quantize.h"
+/* quantizer.c - see quantizer.h. */
+#include "learn/quantizer.h"
 
 #include <math.h>
 #include <string.h>
@@ -231,6 +231,11 @@ static omma_status calibrate(work *w) {
     return status;
 }
 
+/* Sample i of those the sensitivity is measured on: they are spread over all. */
+static int judged(const work *w, int i) {
+    return (int)((int64_t)i * w->n_samples / w->q->judged_on);
+}
+
 /* --- sensitivity ------------------------------------------------------------------------ */
 
 static omma_status keep_answers(work *w, int n) {
@@ -239,14 +244,14 @@ static omma_status keep_answers(work *w, int n) {
     OMMA_TRY(omma_points_find(p, w->g, &w->q->arena, w->err));
     p->n_samples = n;
     p->want = omma_arena_array(&w->q->arena, (size_t)(n * p->count), sizeof *p->want);
-    p->energy = omma_arena_array(&w->q->arena, (size_t)p->count, sizeof *p->energy);
+    p->energy = omma_arena_array(&w->q->arena, (size_t)(n * p->count), sizeof *p->energy);
     w->noise =
         omma_arena_array(&w->q->arena, (size_t)w->q->n_nodes * (size_t)p->count, sizeof *w->noise);
     if (!p->want || !p->energy || !w->noise) return no_memory(w);
     omma_status status = omma_session_on_graph(&s, w->g, "the model", &w->run, w->err);
     if (!status) status = omma_points_watch(p, s, w->err);
     for (int i = 0; i < n && !status; i++) {
-        status = run_sample(w, s, i);
+        status = run_sample(w, s, judged(w, i));
         if (!status) status = omma_points_keep(p, s, i, &w->q->arena, w->err);
     }
     omma_session_free(s);
@@ -266,10 +271,10 @@ static omma_status measure(work *w, double *noise) {
     if (!status) status = omma_points_watch(p, s, w->err);
     for (int k = 0; k < p->count; k++) noise[k] = 0;
     for (int i = 0; i < p->n_samples && !status; i++) {
-        status = run_sample(w, s, i);
+        status = run_sample(w, s, judged(w, i));
         if (!status) omma_points_compare(p, s, i, noise);
     }
-    for (int k = 0; k < p->count; k++) noise[k] = p->energy[k] > 0 ? noise[k] / p->energy[k] : 0;
+    omma_points_mean(p, noise);
     omma_session_free(s);
     omma_arena_free(&arena);
     return status;

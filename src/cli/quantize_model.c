@@ -1,11 +1,11 @@
-/* quantize.c - `omma quantize`: a float model to one that computes in int8. */
+/* quantize_model.c - `omma quantize`: a float model to one that computes in int8. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/samples.h"
-#include "learn/quantize.h"
+#include "learn/quantizer.h"
 #include "model/onnx_write.h"
 
 static const char help_text[] =
