@@ -146,7 +146,7 @@ static void test_random(void **state) {
     (void)state;
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
-        for (int r = 0; r < 300; r++) {
+        for (int r = 0; r < rounds(300); r++) {
             const omma_conv p = random_conv();
             check(kern, &p);
         }
