@@ -114,6 +114,10 @@ static bench cases[] = {
     {OP("ReduceMean", {197, 768}), .attr = "axes", .ints = {1}, .n_ints = 1},
     {OP("GlobalAveragePool", {1, 120, 28, 28})},
     {OP("GlobalAveragePool", {1, 960, 7, 7})},
+    {OP("ConvTranspose", {1, 24, 160, 160}, {24, 24, 2, 2}), .attr = "strides", .ints = {2, 2},
+     .n_ints = 2},
+    {OP("ConvTranspose", {1, 24, 320, 320}, {24, 1, 2, 2}), .attr = "strides", .ints = {2, 2},
+     .n_ints = 2},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 

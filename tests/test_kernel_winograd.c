@@ -87,8 +87,8 @@ static void check_conv(const omma_kernels *kern, const omma_conv *p, int most_th
     setup s;
     char what[160];
     begin(&s, kern, p, rng_int(0, 1) * 9);
-    float *first = malloc(s.n_y * 4), *want = malloc(s.n_y * 4);
-    assert_true(first && want);
+    float *first = malloc(s.n_y * 4), *want = malloc(s.n_y * 4), *w = malloc(s.n_w * 4);
+    assert_true(first && want && w);
     omma_epilogue e = {.col_bias = rng_int(0, 1) ? s.bias : NULL,
                        .add = rng_int(0, 1) ? s.add : NULL,
                        .add_ld = s.add_ld,
@@ -101,8 +101,8 @@ static void check_conv(const omma_kernels *kern, const omma_conv *p, int most_th
              (int)p->n, (int)p->h, (int)p->w, (int)p->c, (int)p->oh, (int)p->ow, (int)p->m,
              (int)p->pad_top, (int)p->pad_left, pe && e.add, alias, pe ? (int)e.act : -1);
     prepare(&s, want, &e, false);
-    run_way(&omma_last_plain, kern, &s, s.w, want, pe, 2);
-    if (alias) e.add_ld = s.y_ld;
+    omma_last_plain.pack(kern, p, w, s.w, 1);
+    run_way(&omma_last_plain, kern, &s, w, want, pe, 2);
     for (int t = 1; t <= most_threads; t++) {
         if (alias) e.add = s.add, e.add_ld = s.add_ld;
         prepare(&s, s.y, &e, alias);
@@ -123,6 +123,7 @@ static void check_conv(const omma_kernels *kern, const omma_conv *p, int most_th
         }
     free(first);
     free(want);
+    free(w);
     end(&s);
 }
 

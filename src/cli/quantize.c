@@ -24,7 +24,7 @@ static const char help_text[] =
     "      --mean R,G,B       y = (x/255 - mean) / std; default 0,0,0 and 1,1,1; detectors\n"
     "      --std R,G,B        are fed as 'omma detect' does\n"
     "      --budget F         noise the answers may get, as a share of their energy; default\n"
-    "                         0.02; less keeps more in float\n"
+    "                         0.01; less keeps more in float\n"
     "      --small F          products with less than this share of the arithmetic stay in\n"
     "                         float; default 0.001\n"
     "      --json             the report as JSON: each product, its error, int8 or why not\n"
@@ -200,7 +200,7 @@ static int all(job *j) {
 }
 
 int omma_cli_quantize(int argc, char **argv) {
-    job j = {.count = 32, .budget = 0.02, .small = 0.001, .how = {.std = {1, 1, 1}}};
+    job j = {.count = 32, .budget = 0.01, .small = 0.001, .how = {.std = {1, 1, 1}}};
     omma_cli_list args;
     int want_help;
     const omma_cli_option options[] = {

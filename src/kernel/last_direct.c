@@ -322,41 +322,28 @@ typedef struct run {
     int64_t pixel;   /* the first one's number in the output */
 } run;
 
-/* Lines of memory that the next n tiles fetch, a share each. */
-typedef struct fetch {
-    const char *p;
-    int64_t lines, n;
-} fetch;
-
-static fetch next_part(const direct_job *job, int64_t panel, int64_t part, int64_t tiles) {
+static omma_fetch next_part(const direct_job *job, int64_t panel, int64_t part, int64_t tiles) {
     const omma_conv *p = job->p;
     const int64_t row = p->kw * p->c * job->kern->nr, ky = min64(p->kh, (part + 1) * job->l.part);
-    return (fetch){(const char *)(job->packed + (panel * p->kh + ky) * row),
-                   job->l.part * row / LINE, tiles};
+    return (omma_fetch){(const char *)(job->packed + (panel * p->kh + ky) * row),
+                        job->l.part * row / LINE, 1, 64, tiles};
 }
 
 /* The part of the map that this worker's next band is likely to be. */
-static fetch next_band(const direct_job *job, int64_t at, int64_t tiles) {
+static omma_fetch next_band(const direct_job *job, int64_t at, int64_t tiles) {
     const omma_conv *p = job->p;
     const band b = band_at(job, at + job->threads);
     const int64_t y0 = max64(0, b.y0 * p->stride_h - p->pad_top),
                   y1 = min64(p->h, (b.y1 - 1) * p->stride_h - p->pad_top +
                                        (p->kh - 1) * (int64_t)p->dilation_h + 1);
     const bool all = b.image < p->n && job->l.bands_x == 1 && job->x_ld < 2 * p->groups * p->c;
-    return (fetch){(const char *)(job->x + (b.image * p->h + y0) * p->w * job->x_ld),
-                   all && y1 > y0 ? (y1 - y0) * p->w * job->x_ld / LINE : 0, tiles};
-}
-
-static omma_ahead next_share(fetch *f, int64_t looks) {
-    const int64_t share = ceil_div(f->lines, f->n);
-    const omma_ahead ahead = {f->p, ceil_div(share, looks), 4, 0};
-    f->p += share * 64, f->lines -= share, f->n--;
-    return ahead;
+    return (omma_fetch){(const char *)(job->x + (b.image * p->h + y0) * p->w * job->x_ld),
+                        all && y1 > y0 ? (y1 - y0) * p->w * job->x_ld / LINE : 0, 1, 64, tiles};
 }
 
 /* The pixels of a run under one part of one panel: columns [m, m + n) of the output. */
 static void multiply_run(const direct_job *job, const run *r, int64_t panel, int64_t part,
-                         fetch *f) {
+                         omma_fetch *f) {
     const omma_kernels *kern = job->kern;
     const omma_conv *p = job->p;
     const layout *l = &job->l;
@@ -368,9 +355,9 @@ static void multiply_run(const direct_job *job, const run *r, int64_t panel, int
     omma_epilogue room, here;
     const omma_epilogue *e = omma_epilogue_part(job->e, !ky0, ky1 == p->kh, &room);
     if (e) here = *e, here.row_bias = NULL, here.col_bias = e->col_bias ? e->col_bias + m : NULL;
-    const int64_t taps = (ky1 - ky0) * l->taps_x, looks = taps * ceil_div(l->k, 8) + 1;
+    const int64_t taps = (ky1 - ky0) * l->taps_x, looks = max64(1, taps * ceil_div(l->k, 8));
     for (int64_t i = 0; i < tiles; i++) {
-        const omma_ahead ahead = next_share(f, looks);
+        const omma_ahead ahead = omma_fetch_share(f, looks);
         const int64_t i0 = r->n * i / tiles, i1 = r->n * (i + 1) / tiles, at = r->pixel + i0;
         if (e && e->add) here.add = e->add + at * e->add_ld + m;
         kern->conv_tile((int)(i1 - i0), (int)min64(kern->nr, group_m - first), taps,
@@ -399,7 +386,7 @@ static void multiply(const direct_job *job, int64_t at, const float *a, int64_t 
     const int64_t n = whole ? (b->y1 - b->y0) * p->ow : b->x1 - b->x0;
     const int64_t tiles = runs * ceil_div(n, job->kern->mr);
     const bool stays = job->packed_fits && at >= job->threads;
-    fetch f = next_band(job, at, tiles * parts * (p1 - p0));
+    omma_fetch f = next_band(job, at, tiles * parts * (p1 - p0));
     for (int64_t panel = p0; panel < p1; panel++)
         for (int64_t part = 0; part < parts; part++) {
             if (!stays) f = next_part(job, panel, part, tiles);

@@ -32,7 +32,7 @@ typedef struct omma_quant_node {
 } omma_quant_node;
 
 /* Zero means the default.
- *   budget    noise to signal that all chosen products may cause together; 0.02.
+ *   budget    noise to signal that all chosen products may cause together; 0.01.
  *   small     share of the arithmetic below which a product stays in float; 0.001.
  *   threads, max_memory  as in omma_options.
  *   progress  called with what is done, steps done and their number; may be NULL. */

@@ -18,6 +18,10 @@
  * of y's shape or left out. Not in the table, so no file can ask for it. */
 extern const omma_op omma_op_Linear;
 
+/* Gemm of matrices of float32 with alpha, beta 1, a as it is, a bias of [N] or none, and the addend
+ * d. */
+extern const omma_op omma_op_GemmAdd;
+
 /* What they make of softmax(scale * q kT + masks) v at plan time (fused_attention.c). Neither is
  * that. */
 extern const omma_op omma_op_FusedAttention;

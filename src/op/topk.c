@@ -13,7 +13,10 @@
 #include "base/pool.h"
 #include "op/move.h"
 
-enum { GRAIN = 1 << 13 }; /* elements looked at in one chunk */
+enum {
+    GRAIN = 1 << 13, /* elements looked at in one chunk */
+    FEW = 8          /* kept in a list, not a heap */
+};
 
 typedef struct topk_param {
     int64_t outer, dim, inner, k;
@@ -146,6 +149,22 @@ static void sift_entry(const line *l, int64_t size, int64_t at, uint64_t v) {
     l->heap[at * l->stride] = (int64_t)v;
 }
 
+/* The same for few of a short line: a sorted list every element sinks through, without a branch
+ * that depends on it. */
+static void select_few(const line *l, int64_t n, int64_t k) {
+    uint64_t best[FEW];
+    for (int64_t i = 0; i < k; i++) best[i] = UINT64_MAX;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t e = entry(l, i);
+        for (int64_t q = 0; q < k; q++) {
+            const uint64_t b = best[q], less = e < b ? e : b;
+            e = e < b ? b : e;
+            best[q] = less;
+        }
+    }
+    for (int64_t i = 0; i < k; i++) l->heap[i * l->stride] = (int64_t)(best[i] & UINT32_MAX);
+}
+
 /* As select_best; n < 2^32. */
 static void select_entries(const line *l, int64_t n, int64_t k) {
     for (int64_t i = 0; i < k; i++) l->heap[i * l->stride] = (int64_t)entry(l, i);
@@ -218,7 +237,9 @@ static void chunk(void *arg, int64_t begin, int64_t end, int worker) {
                       to = outer * p->k * p->inner + inner;
         const line l = {j->x->dtype, p->largest,   j->x->mem, outer * p->dim * p->inner + inner,
                         p->inner,    j->heaps + to};
-        if (short_key(l.type) && p->dim <= UINT32_MAX) select_entries(&l, p->dim, p->k);
+        const bool brief = short_key(l.type) && p->dim <= UINT32_MAX;
+        if (brief && p->k <= FEW && p->dim <= FEW * FEW) select_few(&l, p->dim, p->k);
+        else if (brief) select_entries(&l, p->dim, p->k);
         else select_best(&l, p->dim, p->k);
         for (int64_t r = 0; j->values && r < p->k; r++)
             omma_move_bytes(

@@ -48,7 +48,8 @@ static omma_status with_act(omma_fuse *f, omma_node *product, omma_node *last, o
 /* Only products of float32 do, which their constant weights show. */
 static bool takes_act(const omma_node *n) {
     if (!omma_is(n, "Conv") && !omma_is(n, "Gemm") && !omma_is(n, "MatMul") &&
-        !omma_is(n, omma_op_Linear.name) && !omma_is(n, omma_op_ConvLast.name))
+        !omma_is(n, omma_op_Linear.name) && !omma_is(n, omma_op_ConvLast.name) &&
+        !omma_is(n, omma_op_GemmAdd.name))
         return false;
     return n->in[1]->data && n->in[1]->dtype == OMMA_F32 && !omma_node_attr(n, OMMA_FUSED_ACT);
 }

@@ -41,6 +41,7 @@ static omma_status apply(omma_build *b, omma_graph *g, const named_rule *rules, 
         omma_graph_sweep(g);
         omma_arena_free(&tmp);
         f.uses = omma_graph_uses(g, &tmp);
+        f.n_uses = g->n_values;
         if (!f.uses) s = omma_fail(b->err, OMMA_E_NOMEM, "no memory to fuse");
         for (int i = 0; i < g->n_nodes && !s; i++) {
             /* one rule a node and round: a changed graph needs its uses counted again */

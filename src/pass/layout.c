@@ -91,8 +91,7 @@ static void permute(const omma_value *from, const int64_t *dims, int rank, const
     }
 }
 
-/* Does the order perm leave the numbers where they are? */
-static bool is_view(const int64_t *dims, int rank, const int64_t *perm) {
+bool omma_is_view_order(const int64_t *dims, int rank, const int64_t *perm) {
     int64_t last = -1;
     for (int d = 0; d < rank; d++) {
         if (dims[perm[d]] == 1) continue;
@@ -108,7 +107,7 @@ omma_value *omma_twin_constant(omma_relayout *l, omma_value *v, int rank) {
     to_last(rank, perm);
     for (int d = 0; d < rank; d++) out[d] = dims[perm[d]];
     const void *data = v->data;
-    if (!is_view(dims, rank, perm)) {
+    if (!omma_is_view_order(dims, rank, perm)) {
         char *moved = omma_arena_alloc(l->b->arena, omma_value_bytes(v));
         if (!moved) return NULL;
         permute(v, dims, rank, perm, moved);
@@ -156,7 +155,7 @@ bool omma_layout_attr(omma_relayout *l, omma_node *n, const char *name, const in
 /* An output is `from` moved: a view if that is enough. */
 static omma_status add_move(omma_relayout *l, const omma_node *n, omma_value *from,
                             const int64_t *perm, const int64_t *dims, int rank, omma_value *v) {
-    const bool view = !perm || is_view(from->dims, rank, perm);
+    const bool view = !perm || omma_is_view_order(from->dims, rank, perm);
     omma_node *m = omma_graph_node(l->g, omma_op_find(view ? "Reshape" : "Transpose"), n->name,
                                    view ? 2 : 1, 1);
     if (!m) return omma_nomem(l->b, n);

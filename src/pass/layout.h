@@ -74,6 +74,9 @@ omma_status omma_take_over(omma_relayout *l, const omma_node *n, omma_node *fres
 omma_status omma_layout_move(omma_relayout *l, const omma_node *n, omma_value *from,
                              const int64_t *perm, omma_value *v);
 
+/* Does taking dims in the order perm leave all numbers where they are? */
+bool omma_is_view_order(const int64_t *dims, int rank, const int64_t *perm);
+
 /* Where axis d of a value of that rank is in its twin. */
 static inline int64_t omma_twin_axis(int64_t d, int rank) {
     if (d < 0) d += rank;

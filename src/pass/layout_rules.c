@@ -285,7 +285,7 @@ static omma_status rule_arg(omma_relayout *l, omma_node *n, bool *done) {
 /* --- the same numbers elsewhere ------------------------------------------------------------ */
 
 /* A Transpose of what has a twin is one of the twin; one that brings the channels forward shows
- * its input to be a twin. */
+ * its input to be a twin; one that moves axes of length 1 alone is a view. */
 static omma_status rule_transpose(omma_relayout *l, omma_node *n, bool *done) {
     omma_value *x = n->in[0], *t = omma_twin(l, x), *y = n->out[0];
     int64_t perm[OMMA_MAX_RANK];
@@ -298,10 +298,12 @@ static omma_status rule_transpose(omma_relayout *l, omma_node *n, bool *done) {
         *done = true;
         return omma_layout_move(l, n, t, perm, y);
     }
-    if (x->rank < 3) return OMMA_OK;
-    for (int d = 0; d < x->rank; d++)
-        if (perm[d] != omma_twin_axis(d, x->rank)) return OMMA_OK;
-    return omma_set_twin(l, y, x) ? OMMA_OK : omma_nomem(l->b, n);
+    bool forward = x->rank >= 3;
+    for (int d = 0; d < x->rank; d++) forward &= perm[d] == omma_twin_axis(d, x->rank);
+    if (forward && !omma_set_twin(l, y, x)) return omma_nomem(l->b, n);
+    if (!omma_is_view_order(x->dims, x->rank, perm)) return OMMA_OK;
+    *done = true;
+    return omma_layout_move(l, n, x, perm, y);
 }
 
 /* Spatial axes that are cut or joined are so in the twin; a map of one pixel is its channels. */

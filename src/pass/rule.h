@@ -12,7 +12,8 @@
 typedef struct omma_fuse {
     omma_build *b;
     omma_graph *g;
-    int *uses;    /* by value */
+    int *uses; /* by value, n_uses of them; later ones are not looked into in this round */
+    int n_uses;
     int made;     /* constants, for their names */
     bool changed; /* set by a rule that did something */
 } omma_fuse;
@@ -37,7 +38,7 @@ static inline bool omma_is(const omma_node *n, const char *op) {
 
 /* The node that writes v, if v is read nowhere else. */
 static inline omma_node *omma_only(const omma_fuse *f, const omma_value *v) {
-    return v && v->producer && f->uses[v->index] == 1 ? v->producer : NULL;
+    return v && v->producer && v->index < f->n_uses && f->uses[v->index] == 1 ? v->producer : NULL;
 }
 
 /* The other input of a commutative node of two inputs. */

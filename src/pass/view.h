@@ -44,6 +44,9 @@ bool omma_view_group(omma_view *w, int rank, const int64_t *dims, int *first);
 /* Join neighbours that are one run of steps. */
 void omma_view_merge(omma_view *w);
 
+/* The input that n, a Mul or Div, multiplies by one constant number *by, or NULL. */
+omma_value *omma_scaled(const omma_node *n, double *by);
+
 /* Is n a Dropout that copies, as outside training? */
 bool omma_is_idle_dropout(const omma_node *n);
 

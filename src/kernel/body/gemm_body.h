@@ -52,14 +52,16 @@ enum {
         int64_t left = next ? next->row : 0;                                                       \
         const int64_t lines = next ? next->lines : 0;                                              \
         vf s[MR][NV];                                                                              \
-        float *row_c = c;                                                                          \
-        const float *end_c = c + MR * ldc;                                                         \
         const int64_t looks = taps * ((k + STEPS - 1) / STEPS);                                    \
         /* whole lines that nobody reads soon pass by the caches */                                \
         const bool stream = flags & OMMA_TILE_STREAM && last == VL && !(flags & OMMA_TILE_ACC) &&  \
                             ((uintptr_t)c | (uintptr_t)ldc * 4) % (4 * VL) == 0 &&                 \
                             (!e || e->act <= OMMA_ACT_CLIP);                                       \
-        int64_t rows_c = looks < MR ? MR : 1, wait_c = stream ? looks : looks - MR - 8;            \
+        /* late, so that they are still near at the end: rows of C and of the addend */            \
+        const float *add = e ? e->add : NULL, *row_c = stream ? add : c;                           \
+        const float *row_d = add ? add : row_c;                                                    \
+        const int64_t ld_d = add ? e->add_ld : ldc, ld_c = stream ? ld_d : ldc;                    \
+        int64_t rows = row_c ? MR : 0, at_once = looks < MR ? MR : 1, wait = looks - MR - 8;       \
         UNROLL for (int i = 0; i < MR; i++) {                                                      \
             UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                \
         }                                                                                          \
@@ -71,10 +73,14 @@ enum {
                     __builtin_prefetch(line, 0, 2);                                                \
                     if (!--left) line += next->skip, left = next->row;                             \
                 }                                                                                  \
-                if (--wait_c < 0)                                                                  \
-                    for (int64_t i = rows_c; i > 0 && row_c < end_c; i--, row_c += ldc) {          \
+                if (--wait < 0)                                                                    \
+                    for (int64_t i = at_once; i > 0 && rows > 0;                                   \
+                         i--, rows--, row_c += ld_c, row_d += ld_d) {                              \
                         __builtin_prefetch(row_c, 1);                                              \
                         __builtin_prefetch(row_c + n - 1, 1);                                      \
+                        if (row_d == row_c) continue;                                              \
+                        __builtin_prefetch(row_d, 1);                                              \
+                        __builtin_prefetch(row_d + n - 1, 1);                                      \
                     }                                                                              \
                 for (int64_t i = l < STEPS ? l : STEPS; i > 0; i--) {                              \
                     __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));               \
@@ -99,7 +105,7 @@ enum {
         }                                                                                          \
         if (flags & OMMA_TILE_ACC) TILE_ADD(MR, NV, c, ldc)                                        \
         if (e) {                                                                                   \
-            if (e->add) TILE_ADD(MR, NV, e->add, e->add_ld)                                        \
+            if (add) TILE_ADD(MR, NV, add, ld_d)                                                   \
             if (e->row_bias) {                                                                     \
                 UNROLL for (int i = 0; i < MR; i++) {                                              \
                     const vf x = v_set(e->row_bias[i]);                                            \
