@@ -168,7 +168,7 @@ static void test_usual(void **state) {
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
         for (size_t r = 0; r < sizeof usual / sizeof *usual; r++)
-            for (int again = 0; again < 3; again++) check(kern, &usual[r]);
+            for (int again = 0; again < rounds(3); again++) check(kern, &usual[r]);
 }
 
 /* Where the sums of one pixel are made must not show: the same numbers wherever a map is cut. */
