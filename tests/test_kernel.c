@@ -182,7 +182,7 @@ static void test_gemm(void **state) {
         {15, 65, 1024},  {850, 64, 32},   {3200, 992, 8} /* passes by the caches */};
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++) {
-        for (int r = 0; r < 150; r++)
+        for (int r = 0; r < rounds(150); r++)
             check_gemm(kern, rng_int(1, 70), rng_int(1, 70), rng_int(0, 70), rng_int(0, 1));
         for (size_t r = 0; r < sizeof large / sizeof *large; r++)
             check_gemm(kern, large[r][0], large[r][1], large[r][2], r & 1);
@@ -319,7 +319,7 @@ static void test_conv_random(void **state) {
     (void)state;
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
-        for (int r = 0; r < 400; r++) {
+        for (int r = 0; r < rounds(400); r++) {
             const omma_conv p = random_conv();
             check_conv(kern, &p);
         }
@@ -374,7 +374,7 @@ static void test_conv_scratch_grows(void **state) {
     (void)state;
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
-        for (int r = 0; r < 200; r++) {
+        for (int r = 0; r < rounds(200); r++) {
             const omma_conv p = random_conv();
             size_t before = 0, bytes;
             for (int threads = 1; threads < 12; threads++, before = bytes) {

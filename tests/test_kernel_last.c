@@ -186,7 +186,7 @@ static omma_conv random_conv(void) {
 
 static void test_random(void **state) {
     (void)state;
-    for (int r = 0; r < 250; r++) {
+    for (int r = 0; r < rounds(250); r++) {
         const omma_conv p = random_conv();
         check_conv(&p);
     }
@@ -242,7 +242,7 @@ static void test_scratch_grows(void **state) {
     (void)state;
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
-        for (int r = 0; r < 200; r++) {
+        for (int r = 0; r < rounds(200); r++) {
             const omma_conv p = random_conv();
             size_t before = 0, bytes;
             for (int threads = 1; threads < 12; threads++, before = bytes) {

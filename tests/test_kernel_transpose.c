@@ -54,7 +54,7 @@ static void test_transpose(void **state) {
     for (int t = 0; (kern = omma_kernels_at(t)); t++) {
         for (int m = 1; m <= 34; m++)
             for (int n = 1; n <= 34; n++) check(kern, m, n);
-        for (int r = 0; r < 50; r++) check(kern, rng_int(1, 200), rng_int(1, 200));
+        for (int r = 0; r < rounds(50); r++) check(kern, rng_int(1, 200), rng_int(1, 200));
         kern->transpose(0, 5, NULL, 5, NULL, 0);
         kern->transpose(5, 0, NULL, 0, NULL, 5);
     }

@@ -147,7 +147,7 @@ static void test_random(void **state) {
     (void)state;
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
-        for (int r = 0; r < 150; r++) {
+        for (int r = 0; r < rounds(150); r++) {
             const omma_conv p = random_conv();
             check_conv(kern, &p, MOST_THREADS);
         }
@@ -279,7 +279,8 @@ static void test_limits(void **state) {
         assert_false(omma_last_winograd.packed_bytes(kern, &p, &bytes));
         p.c = INT64_MAX;
         assert_false(omma_last_scratch(kern, &p, 2, &bytes));
-        for (int r = 0; r < 100; r++) { /* what suffices for many threads suffices for fewer */
+        for (int r = 0; r < rounds(100);
+             r++) { /* what suffices for many threads suffices for fewer */
             size_t before = 0;
             p = random_conv();
             for (int threads = 1; threads < 12; threads++, before = bytes) {
@@ -308,10 +309,6 @@ static void test_fits(void **state) {
             assert_true(omma_last_winograd.fits(kern, &p));
             assert_string_equal(omma_last_form(kern, &p), "last:winograd4x3");
         }
-        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-            p = square(bad[i][0], bad[i][1], bad[i][2]);
-            assert_false(omma_last_winograd.fits(kern, &p));
-        }
         p = square(1, 56, 64), p.stride_h = 2, p.oh = 28;
         assert_false(omma_last_winograd.fits(kern, &p));
         p = square(1, 56, 64), p.dilation_w = 2, p.ow = 54;
@@ -320,6 +317,11 @@ static void test_fits(void **state) {
         assert_false(omma_last_winograd.fits(kern, &p));
         p = square(1, 56, 128), p.groups = 2, p.c = 64;
         assert_false(omma_last_winograd.fits(kern, &p));
+        if (!strcmp(kern->isa, "neon")) continue; /* slower products pay in smaller maps, too */
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            p = square(bad[i][0], bad[i][1], bad[i][2]);
+            assert_false(omma_last_winograd.fits(kern, &p));
+        }
     }
 }
 
