@@ -7,7 +7,7 @@
 #include "base/cpu.h"
 #include "kernel/table.h"
 
-enum { MAX_TABLES = 3 };
+enum { MAX_TABLES = 4 };
 
 static omma_kernels tables[MAX_TABLES];
 static int n_tables;
@@ -40,6 +40,7 @@ static void fill(void) {
     omma_fill_transpose_c(k);
     omma_fill_attention_c(k);
     omma_fill_int8_c(k);
+    omma_fill_bf16_c(k);
 #ifdef __x86_64__
     const unsigned cpu = omma_cpu_features();
     if (cpu & OMMA_CPU_AVX2) {
@@ -54,6 +55,7 @@ static void fill(void) {
         omma_fill_transpose_avx2(k);
         omma_fill_attention_avx2(k);
         omma_fill_int8_avx2(k);
+        omma_fill_bf16_avx2(k);
     }
     if (cpu & OMMA_CPU_AVX512) {
         k = next_table("avx512");
@@ -66,7 +68,12 @@ static void fill(void) {
         omma_fill_pool_last_avx512(k);
         omma_fill_transpose_avx512(k);
         omma_fill_attention_avx512(k);
+        omma_fill_bf16_avx512(k);
         if (cpu & OMMA_CPU_VNNI) omma_fill_int8_vnni(k);
+    }
+    if (cpu & OMMA_CPU_BF16) {
+        k = next_table("avx512bf16");
+        omma_fill_bf16_avx512bf16(k);
     }
 #endif
 #ifdef __aarch64__

@@ -20,6 +20,7 @@ void omma_fill_pool_last_c(omma_kernels *k);
 void omma_fill_transpose_c(omma_kernels *k);
 void omma_fill_attention_c(omma_kernels *k);
 void omma_fill_int8_c(omma_kernels *k);
+void omma_fill_bf16_c(omma_kernels *k);
 
 #ifdef __x86_64__
 void omma_fill_gemm_avx2(omma_kernels *k);
@@ -42,6 +43,9 @@ void omma_fill_transpose_avx512(omma_kernels *k);
 void omma_fill_attention_avx512(omma_kernels *k);
 void omma_fill_int8_avx2(omma_kernels *k);
 void omma_fill_int8_vnni(omma_kernels *k);
+void omma_fill_bf16_avx2(omma_kernels *k);
+void omma_fill_bf16_avx512(omma_kernels *k);
+void omma_fill_bf16_avx512bf16(omma_kernels *k);
 
 /* Of limit.h; cpu: omma_cpu_features(). */
 void omma_fill_limits_avx2(omma_limits *l, unsigned cpu);
