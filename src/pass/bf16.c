@@ -10,7 +10,8 @@
  *
  *   product   always reads twins; its result is one if somebody reads it as such, else float32
  *   through   what only moves numbers or does little to them: on twins, between products
- *   float     all others, and the nodes that shall be
+ *   float     all others, the nodes that shall be, and products that no product comes before: of
+ * all they suffer most from rounding, since what they tell apart are differences of pixels
  *
  * Inputs and outputs keep their types; a watched value is the float32 one. Nodes that are there for
  * watched values alone have no say in which form the others take. */
@@ -29,6 +30,7 @@ struct halves {
     omma_relayout l;
     const omma_bf16_how *how;
     bool *half;      /* by node: on twins, if its inputs are */
+    bool *behind;    /* by value: a product comes before it */
     bool *wanted[2]; /* by value: read by such a node; [1]: by those for watched values alone */
 };
 
@@ -86,9 +88,11 @@ static bool all_f32(const omma_node *n) {
     return n->in && n->n_in && n->in[0] && n->in[0]->dtype == OMMA_F32;
 }
 
+static bool is_product(const omma_node *n) { return is_conv(n) || is_matmul(n) || is_gemm(n); }
+
 static kind kind_of(const halves *h, const omma_node *n) {
     if (!all_f32(n) || kept(h->how->keep, n->name)) return FLOAT;
-    if (is_conv(n) || is_matmul(n) || is_gemm(n)) return PRODUCT;
+    if (is_product(n)) return h->behind[n->in[0]->index] ? PRODUCT : FLOAT;
     if (listed(n->op->name, moves, sizeof moves / sizeof *moves)) return FIRST;
     return listed(n->op->name, numbers, sizeof numbers / sizeof *numbers) ? ALL : FLOAT;
 }
@@ -102,6 +106,17 @@ static bool needed(const halves *h, const omma_node *n) {
 /* Does a node on twins read output v of a node? */
 static bool wants_half(const halves *h, const omma_value *v, bool watched) {
     return h->wanted[0][v->index] || (watched && h->wanted[1][v->index]);
+}
+
+/* From the first node to the last. */
+static void find_behind(halves *h, omma_node **nodes, int count) {
+    for (int i = 0; i < count; i++) {
+        const omma_node *n = nodes[i];
+        bool any = n->n_in && n->in[0] && is_product(n);
+        for (int j = 0; j < n->n_in; j++) any |= n->in[j] && h->behind[n->in[j]->index];
+        for (int j = 0; j < n->n_out; j++)
+            if (n->out[j]) h->behind[n->out[j]->index] = any;
+    }
 }
 
 /* From the last node to the first: which of them are on twins. */
@@ -226,11 +241,13 @@ omma_status omma_pass_bf16(omma_build *b, omma_graph *g, const omma_bf16_how *ho
                 .how = how};
     omma_node **old = omma_arena_array(a, (size_t)count, sizeof *old);
     h.half = omma_arena_array(a, (size_t)count, sizeof *h.half);
+    h.behind = omma_arena_array(a, (size_t)g->n_values, sizeof *h.behind);
     for (int i = 0; i < 2; i++)
         h.wanted[i] = omma_arena_array(a, (size_t)g->n_values, sizeof *h.wanted[i]);
-    if (!old || !h.l.uses || !h.half || !h.wanted[0] || !h.wanted[1])
+    if (!old || !h.l.uses || !h.half || !h.behind || !h.wanted[0] || !h.wanted[1])
         return omma_fail(b->err, OMMA_E_NOMEM, "no memory for a graph in bfloat16");
     if (count) memcpy(old, g->nodes, (size_t)count * sizeof *old);
+    find_behind(&h, old, count);
     find_halves(&h, old, count);
     g->n_nodes = 0;
     OMMA_TRY(walk(&h, old, count));
