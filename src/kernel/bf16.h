@@ -77,4 +77,12 @@ void omma_bf16_conv_pack(const omma_kernels *kern, const omma_conv *p, int64_t w
 void omma_bf16_conv(const omma_kernels *kern, int threads, const omma_conv *p, const uint16_t *x,
                     const uint16_t *packed, void *y, const omma_bf16_out *o, void *scratch);
 
+/* Depthwise (p->c is 1, p->m is p->groups), computed in float32, with float32 weights as
+ * omma_last_pack packs them. scratch: as many bytes as the first says for that many threads or
+ * fewer; it returns false on overflow. */
+bool omma_bf16_depthwise_scratch(const omma_conv *p, int threads, size_t *bytes);
+void omma_bf16_depthwise(const omma_kernels *kern, int threads, const omma_conv *p,
+                         const uint16_t *x, const void *packed, void *y, const omma_bf16_out *o,
+                         void *scratch);
+
 #endif

@@ -17,6 +17,7 @@ typedef struct conv_param {
     omma_epilogue act;
     int workers; /* threads the working memory is for */
     int64_t w_c; /* channels of the weights */
+    bool depthwise;
 } conv_param;
 
 /* x as Conv would see it. */
@@ -39,7 +40,8 @@ static void set_geometry(omma_conv *c, const omma_window *w) {
 static omma_status find_channels(omma_build *b, const omma_node *n, conv_param *p) {
     const omma_value *x = n->in[0];
     p->w_c = p->conv.c;
-    if (x->dtype != OMMA_BF16) return OMMA_OK;
+    p->depthwise = p->conv.c == 1 && p->conv.m == p->conv.groups;
+    if (x->dtype != OMMA_BF16 || p->depthwise) return OMMA_OK;
     if (p->conv.groups == 1 && x->dims[3] > p->w_c) p->conv.c = x->dims[3];
     if (!omma_bf16_conv_fits(b->kern, &p->conv) || n->in[1]->dtype != OMMA_F32)
         return omma_unsupported(b, n, "this geometry in bfloat16");
@@ -72,10 +74,10 @@ static omma_status convl_infer(omma_build *b, omma_node *n) {
     return OMMA_OK;
 }
 
-static omma_status pack_weights(omma_build *b, omma_node *n, const conv_param *p, size_t bytes) {
+static omma_status pack_weights(omma_build *b, omma_node *n, const conv_param *p, size_t bytes,
+                                bool half) {
     const omma_value *w = n->in[1];
     const omma_conv *c = &p->conv;
-    const bool half = n->in[0]->dtype == OMMA_BF16;
     const char *form =
         omma_arena_printf(b->arena, "%s %lld %lld", half ? "last:bf16" : omma_last_form(b->kern, c),
                           (long long)c->groups, (long long)c->c);
@@ -92,24 +94,36 @@ static omma_status pack_weights(omma_build *b, omma_node *n, const conv_param *p
     return OMMA_OK;
 }
 
+/* Bytes of working memory and of packed weights; products: of bfloat16. */
+static bool find_sizes(const omma_kernels *kern, const conv_param *p, bool half, size_t *work,
+                       size_t *packed) {
+    const omma_conv *c = &p->conv;
+    if (half && !p->depthwise) return omma_bf16_conv_sizes(kern, c, p->workers, packed, work);
+    return omma_last_packed_bytes(kern, c, packed) &&
+           omma_last_scratch(kern, c, p->workers, work) && /* checks more sizes */
+           (!half || omma_bf16_depthwise_scratch(c, p->workers, work));
+}
+
 static omma_status convl_prepare(omma_build *b, omma_node *n) {
     conv_param *p = (conv_param *)n->param;
-    const omma_conv *c = &p->conv;
+    const bool half = n->in[0]->dtype == OMMA_BF16;
     size_t packed;
     p->workers = omma_workers(b);
-    if (n->in[0]->dtype == OMMA_BF16
-            ? !omma_bf16_conv_sizes(b->kern, c, p->workers, &packed, &n->scratch)
-            : !omma_last_scratch(b->kern, c, p->workers, &n->scratch) ||
-                  !omma_last_packed_bytes(b->kern, c, &packed))
+    if (!find_sizes(b->kern, p, half, &n->scratch, &packed))
         return omma_bad(b, n, "its working memory or packed weights overflow");
     if (omma_in(n, 3)) n->in_place |= 1u << 3;
-    return pack_weights(b, n, p, packed);
+    return pack_weights(b, n, p, packed, half && !p->depthwise);
 }
 
 static void run_half(const omma_exec *x, const omma_node *n, const conv_param *p) {
     const omma_bf16_out o = omma_half_out(n, &p->act, p->conv.m);
-    omma_bf16_conv(x->kern, x->threads < p->workers ? x->threads : p->workers, &p->conv,
-                   n->in[0]->mem, n->packed, n->out[0]->mem, &o, n->work);
+    const int threads = x->threads < p->workers ? x->threads : p->workers;
+    if (p->depthwise)
+        omma_bf16_depthwise(x->kern, threads, &p->conv, n->in[0]->mem, n->packed, n->out[0]->mem,
+                            &o, n->work);
+    else
+        omma_bf16_conv(x->kern, threads, &p->conv, n->in[0]->mem, n->packed, n->out[0]->mem, &o,
+                       n->work);
 }
 
 static omma_status convl_run(const omma_exec *x, const omma_node *n) {

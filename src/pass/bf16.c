@@ -8,10 +8,13 @@
  *   x --Cast--> x' --Conv--> y' --Relu--> z' --Cast--> z --Softmax--> s        Cast     y
  *                             |                                                (nobody: swept)
  *
- *   product   always reads twins; its result is one if somebody reads it as such, else float32
+ *   product   always reads twins; its result is one if all who read it do so as such, else float32:
+ *             coordinates and scores, which are answers too, are not rounded on their way
  *   through   what only moves numbers or does little to them: on twins, between products
- *   float     all others, the nodes that shall be, and products that no product comes before: of
- * all they suffer most from rounding, since what they tell apart are differences of pixels
+ *   float     all others, and the nodes that shall be; products that no product comes before: of
+ *             all they suffer most from rounding, since what they tell apart are differences of
+ *             pixels; and products too small to gain anything, like those that detectors compute
+ *             coordinates by
  *
  * Inputs and outputs keep their types; a watched value is the float32 one. Nodes that are there for
  * watched values alone have no say in which form the others take. */
@@ -26,12 +29,18 @@ typedef struct halves halves;
 /* Which inputs of a node on twins are twins. */
 typedef enum kind { FLOAT, PRODUCT, ALL, FIRST } kind;
 
+/* Small is a product with less of the graph's arithmetic than this and fewer weights. */
+#define SMALL_SHARE 2e-3
+enum { SMALL_WEIGHTS = (64 << 10) + 1 };
+
 struct halves {
     omma_relayout l;
+    double flops; /* of all products */
     const omma_bf16_how *how;
     bool *half;      /* by node: on twins, if its inputs are */
     bool *behind;    /* by value: a product comes before it */
     bool *wanted[2]; /* by value: read by such a node; [1]: by those for watched values alone */
+    bool *wide;      /* by value: read by another node, which is not for watched values alone */
 };
 
 /* --- what nodes are ------------------------------------------------------------------------- */
@@ -62,8 +71,24 @@ static bool is_weights(const omma_value *w, int rank) {
     return w->data && w->dtype == OMMA_F32 && w->rank == rank && omma_value_count(w);
 }
 
+static bool is_depthwise(const omma_node *n) {
+    return n->op == &omma_op_ConvLast && is_weights(n->in[1], 4) && n->in[1]->dims[1] == 1 &&
+           n->in[1]->dims[0] == omma_node_int(n, "group", 1);
+}
+
+/* With the mean or the deviation asked for, or a row too long, it would go number by number. */
+static bool is_row_norm(const omma_node *n) {
+    return !strcmp(n->op->name, "LayerNormalization") && n->n_out == 1 &&
+           n->in[1]->dtype == OMMA_F32 && omma_value_count(n->in[1]) <= 4096;
+}
+
+static bool is_nearest(const omma_node *n) {
+    return !strcmp(n->op->name, "Resize") && n->in[0]->rank == 4 && n->in[0]->dims[3] % 2 == 0 &&
+           !strcmp(omma_node_string(n, "mode", "nearest"), "nearest");
+}
+
 static bool is_conv(const omma_node *n) {
-    return n->op == &omma_op_ConvLast && is_weights(n->in[1], 4) &&
+    return !is_depthwise(n) && n->op == &omma_op_ConvLast && is_weights(n->in[1], 4) &&
            (omma_node_int(n, "group", 1) == 1 || n->in[1]->dims[1] % 2 == 0);
 }
 
@@ -85,15 +110,23 @@ static bool is_gemm(const omma_node *n) {
 static bool all_f32(const omma_node *n) {
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i] && n->out[i]->dtype != OMMA_F32) return false;
-    return n->in && n->n_in && n->in[0] && n->in[0]->dtype == OMMA_F32;
+    return n->n_out && n->out[0] && n->n_in && n->in[0] && n->in[0]->dtype == OMMA_F32;
 }
 
 static bool is_product(const omma_node *n) { return is_conv(n) || is_matmul(n) || is_gemm(n); }
 
+static double flops_of(const omma_node *n) { return n->op->flops ? n->op->flops(n) : 0; }
+
+static bool is_small(const halves *h, const omma_node *n) {
+    return flops_of(n) < SMALL_SHARE * h->flops && omma_value_count(n->in[1]) < SMALL_WEIGHTS;
+}
+
 static kind kind_of(const halves *h, const omma_node *n) {
     if (!all_f32(n) || kept(h->how->keep, n->name)) return FLOAT;
-    if (is_product(n)) return h->behind[n->in[0]->index] ? PRODUCT : FLOAT;
-    if (listed(n->op->name, moves, sizeof moves / sizeof *moves)) return FIRST;
+    if (is_product(n)) return h->behind[n->in[0]->index] && !is_small(h, n) ? PRODUCT : FLOAT;
+    if (listed(n->op->name, moves, sizeof moves / sizeof *moves) || is_depthwise(n) ||
+        is_row_norm(n) || is_nearest(n))
+        return FIRST;
     return listed(n->op->name, numbers, sizeof numbers / sizeof *numbers) ? ALL : FLOAT;
 }
 
@@ -103,16 +136,18 @@ static bool needed(const halves *h, const omma_node *n) {
     return false;
 }
 
-/* Does a node on twins read output v of a node? */
+/* Is output v of a node read, and by nodes on twins alone? */
 static bool wants_half(const halves *h, const omma_value *v, bool watched) {
-    return h->wanted[0][v->index] || (watched && h->wanted[1][v->index]);
+    return !h->wide[v->index] && !v->is_output &&
+           (h->wanted[0][v->index] || (watched && h->wanted[1][v->index]));
 }
 
 /* From the first node to the last. */
 static void find_behind(halves *h, omma_node **nodes, int count) {
     for (int i = 0; i < count; i++) {
         const omma_node *n = nodes[i];
-        bool any = n->n_in && n->in[0] && is_product(n);
+        bool any = all_f32(n) && is_product(n);
+        if (any) h->flops += flops_of(n);
         for (int j = 0; j < n->n_in; j++) any |= n->in[j] && h->behind[n->in[j]->index];
         for (int j = 0; j < n->n_out; j++)
             if (n->out[j]) h->behind[n->out[j]->index] = any;
@@ -125,12 +160,15 @@ static void find_halves(halves *h, omma_node **nodes, int count) {
         const omma_node *n = nodes[i];
         const bool watched = !needed(h, n);
         const kind k = kind_of(h, n);
+        h->half[i] = k > PRODUCT;
         for (int j = 0; j < n->n_out && k > PRODUCT; j++)
-            if (n->out[j] && wants_half(h, n->out[j], watched)) h->half[i] = true;
+            if (n->out[j] && !wants_half(h, n->out[j], watched)) h->half[i] = false;
         if (k == PRODUCT) h->half[i] = true;
         for (int j = 0; j < n->n_in && h->half[i]; j++)
             if (n->in[j] && (k == ALL || !j || (k == PRODUCT && j == 3)))
                 h->wanted[watched][n->in[j]->index] = true;
+        for (int j = 0; j < n->n_in && !h->half[i] && !watched; j++)
+            if (n->in[j]) h->wide[n->in[j]->index] = true;
     }
 }
 
@@ -226,9 +264,9 @@ static omma_status walk(halves *h, omma_node **old, int count) {
     for (int i = 0; i < count; i++) {
         const kind k = kind_of(h, old[i]);
         l->watched = !needed(h, old[i]);
-        if (h->half[i] && k == PRODUCT && old[i]->out[0]) OMMA_TRY(put_product(h, old[i]));
-        else if (h->half[i] && k != PRODUCT && omma_any_twin(l, old[i]))
-            OMMA_TRY(put_through(h, old[i], k == ALL));
+        const bool twins = h->half[i] && (k == PRODUCT || omma_any_twin(l, old[i]));
+        if (twins && (k == PRODUCT || is_depthwise(old[i]))) OMMA_TRY(put_product(h, old[i]));
+        else if (twins) OMMA_TRY(put_through(h, old[i], k == ALL));
         else if (!omma_graph_append(l->g, old[i])) return omma_nomem(l->b, old[i]);
     }
     return OMMA_OK;
@@ -244,7 +282,8 @@ omma_status omma_pass_bf16(omma_build *b, omma_graph *g, const omma_bf16_how *ho
     h.behind = omma_arena_array(a, (size_t)g->n_values, sizeof *h.behind);
     for (int i = 0; i < 2; i++)
         h.wanted[i] = omma_arena_array(a, (size_t)g->n_values, sizeof *h.wanted[i]);
-    if (!old || !h.l.uses || !h.half || !h.behind || !h.wanted[0] || !h.wanted[1])
+    h.wide = omma_arena_array(a, (size_t)g->n_values, sizeof *h.wide);
+    if (!old || !h.l.uses || !h.wide || !h.half || !h.behind || !h.wanted[0] || !h.wanted[1])
         return omma_fail(b->err, OMMA_E_NOMEM, "no memory for a graph in bfloat16");
     if (count) memcpy(old, g->nodes, (size_t)count * sizeof *old);
     find_behind(&h, old, count);
