@@ -31,7 +31,7 @@ typedef enum kind { FLOAT, PRODUCT, ALL, FIRST } kind;
 
 /* Small is a product with less of the graph's arithmetic than this and fewer weights. */
 #define SMALL_SHARE 2e-3
-enum { SMALL_WEIGHTS = (64 << 10) + 1 };
+enum { SMALL_WEIGHTS = (64 << 10) + 1, FEW_CHANNELS = 64 };
 
 struct halves {
     omma_relayout l;
@@ -115,9 +115,26 @@ static bool all_f32(const omma_node *n) {
 
 static bool is_product(const omma_node *n) { return is_conv(n) || is_matmul(n) || is_gemm(n); }
 
+/* Are all constants among the numbers a node reads such that bfloat16 holds them? A scale that is
+ * rounded is wrong for every pixel in the same way, which costs more than rounding the pixels. */
+static bool exact_constants(const omma_node *n) {
+    for (int i = 0; i < n->n_in; i++) {
+        const omma_value *v = n->in[i];
+        if (!v || !v->data || v->dtype != OMMA_F32) continue;
+        for (int64_t k = 0; k < omma_value_count(v); k++) {
+            uint32_t bits;
+            memcpy(&bits, (const char *)v->data + k * 4, 4);
+            if (bits & 0xffff) return false;
+        }
+    }
+    return true;
+}
+
 static double flops_of(const omma_node *n) { return n->op->flops ? n->op->flops(n) : 0; }
 
+/* A narrow convolution is near the pixels: it suffers like the first and has little to gain. */
 static bool is_small(const halves *h, const omma_node *n) {
+    if (n->op == &omma_op_ConvLast && n->in[0]->dims[3] < FEW_CHANNELS) return true;
     return flops_of(n) < SMALL_SHARE * h->flops && omma_value_count(n->in[1]) < SMALL_WEIGHTS;
 }
 
@@ -127,7 +144,9 @@ static kind kind_of(const halves *h, const omma_node *n) {
     if (listed(n->op->name, moves, sizeof moves / sizeof *moves) || is_depthwise(n) ||
         is_row_norm(n) || is_nearest(n))
         return FIRST;
-    return listed(n->op->name, numbers, sizeof numbers / sizeof *numbers) ? ALL : FLOAT;
+    return listed(n->op->name, numbers, sizeof numbers / sizeof *numbers) && exact_constants(n)
+               ? ALL
+               : FLOAT;
 }
 
 static bool needed(const halves *h, const omma_node *n) {
