@@ -140,7 +140,8 @@ static bool is_small(const halves *h, const omma_node *n) {
 
 static kind kind_of(const halves *h, const omma_node *n) {
     if (!all_f32(n) || kept(h->how->keep, n->name)) return FLOAT;
-    if (is_product(n)) return h->behind[n->in[0]->index] && !is_small(h, n) ? PRODUCT : FLOAT;
+    if (is_product(n))
+        return h->how->all || (h->behind[n->in[0]->index] && !is_small(h, n)) ? PRODUCT : FLOAT;
     if (listed(n->op->name, moves, sizeof moves / sizeof *moves) || is_depthwise(n) ||
         is_row_norm(n) || is_nearest(n))
         return FIRST;

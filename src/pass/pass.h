@@ -66,6 +66,7 @@ omma_status omma_pass_fuse_last(omma_build *b, omma_graph *g);
 /* How a plan computes in bfloat16. */
 typedef struct omma_bf16_how {
     bool on;
+    bool all;         /* products that should better stay in float32, too: for tests */
     const char *keep; /* names of nodes that stay in float32, one a line; NULL: none */
 } omma_bf16_how;
 
