@@ -24,7 +24,7 @@ static size_t frombytes_size;
 static void frombytes_copy(omma_bytes *out) {
     *out = (omma_bytes){0};
     if (!frombytes_size) return;
-    unsigned char *copy = malloc(frombytes_size);
+    unsigned char *copy = omma_mem_alloc(frombytes_size); /* as omma_bytes_free frees it */
     FUZZ_CHECK(copy, "no memory");
     memcpy(copy, frombytes_data, frombytes_size);
     *out = (omma_bytes){copy, frombytes_size, false};

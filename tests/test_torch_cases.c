@@ -7,6 +7,7 @@
  *
  *     build/tests/test_torch_cases resize */
 #include <dirent.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,6 +29,9 @@ static void set_tolerance(const char *folder, const char *name) {
     nodetest_rtol = 1e-3, nodetest_atol = 1e-7;
     if (!f) return;
     assert_int_equal(fscanf(f, "%lf %lf", &nodetest_rtol, &nodetest_atol), 2);
+    /* The sums of some cases are exact, and Winograd's convolution is not: see kernel/winograd.c.
+     * The numbers of these are of the order of 10. */
+    if (!strncmp(name, "conv_2d", 7)) nodetest_atol = fmax(nodetest_atol, 1e-4);
     fclose(f);
 }
 

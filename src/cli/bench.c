@@ -30,7 +30,7 @@ static const char help_text[] =
     "      --all                with --profile: all nodes, not the 30 that take longest\n"
     "      --trace FILE         write one run as a Chrome trace, for Perfetto\n"
     "      --peak               measure the machine: arithmetic and reading memory\n"
-    "      --json               the same for programs\n"
+    "      --json               the same for programs\n" OMMA_CLI_HALF_HELP
     "  -h, --help               this text\n" OMMA_CLI_MODEL_HELP "\n"
     "examples:\n"
     "  omma bench model.onnx --threads 1 --profile\n"
@@ -290,6 +290,7 @@ int omma_cli_bench(int argc, char **argv) {
                                        {0, "trace", 's', &j.trace},
                                        {0, "peak", 'b', &j.peak},
                                        {0, "json", 'b', &j.json},
+                                       OMMA_CLI_HALF_OPTIONS(j.opt),
                                        OMMA_CLI_MODEL_OPTIONS(j.opt)};
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);

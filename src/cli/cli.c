@@ -1,5 +1,6 @@
 /* cli.c - what the verbs share: messages, options, lists of pictures, progress. */
 #include "cli/cli.h"
+#include "file/bytes.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -98,6 +99,22 @@ static bool parse_size(const char *s, size_t *out) {
     return true;
 }
 
+/* The text of a small file. */
+static int take_text(char **argv, const char *path, const char **out) {
+    enum { MOST = 1 << 20 };
+    static char *text;
+    omma_bytes file;
+    omma_error err;
+    if (omma_bytes_read(&file, path, MOST, &err)) return omma_cli_failed(verb_of(argv), &err);
+    free(text);
+    text = malloc(file.size + 1);
+    if (text && file.size) memcpy(text, file.data, file.size);
+    if (text) text[file.size] = 0;
+    omma_bytes_free(&file);
+    *out = text;
+    return text ? 0 : omma_cli_misused(verb_of(argv), "no memory for %s", path);
+}
+
 static int take(char **argv, const omma_cli_option *o, const char *value) {
     char *end;
     errno = 0;
@@ -122,6 +139,7 @@ static int take(char **argv, const omma_cli_option *o, const char *value) {
         *(int *)o->target = (int)v;
         return 0;
     }
+    case 'x': return take_text(argv, value, o->target);
     case 'z':
         if (!parse_size(value, &max_memory))
             return omma_cli_misused(

@@ -49,7 +49,8 @@ void omma_cli_put_name(const char *name, int width);
 /* kind 'b': a switch, target int*; 's': a string, const char**; 'i': int*; 'f': double*;
  * 't': a number of threads, 1..256, int*; 'm': may be repeated, target omma_cli_list*; 'z': a
  * memory budget, size_t*: bytes, or with K, M or G behind; it becomes the process's ceiling
- * (base/arena.h) too. */
+ * (base/arena.h) too; 'x': the text of a file, const char**, which lives as long as the process:
+ * one a process. */
 typedef struct omma_cli_option {
     char letter;      /* 0: none */
     const char *word; /* without the dashes */
@@ -66,6 +67,13 @@ typedef struct omma_cli_list {
  * opens models with) and for its help. */
 #define OMMA_CLI_MODEL_OPTIONS(o) \
     {0, "max-memory", 'z', &(o).max_memory}, { 0, "allow-external", 'b', &(o).allow_external }
+/* The options of those that run it, too. */
+#define OMMA_CLI_HALF_OPTIONS(o) \
+    {0, "bf16", 'b', &(o).bf16}, { 0, "keep-float", 'x', &(o).keep_float }
+#define OMMA_CLI_HALF_HELP                                                                    \
+    "      --bf16             compute in bfloat16, sums in float32: half the memory; twice\n" \
+    "                         as fast where the processor has AVX512-BF16\n"                  \
+    "      --keep-float FILE  with --bf16: names of nodes that stay in float32, one a line\n"
 #define OMMA_CLI_MODEL_HELP                                                              \
     "\nfor models and pictures that nobody vouches for:\n"                               \
     "      --max-memory SIZE  fail when more memory is needed: bytes, or with K, M, G\n" \

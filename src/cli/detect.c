@@ -28,7 +28,7 @@ static const char help_text[] =
     "      --coco             COCO results: [{image_id, category_id, bbox, score}, ...];\n"
     "                         the image id is the number at the end of the file's name\n"
     "      --gt GT.json       with --coco: take image ids from these annotations, by file name\n"
-    "      --threads N        threads to use; the answers do not depend on it\n"
+    "      --threads N        threads to use; the answers do not depend on it\n" OMMA_CLI_HALF_HELP
     "  -h, --help             this text\n" OMMA_CLI_MODEL_HELP "\n"
     "examples:\n"
     "  omma detect street.jpg\n"
@@ -229,6 +229,7 @@ int omma_cli_detect(int argc, char **argv) {
                                        {0, "coco", 'b', &j.coco},
                                        {0, "gt", 's', &j.gt},
                                        {0, "threads", 't', &j.opt.threads},
+                                       OMMA_CLI_HALF_OPTIONS(j.opt),
                                        OMMA_CLI_MODEL_OPTIONS(j.opt)};
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);

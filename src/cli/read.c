@@ -26,8 +26,8 @@ static const char help_text[] =
     "  -c, --min-confidence F    drop lines read with less confidence, 0..1; default 0.5\n"
     "      --json                one JSON document: file, size, lines with text, confidence and\n"
     "                            corners\n"
-    "      --threads N           threads to use; the answers do not depend on it\n"
-    "  -h, --help                this text\n" OMMA_CLI_MODEL_HELP "\n"
+    "      --threads N           threads to use; the answers do not depend on "
+    "it\n" OMMA_CLI_HALF_HELP "  -h, --help                this text\n" OMMA_CLI_MODEL_HELP "\n"
     "examples:\n"
     "  omma read receipt.jpg\n"
     "  omma read scans/ -o read/ > scans.txt\n"
@@ -172,7 +172,8 @@ int omma_cli_read(int argc, char **argv) {
     const omma_cli_option options[] = {
         {'m', "model", 's', &j.model},          {'o', "output", 's', &j.output},
         {'c', "min-confidence", 'f', &j.least}, {0, "json", 'b', &j.json},
-        {0, "threads", 't', &j.opt.threads},    OMMA_CLI_MODEL_OPTIONS(j.opt)};
+        {0, "threads", 't', &j.opt.threads},    OMMA_CLI_HALF_OPTIONS(j.opt),
+        OMMA_CLI_MODEL_OPTIONS(j.opt)};
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);

@@ -14,7 +14,7 @@ static const char help_text[] =
     "                         has one input\n"
     "  -o, --output DIR       write each output to DIR/NAME.npy ('/' becomes '_')\n"
     "  -w, --watch VALUE      write this value inside the graph too; may be repeated\n"
-    "      --threads N        threads to use; the numbers do not depend on it\n"
+    "      --threads N        threads to use; the numbers do not depend on it\n" OMMA_CLI_HALF_HELP
     "  -h, --help             this text\n" OMMA_CLI_MODEL_HELP "\n"
     "Prints the shape and the range of each output. 'omma info MODEL' shows the names.\n\n"
     "example:\n"
@@ -127,11 +127,10 @@ int omma_cli_run(int argc, char **argv) {
     omma_error err;
     omma_cli_list args;
     int want_help;
-    const omma_cli_option options[] = {{'i', "input", 'm', &j.inputs},
-                                       {'o', "output", 's', &j.output},
-                                       {'w', "watch", 'm', &j.watch},
-                                       {0, "threads", 't', &j.opt.threads},
-                                       OMMA_CLI_MODEL_OPTIONS(j.opt)};
+    const omma_cli_option options[] = {
+        {'i', "input", 'm', &j.inputs}, {'o', "output", 's', &j.output},
+        {'w', "watch", 'm', &j.watch},  {0, "threads", 't', &j.opt.threads},
+        OMMA_CLI_HALF_OPTIONS(j.opt),   OMMA_CLI_MODEL_OPTIONS(j.opt)};
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);

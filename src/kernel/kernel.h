@@ -2,9 +2,9 @@
  *
  * omma_kernels holds what differs by instruction set: the C reference is always there
  * ("c"), faster ones are picked once in rising order of what the processor has ("avx2",
- * "avx512"; "neon" on ARM) and can be forced down by the environment variable
- * OMMA_CPU=c|avx2|avx512|neon. The drivers below (gemm, conv, ...) are written once, on top of
- * the table, and split the work over threads.
+ * "avx512", "avx512bf16"; "neon" on ARM) and can be forced down by the environment variable
+ * OMMA_CPU=c|avx2|avx512|avx512bf16|neon. The drivers below (gemm, conv, ...) are written once, on
+ * top of the table, and split the work over threads.
  *
  * Same bits: for a given table, every output element is computed by the same operations in
  * the same order whatever the number of threads and wherever the tiles are cut. Reductions
@@ -92,6 +92,7 @@ typedef enum omma_binary {
 struct omma_conv;
 struct omma_pooling;
 struct omma_int8_out; /* kernel/int8.h */
+struct omma_bf16_out; /* kernel/bf16.h */
 
 /* A channel of a convolution's input as `plane` lays it out in working memory: with its
  * zero border, and for strides above 1 as stride_h*stride_w phases, each holding every
@@ -269,6 +270,18 @@ typedef struct omma_kernels {
      * and saturation in u8. And back: y[i] = (x[i] - zero) * scale. */
     void (*quantize)(int64_t n, const float *x, float scale, int zero, uint8_t *y);
     void (*dequantize)(int64_t n, const uint8_t *x, float scale, int zero, float *y);
+
+    /* --- bfloat16, see kernel/bf16.h --- */
+    /* y[m,n] from the sums over taps and pairs, m <= mr, n <= nr: row i of A under tap t is at
+     * pair a + i*lda + off[t], lda and off in pairs. b: one packed panel [taps][pairs][nr][2]. o's
+     * pointers are those of this tile. next: what to fetch meanwhile, or NULL. */
+    void (*bf16_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t pairs,
+                      const uint16_t *a, int64_t lda, const uint16_t *b,
+                      const struct omma_bf16_out *o, void *y, int64_t ldy, const omma_ahead *next);
+
+    /* bfloat16 to float32 and back, to nearest, ties to even. x and y do not overlap. */
+    void (*bf16_widen)(int64_t n, const uint16_t *x, float *y);
+    void (*bf16_narrow)(int64_t n, const float *x, uint16_t *y);
 } omma_kernels;
 
 /* The table for this machine; never NULL, always the same one in a process. */

@@ -14,11 +14,15 @@
  * Weights are packed as [groups][ceil(m/groups / nr)][kh*kw*c][nr], k = (ky, kx, c). One item of
  * work is a band x a range of these panels; within it each part of k of a panel meets all tiles of
  * the band, so it comes from the L2 cache all but once. The parts depend on the geometry alone:
- * neither bands nor threads change the bits. */
+ * neither bands nor threads change the bits.
+ *
+ * A map of bfloat16 is one of pairs, each as large as a float (bf16.h): all of this holds for it,
+ * but that k is one part. */
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "kernel/bf16.h"
 #include "kernel/last_way.h"
 #include "kernel/table.h"
 
@@ -238,8 +242,9 @@ typedef struct direct_job {
     size_t worker_bytes;
     int64_t panels, panel_chunks;
     int threads;
-    unsigned stream;  /* OMMA_TILE_STREAM or 0 */
-    bool packed_fits; /* in the L2 cache, beside two bands */
+    unsigned stream;            /* OMMA_TILE_STREAM or 0 */
+    bool packed_fits;           /* in the L2 cache, beside two bands */
+    const omma_bf16_out *pairs; /* the map is one of pairs, and y what this says; else NULL */
 } direct_job;
 
 typedef struct band {
@@ -341,6 +346,21 @@ static omma_fetch next_band(const direct_job *job, int64_t at, int64_t tiles) {
                         all && y1 > y0 ? (y1 - y0) * p->w * job->x_ld / LINE : 0, 1, 64, tiles};
 }
 
+/* Rows [i0, i1) of a run, in pairs, from output column m on. */
+static void multiply_pairs(const direct_job *job, const run *r, int64_t i0, int64_t i1, int64_t g,
+                           int64_t m, const float *b, const omma_ahead *ahead) {
+    const omma_conv *p = job->p;
+    const int64_t at = r->pixel + i0, end = (g + 1) * (p->m / p->groups);
+    omma_bf16_out o = *job->pairs;
+    if (o.add) o.add = omma_bf16_at(o.add, o.add_wide, at * o.add_ld + m);
+    if (o.col_bias) o.col_bias += m;
+    job->kern->bf16_tile(
+        (int)(i1 - i0), (int)min64(job->kern->nr, end - m), p->kh * job->l.taps_x, job->offsets,
+        job->l.k, (const uint16_t *)(const void *)(r->a + i0 * r->step + g * p->c), r->step,
+        (const uint16_t *)(const void *)b, &o,
+        (void *)(uintptr_t)omma_bf16_at(job->y, o.y_wide, at * job->y_ld + m), job->y_ld, ahead);
+}
+
 /* The pixels of a run under one part of one panel: columns [m, m + n) of the output. */
 static void multiply_run(const direct_job *job, const run *r, int64_t panel, int64_t part,
                          omma_fetch *f) {
@@ -359,6 +379,10 @@ static void multiply_run(const direct_job *job, const run *r, int64_t panel, int
     for (int64_t i = 0; i < tiles; i++) {
         const omma_ahead ahead = omma_fetch_share(f, looks);
         const int64_t i0 = r->n * i / tiles, i1 = r->n * (i + 1) / tiles, at = r->pixel + i0;
+        if (job->pairs) {
+            multiply_pairs(job, r, i0, i1, g, m, b, ahead.lines ? &ahead : NULL);
+            continue;
+        }
         if (e && e->add) here.add = e->add + at * e->add_ld + m;
         kern->conv_tile((int)(i1 - i0), (int)min64(kern->nr, group_m - first), taps,
                         job->offsets + ky0 * l->taps_x, l->k, r->a + i0 * r->step + g * p->c,
@@ -448,46 +472,70 @@ static void share(direct_job *job, int threads) {
 static void run_product(const direct_job *job, int threads) {
     const omma_conv *p = job->p;
     omma_epilogue e;
+    if (job->pairs) {
+        omma_bf16_gemm(job->kern, threads, p->n * p->oh * p->ow, p->m, 2 * p->c,
+                       (const uint16_t *)(const void *)job->x, 2 * job->x_ld,
+                       (const uint16_t *)(const void *)job->packed, job->y, job->y_ld, job->pairs);
+        return;
+    }
     if (job->e) e = *job->e, e.row_bias = NULL;
     omma_gemm(job->kern, threads, p->n * p->oh * p->ow, p->m, p->c, job->x, job->x_ld, job->packed,
               job->y, job->y_ld, job->e ? &e : NULL);
 }
 
-static void run_direct(const omma_kernels *kern, int threads, const omma_conv *p, const float *x,
-                       int64_t x_ld, const void *packed, float *y, int64_t y_ld,
-                       const omma_epilogue *e, void *memory) {
-    direct_job job = {.kern = kern,
-                      .p = p,
-                      .l = lay_out(kern, p),
-                      .x = x,
-                      .packed = packed,
-                      .y = y,
-                      .x_ld = x_ld,
-                      .y_ld = y_ld,
-                      .e = e,
-                      .offsets = memory};
-    layout *l = &job.l;
+/* Fill in the rest and run. */
+static void run_job(direct_job *job, int threads, void *memory) {
+    const omma_kernels *kern = job->kern;
+    const omma_conv *p = job->p;
+    const int64_t x_ld = job->x_ld;
+    layout *l = &job->l;
     size_t bytes;
+    *l = lay_out(kern, p);
+    if (job->pairs) l->part = p->kh;
     if (l->kind == PRODUCT) {
-        run_product(&job, threads);
+        run_product(job, threads);
         return;
     }
-    if (!worker_bytes(l, p, &job.worker_bytes)) return; /* the caller was told by scratch */
+    if (!worker_bytes(l, p, &job->worker_bytes)) return; /* the caller was told by scratch */
     threads = threads_for(p, threads);
-    job.threads = threads;
-    if (l->part >= p->kh) job.stream = omma_tile_stream(p->n * p->oh * p->ow, p->m, y, e);
-    job.packed_fits = packed_bytes(kern, p, &bytes) && bytes <= PACKED_BYTES;
-    job.workers = (char *)memory + offsets_bytes(p);
-    job.panels = p->groups * panels_of(kern, p);
+    job->threads = threads;
+    job->offsets = memory;
+    if (l->part >= p->kh && !job->pairs)
+        job->stream = omma_tile_stream(p->n * p->oh * p->ow, p->m, job->y, job->e);
+    job->packed_fits = packed_bytes(kern, p, &bytes) && bytes <= PACKED_BYTES;
+    job->workers = (char *)memory + offsets_bytes(p);
+    job->panels = p->groups * panels_of(kern, p);
     if (l->kind == ROWS && is_bare(p) && !collides(x_ld * p->stride_w) &&
         (l->taps_x == p->kw || x_ld == p->c))
         l->kind = BARE;
-    share(&job, threads);
-    find_offsets(&job, l->kind == BARE ? p->w * x_ld : l->wide * l->pixel,
+    share(job, threads);
+    find_offsets(job, l->kind == BARE ? p->w * x_ld : l->wide * l->pixel,
                  l->kind == BARE ? x_ld : l->pixel);
     for (int i = 0; i < threads; i++)
-        *(int64_t *)(void *)(job.workers + (size_t)i * job.worker_bytes) = -1;
-    omma_parallel(threads, p->n * l->bands * job.panel_chunks, 1, run_items, &job);
+        *(int64_t *)(void *)(job->workers + (size_t)i * job->worker_bytes) = -1;
+    omma_parallel(threads, p->n * l->bands * job->panel_chunks, 1, run_items, job);
+}
+
+static void run_direct(const omma_kernels *kern, int threads, const omma_conv *p, const float *x,
+                       int64_t x_ld, const void *packed, float *y, int64_t y_ld,
+                       const omma_epilogue *e, void *memory) {
+    direct_job job = {
+        .kern = kern, .p = p, .x = x, .packed = packed, .y = y, .x_ld = x_ld, .y_ld = y_ld, .e = e};
+    run_job(&job, threads, memory);
+}
+
+void omma_last_direct_pairs(const omma_kernels *kern, int threads, const omma_conv *p,
+                            const void *x, const void *packed, void *y, const omma_bf16_out *o,
+                            void *scratch_memory) {
+    direct_job job = {.kern = kern,
+                      .p = p,
+                      .x = x,
+                      .packed = packed,
+                      .y = y,
+                      .x_ld = p->groups * p->c,
+                      .y_ld = p->m,
+                      .pairs = o};
+    run_job(&job, threads, scratch_memory);
 }
 
 const omma_last_way omma_last_direct = {fits, form, packed_bytes, pack, scratch, run_direct};

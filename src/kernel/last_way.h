@@ -20,6 +20,14 @@ typedef struct omma_last_way {
                 void *scratch);
 } omma_last_way;
 
+struct omma_bf16_out; /* bf16.h */
+
+/* last_direct.c on a dense map of pairs of bfloat16, p->c of them in each group, and weights packed
+ * as omma_bf16_conv_pack does; the sizes are those of omma_last_direct for p. */
+void omma_last_direct_pairs(const omma_kernels *kern, int threads, const omma_conv *p,
+                            const void *x, const void *packed, void *y,
+                            const struct omma_bf16_out *o, void *scratch);
+
 extern const omma_last_way omma_last_direct;    /* any geometry, as products */
 extern const omma_last_way omma_last_plain;     /* any geometry, plain loops */
 extern const omma_last_way omma_last_depthwise; /* one input channel per output channel */

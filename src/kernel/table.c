@@ -7,7 +7,7 @@
 #include "base/cpu.h"
 #include "kernel/table.h"
 
-enum { MAX_TABLES = 3 };
+enum { MAX_TABLES = 4 };
 
 static omma_kernels tables[MAX_TABLES];
 static int n_tables;
@@ -34,17 +34,24 @@ static void fill(void) {
     omma_kernels *k = next_table("c");
     OMMA_KERNEL_FILES(FILL, c)
     FILL(int8, c)
+    FILL(bf16, c)
 #ifdef __x86_64__
     const unsigned cpu = omma_cpu_features();
     if (cpu & OMMA_CPU_AVX2) {
         k = next_table("avx2");
         OMMA_KERNEL_FILES(FILL, avx2)
         FILL(int8, avx2)
+        FILL(bf16, avx2)
     }
     if (cpu & OMMA_CPU_AVX512) {
         k = next_table("avx512");
         OMMA_KERNEL_FILES(FILL, avx512)
+        FILL(bf16, avx512)
         if (cpu & OMMA_CPU_VNNI) FILL(int8, vnni)
+    }
+    if (cpu & OMMA_CPU_BF16) {
+        k = next_table("avx512bf16");
+        FILL(bf16, avx512bf16)
     }
 #endif
 #ifdef __aarch64__

@@ -26,11 +26,15 @@ typedef float omma_f32u __attribute__((aligned(1), may_alias));
 
 OMMA_KERNEL_FILES(OMMA_DECLARE_FILL, c)
 OMMA_DECLARE_FILL(int8, c)
+OMMA_DECLARE_FILL(bf16, c)
 #ifdef __x86_64__
 OMMA_KERNEL_FILES(OMMA_DECLARE_FILL, avx2)
 OMMA_KERNEL_FILES(OMMA_DECLARE_FILL, avx512)
 OMMA_DECLARE_FILL(int8, avx2)
 OMMA_DECLARE_FILL(int8, vnni)
+OMMA_DECLARE_FILL(bf16, avx2)
+OMMA_DECLARE_FILL(bf16, avx512)
+OMMA_DECLARE_FILL(bf16, avx512bf16)
 
 /* Of limit.h; cpu: omma_cpu_features(). */
 void omma_fill_limits_avx2(omma_limits *l, unsigned cpu);

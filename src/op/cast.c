@@ -144,7 +144,10 @@ static void part(void *arg, int64_t begin, int64_t end, int worker) {
     const job *j = arg;
     const void *x = omma_at(j->x, j->from, begin);
     void *y = (char *)j->y + (size_t)begin * omma_dtype_size(j->to);
-    if (j->from != j->to) from[j->from](j->to, end - begin, x, y);
+    if (j->from == OMMA_F32 && j->to == OMMA_BF16) omma_store_halves(OMMA_BF16, x, end - begin, y);
+    else if (j->from == OMMA_BF16 && j->to == OMMA_F32)
+        omma_load_halves(OMMA_BF16, x, end - begin, y);
+    else if (j->from != j->to) from[j->from](j->to, end - begin, x, y);
     else if (x != y) memcpy(y, x, (size_t)(end - begin) * omma_dtype_size(j->to));
 }
 

@@ -4,9 +4,11 @@
  *   x: f32 [N, H, W, G*C]   w: f32 [M, C, kh, kw], constant   bias: [M]   add, y: [N, OH, OW, M]
  *
  * The weights are packed once a session in the form the kernel of this geometry reads
- * (kernel/last.h), in whose place the file's pages are given back. */
+ * (kernel/last.h), in whose place the file's pages are given back. With x in bfloat16 (half_ops.h)
+ * the products are of bfloat16 (kernel/bf16.h), and x may have more channels than the weights,
+ * which count for nothing, so that their number is even. */
 #include "graph/scaled.h"
-#include "op/fused.h"
+#include "op/half_ops.h"
 #include "op/last_ops.h"
 #include "op/window.h"
 
@@ -14,6 +16,8 @@ typedef struct conv_param {
     omma_conv conv;
     omma_epilogue act;
     int workers; /* threads the working memory is for */
+    int64_t w_c; /* channels of the weights */
+    bool depthwise;
 } conv_param;
 
 /* x as Conv would see it. */
@@ -32,6 +36,18 @@ static void set_geometry(omma_conv *c, const omma_window *w) {
     c->pad_top = w->pad[0], c->pad_left = w->pad[1];
 }
 
+/* x of a convolution in bfloat16 may have more channels. */
+static omma_status find_channels(omma_build *b, const omma_node *n, conv_param *p) {
+    const omma_value *x = n->in[0];
+    p->w_c = p->conv.c;
+    p->depthwise = p->conv.c == 1 && p->conv.m == p->conv.groups;
+    if (x->dtype != OMMA_BF16 || p->depthwise) return OMMA_OK;
+    if (p->conv.groups == 1 && x->dims[3] > p->w_c) p->conv.c = x->dims[3];
+    if (!omma_bf16_conv_fits(b->kern, &p->conv) || n->in[1]->dtype != OMMA_F32)
+        return omma_unsupported(b, n, "this geometry in bfloat16");
+    return OMMA_OK;
+}
+
 static omma_status convl_infer(omma_build *b, omma_node *n) {
     const omma_value *w = n->in[1], *add = omma_in(n, 3), x = channels_first(n->in[0]);
     conv_param *p = omma_param(b, n, sizeof *p);
@@ -42,26 +58,35 @@ static omma_status convl_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_window_read(b, n, &x, w->dims + 2, &win));
     OMMA_TRY(omma_window_slide(b, n, false, &win));
     set_geometry(&p->conv, &win);
-    OMMA_TRY(omma_fused_read(b, n, x.dtype, &p->act));
-    OMMA_TRY(
-        omma_out(b, n, 0, x.dtype, 4, (int64_t[]){x.dims[0], p->conv.oh, p->conv.ow, p->conv.m}));
+    OMMA_TRY(omma_fused_read(b, n, OMMA_F32, &p->act));
+    OMMA_TRY(find_channels(b, n, p));
+    const int64_t dims[] = {x.dims[0], p->conv.oh, p->conv.ow, p->conv.m};
+    if (x.dtype == OMMA_BF16) {
+        omma_dtype t = OMMA_NONE;
+        int64_t count;
+        if (!omma_dims_count(dims, 4, &count)) return omma_bad(b, n, "its size overflows");
+        OMMA_TRY(omma_half_check(b, n, count, &t));
+        return omma_out(b, n, 0, t, 4, dims);
+    }
+    OMMA_TRY(omma_out(b, n, 0, x.dtype, 4, dims));
     if (add && omma_value_count(add) != p->conv.n * p->conv.oh * p->conv.ow * p->conv.m)
         return omma_bad(b, n, "what is added ('%s') is not of the result's size", add->name);
     return OMMA_OK;
 }
 
-static omma_status pack_weights(omma_build *b, omma_node *n, const omma_conv *c) {
+static omma_status pack_weights(omma_build *b, omma_node *n, const conv_param *p, size_t bytes,
+                                bool half) {
     const omma_value *w = n->in[1];
+    const omma_conv *c = &p->conv;
     const char *form =
-        omma_arena_printf(b->arena, "%s %lld", omma_last_form(b->kern, c), (long long)c->groups);
-    size_t bytes;
+        omma_arena_printf(b->arena, "%s %lld %lld", half ? "last:bf16" : omma_last_form(b->kern, c),
+                          (long long)c->groups, (long long)c->c);
     bool fresh;
-    if (!omma_last_packed_bytes(b->kern, c, &bytes))
-        return omma_bad(b, n, "its packed weights overflow");
     void *packed = form ? omma_pack(b, w, form, bytes, &fresh) : NULL;
     if (!packed) return omma_nomem(b, n);
     if (fresh) {
-        omma_last_pack(b->kern, c, packed, w->data, omma_workers(b));
+        if (half) omma_bf16_conv_pack(b->kern, c, p->w_c, packed, w->data, omma_workers(b));
+        else omma_last_pack(b->kern, c, packed, w->data, omma_workers(b));
         omma_scaled_release(w);
     }
     n->packed = packed;
@@ -69,13 +94,36 @@ static omma_status pack_weights(omma_build *b, omma_node *n, const omma_conv *c)
     return OMMA_OK;
 }
 
+/* Bytes of working memory and of packed weights; products: of bfloat16. */
+static bool find_sizes(const omma_kernels *kern, const conv_param *p, bool half, size_t *work,
+                       size_t *packed) {
+    const omma_conv *c = &p->conv;
+    if (half && !p->depthwise) return omma_bf16_conv_sizes(kern, c, p->workers, packed, work);
+    return omma_last_packed_bytes(kern, c, packed) &&
+           omma_last_scratch(kern, c, p->workers, work) && /* checks more sizes */
+           (!half || omma_bf16_depthwise_scratch(c, p->workers, work));
+}
+
 static omma_status convl_prepare(omma_build *b, omma_node *n) {
     conv_param *p = (conv_param *)n->param;
+    const bool half = n->in[0]->dtype == OMMA_BF16;
+    size_t packed;
     p->workers = omma_workers(b);
-    if (!omma_last_scratch(b->kern, &p->conv, p->workers, &n->scratch))
-        return omma_bad(b, n, "its working memory overflows");
+    if (!find_sizes(b->kern, p, half, &n->scratch, &packed))
+        return omma_bad(b, n, "its working memory or packed weights overflow");
     if (omma_in(n, 3)) n->in_place |= 1u << 3;
-    return pack_weights(b, n, &p->conv);
+    return pack_weights(b, n, p, packed, half && !p->depthwise);
+}
+
+static void run_half(const omma_exec *x, const omma_node *n, const conv_param *p) {
+    const omma_bf16_out o = omma_half_out(n, &p->act, p->conv.m);
+    const int threads = x->threads < p->workers ? x->threads : p->workers;
+    if (p->depthwise)
+        omma_bf16_depthwise(x->kern, threads, &p->conv, n->in[0]->mem, n->packed, n->out[0]->mem,
+                            &o, n->work);
+    else
+        omma_bf16_conv(x->kern, threads, &p->conv, n->in[0]->mem, n->packed, n->out[0]->mem, &o,
+                       n->work);
 }
 
 static omma_status convl_run(const omma_exec *x, const omma_node *n) {
@@ -84,6 +132,10 @@ static omma_status convl_run(const omma_exec *x, const omma_node *n) {
     const omma_conv *c = &p->conv;
     omma_epilogue e = p->act;
     if (!n->out[0]) return OMMA_OK;
+    if (n->in[0]->dtype == OMMA_BF16) {
+        run_half(x, n, p);
+        return OMMA_OK;
+    }
     e.col_bias = bias ? bias->mem : NULL;
     e.add = add ? add->mem : NULL, e.add_ld = c->m;
     omma_last_run(x->kern, x->threads < p->workers ? x->threads : p->workers, c, n->in[0]->mem,
@@ -92,9 +144,10 @@ static omma_status convl_run(const omma_exec *x, const omma_node *n) {
 }
 
 static double convl_flops(const omma_node *n) {
-    const omma_conv *c = &((const conv_param *)n->param)->conv;
+    const conv_param *p = n->param;
     if (!n->out[0]) return 0;
-    return 2.0 * (double)omma_value_count(n->out[0]) * (double)c->c * (double)c->kh * (double)c->kw;
+    return 2.0 * (double)omma_value_count(n->out[0]) * (double)p->w_c * (double)p->conv.kh *
+           (double)p->conv.kw;
 }
 
 const omma_op omma_op_ConvLast = {.name = "ConvLast",

@@ -72,15 +72,13 @@ static inline const void *omma_at(const void *p, omma_dtype t, int64_t i) {
 static inline void omma_load_halves(omma_dtype t, const uint16_t *x, int64_t n, float *y) {
     if (t == OMMA_F16)
         for (int64_t i = 0; i < n; i++) y[i] = omma_f16_to_f32(x[i]);
-    else
-        for (int64_t i = 0; i < n; i++) y[i] = omma_bf16_to_f32(x[i]);
+    else omma_kernels_best()->bf16_widen(n, x, y);
 }
 
 static inline void omma_store_halves(omma_dtype t, const float *x, int64_t n, uint16_t *y) {
     if (t == OMMA_F16)
         for (int64_t i = 0; i < n; i++) y[i] = omma_f32_to_f16(x[i]);
-    else
-        for (int64_t i = 0; i < n; i++) y[i] = omma_f32_to_bf16(x[i]);
+    else omma_kernels_best()->bf16_narrow(n, x, y);
 }
 
 /* Element i of an integer type or bool; uint64 as its bits. Storing wraps around. */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/pages.h"
 #include "base/pool.h"
+#include "graph/scaled.h"
 #include "kernel/int8.h"
 #include "op/element.h"
 #include "op/window.h"
@@ -178,7 +178,7 @@ static omma_status pack(omma_build *b, omma_node *n, const int8_param *p, const 
     int32_t *own = (int32_t *)(void *)(packed + bytes);
     if (fresh) {
         omma_int8_pack(b->kern, c, packed, own, w->data, p->m_step, p->c_step);
-        omma_pages_give_back(w->data, omma_value_bytes(w));
+        omma_scaled_release(w);
     }
     *sums = own;
     n->packed = packed;

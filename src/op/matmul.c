@@ -15,6 +15,7 @@
 #include "base/checked.h"
 #include "base/pages.h"
 #include "base/pool.h"
+#include "graph/scaled.h"
 #include "op/fused.h"
 #include "op/window.h"
 
@@ -205,14 +206,13 @@ typedef struct slices {
     float *dst;
     const char *b;
     int64_t line, end; /* a line of the file, and how many there are */
+    int64_t step;      /* lines of a slice */
 } slices;
 
-static void pack_slice(void *arg, int64_t begin, int64_t end, int worker) {
-    const slices *s = arg;
+static void pack_slice(const slices *s, int64_t begin, int64_t end) {
     const product *p = s->p;
     const int64_t nr = s->kern->nr, lines = end - begin;
     const char *at = s->b + (size_t)(begin * s->line) * sizeof *s->dst;
-    (void)worker;
     if (p->trans_b) omma_gemm_pack(s->kern, s->dst + begin * p->k, at, 1, p->k, p->k, lines, 1);
     for (int64_t j = 0; j < p->n && !p->trans_b; j += nr)
         omma_gemm_pack(s->kern, s->dst + j * p->k + begin * nr, at + (size_t)j * sizeof *s->dst,
@@ -220,12 +220,20 @@ static void pack_slice(void *arg, int64_t begin, int64_t end, int worker) {
     omma_pages_give_back(at, (size_t)(lines * s->line) * sizeof *s->dst);
 }
 
+/* Items are slices. */
+static void pack_some(void *arg, int64_t begin, int64_t end, int worker) {
+    const slices *s = arg;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++)
+        pack_slice(s, i * s->step, s->end - i * s->step < s->step ? s->end : (i + 1) * s->step);
+}
+
 static void pack_slices(const omma_build *b, const product *p, float *dst, const char *from) {
-    slices s = {b->kern, p, dst, from, p->trans_b ? p->k : p->n, p->trans_b ? p->n : p->k};
+    slices s = {b->kern, p, dst, from, p->trans_b ? p->k : p->n, p->trans_b ? p->n : p->k, 0};
     const int64_t nr = b->kern->nr;
-    int64_t step = SLICE / (int64_t)sizeof *dst / s.line + 1; /* lines at a time */
-    if (p->trans_b) step = (step + nr - 1) / nr * nr;
-    omma_parallel(omma_workers(b), s.end, step, pack_slice, &s);
+    s.step = SLICE / (int64_t)sizeof *dst / s.line + 1;
+    if (p->trans_b) s.step = (s.step + nr - 1) / nr * nr;
+    omma_parallel(omma_workers(b), (s.end - 1) / s.step + 1, 1, pack_some, &s);
 }
 
 static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) {
@@ -241,6 +249,7 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) 
     for (int64_t i = 0; fresh && i < p->b_batches; i++)
         pack_slices(b, p, (float *)(void *)(packed + (size_t)i * p->panel),
                     (const char *)n->in[1]->data + (size_t)(i * p->k * p->n) * sizeof(float));
+    if (fresh) omma_scaled_release(n->in[1]);
     n->packed = packed;
     n->packed_in |= 1u << 1;
     return OMMA_OK;

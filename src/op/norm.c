@@ -25,7 +25,7 @@
 #include "base/pool.h"
 #include "op/element.h"
 
-enum { BLOCK = 1024 };
+enum { BLOCK = 1024, HALF_ROW = 4096 };
 
 static double norm_flops(const omma_node *n) { return 8 * (double)omma_value_count(n->in[0]); }
 
@@ -272,6 +272,7 @@ typedef struct layer {
     int64_t rows, len;
     double eps;
     bool plain; /* float32 and scale (and bias) hold one number for each of a row */
+    bool half;  /* bfloat16, scale and bias such rows of float32 */
     int64_t stride[2][OMMA_MAX_RANK]; /* of scale and bias in x's dims, 0 where broadcast */
 } layer;
 
@@ -313,15 +314,18 @@ static omma_status LayerNormalization_infer(omma_build *b, omma_node *n) {
                  .eps = (double)omma_node_float(n, "epsilon", 1e-5f),
                  .plain = x->dtype == OMMA_F32};
     int64_t dims[OMMA_MAX_RANK];
+    bool rows = true;
     for (int d = 0; d < x->rank; d++) {
         dims[d] = d < axis ? x->dims[d] : 1;
         *(d < axis ? &l->rows : &l->len) *= x->dims[d];
     }
     for (int i = 1; i <= 2; i++)
         if (omma_in(n, i)) {
-            OMMA_TRY(want_spread(b, n, i, l->len, l->stride[i - 1], &l->plain));
-            if (n->in[i]->dtype != OMMA_F32) l->plain = false;
+            OMMA_TRY(want_spread(b, n, i, l->len, l->stride[i - 1], &rows));
+            if (!rows) l->plain = false;
+            if (n->in[i]->dtype != OMMA_F32) l->plain = rows = false;
         }
+    l->half = rows && x->dtype == OMMA_BF16 && l->len <= HALF_ROW;
     OMMA_TRY(omma_out(b, n, 1, (omma_dtype)stash, x->rank, dims));
     OMMA_TRY(omma_out(b, n, 2, (omma_dtype)stash, x->rank, dims));
     return omma_out_like(b, n, 0, x);
@@ -343,6 +347,22 @@ static void spread_row(const omma_node *n, const layer *l, int64_t i, stats s) {
     }
 }
 
+/* Rows of bfloat16, some at a time made float32. */
+static void half_rows(const job *j, const layer *l, int64_t begin, int64_t end) {
+    const omma_node *n = j->n;
+    const int64_t most = HALF_ROW / l->len;
+    const uint16_t *x = n->in[0]->mem;
+    uint16_t *y = n->out[0]->mem;
+    float t[HALF_ROW];
+    for (int64_t i = begin, rows; i < end; i += rows) {
+        rows = end - i < most ? end - i : most;
+        j->kern->bf16_widen(rows * l->len, x + i * l->len, t);
+        j->kern->layer_norm(rows, l->len, t, n->in[1]->mem, omma_in(n, 2) ? n->in[2]->mem : NULL,
+                            l->eps, t);
+        j->kern->bf16_narrow(rows * l->len, t, y + i * l->len);
+    }
+}
+
 static void layer_rows(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const job *j = arg;
@@ -353,6 +373,10 @@ static void layer_rows(void *arg, int64_t begin, int64_t end, int worker) {
         j->kern->layer_norm(end - begin, l->len, (const float *)n->in[0]->mem + begin * l->len,
                             n->in[1]->mem, omma_in(n, 2) ? n->in[2]->mem : NULL, l->eps,
                             (float *)y->mem + begin * l->len);
+        return;
+    }
+    if (y && l->half && l->len && !mean && !inv) {
+        half_rows(j, l, begin, end);
         return;
     }
     for (int64_t i = begin; i < end; i++) {

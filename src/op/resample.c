@@ -370,14 +370,17 @@ static omma_status make_table(omma_build *b, const omma_node *n, const resize_pa
     return OMMA_OK;
 }
 
-/* Set p->pixels when what changes are at most two axes, neighbours, before the last. */
+/* Set p->pixels when what changes are at most two axes, neighbours, before the last. Pixels that
+ * are only copied may be of pairs of bfloat16, too. */
 static void find_pixels(const omma_node *n, resize_param *p) {
     static const axis one = {.in = 1, .out = 1};
     int last = p->rank - 1;
     omma_resample_pixels q = {.rows = &one, .nearest = p->mode == NEAREST, .planes = 1, .unit = 1};
-    if (n->in[0]->dtype != OMMA_F32 || p->coordinate == TF_CROP) return;
+    const bool pairs = n->in[0]->dtype == OMMA_BF16 && q.nearest;
+    if ((n->in[0]->dtype != OMMA_F32 && !pairs) || p->coordinate == TF_CROP) return;
     for (; last >= 0 && !p->axes[last].active; last--) q.unit *= p->axes[last].in;
-    if (last < 0 || last == p->rank - 1) return;
+    if (last < 0 || last == p->rank - 1 || (pairs && q.unit % 2)) return;
+    if (pairs) q.unit /= 2;
     q.cols = &p->axes[last];
     if (last) q.rows = &p->axes[last - 1];
     for (int d = 0; d < last - 1; d++) {

@@ -47,8 +47,8 @@ bool omma_set_twin(omma_relayout *l, const omma_value *v, omma_value *twin) {
     return true;
 }
 
-static omma_value *new_value(omma_relayout *l) {
-    const char *name = omma_arena_printf(l->b->arena, "omma:last:%d", l->made++);
+omma_value *omma_layout_value(omma_relayout *l) {
+    const char *name = omma_arena_printf(l->b->arena, "%s:%d", l->of, l->made++);
     return name ? omma_graph_value(l->g, name) : NULL;
 }
 
@@ -65,14 +65,14 @@ static void to_first(int rank, int64_t *perm) {
 
 omma_value *omma_layout_ints(omma_relayout *l, const int64_t *list, int count) {
     int64_t *copy = omma_arena_array(l->b->arena, (size_t)count, sizeof *copy);
-    const char *name = omma_arena_printf(l->b->arena, "omma:last:%d", l->made++);
+    const char *name = omma_arena_printf(l->b->arena, "%s:%d", l->of, l->made++);
     if (!copy || !name) return NULL;
     if (count) memcpy(copy, list, (size_t)count * sizeof *copy);
     return omma_graph_constant(l->g, name, OMMA_I64, 1, (int64_t[]){count}, copy);
 }
 
 omma_value *omma_layout_floats(omma_relayout *l, const float *list, int64_t count) {
-    const char *name = omma_arena_printf(l->b->arena, "omma:last:%d", l->made++);
+    const char *name = omma_arena_printf(l->b->arena, "%s:%d", l->of, l->made++);
     return name ? omma_graph_constant(l->g, name, OMMA_F32, 1, &count, list) : NULL;
 }
 
@@ -114,7 +114,7 @@ omma_value *omma_twin_constant(omma_relayout *l, omma_value *v, int rank) {
         permute(v, dims, rank, perm, moved);
         data = moved;
     }
-    const char *name = omma_arena_printf(l->b->arena, "omma:last:%d", l->made++);
+    const char *name = omma_arena_printf(l->b->arena, "%s:%d", l->of, l->made++);
     return name ? omma_graph_constant(l->g, name, v->dtype, rank, out, data) : NULL;
 }
 
@@ -129,7 +129,7 @@ omma_node *omma_layout_node(omma_relayout *l, const omma_node *n, const omma_op 
     fresh->offset = n->offset;
     for (int i = 0; i < n->n_out; i++) {
         if (!n->out[i]) continue;
-        omma_value *v = new_value(l);
+        omma_value *v = omma_layout_value(l);
         if (!v) return NULL;
         omma_node_set_output(fresh, i, v);
     }
@@ -181,7 +181,7 @@ omma_value *omma_need_twin(omma_relayout *l, omma_value *v) {
         const omma_node like = {.name = v->name, .op = omma_op_find("Transpose"), .offset = -1};
         to_last(v->rank, perm);
         for (int d = 0; d < v->rank; d++) dims[d] = v->dims[perm[d]];
-        t = new_value(l);
+        t = omma_layout_value(l);
         if (!t || add_move(l, &like, v, perm, dims, v->rank, t)) return NULL;
     }
     return t && omma_set_twin(l, v, t) ? t : NULL;
@@ -208,7 +208,7 @@ omma_status omma_give_twins(omma_relayout *l, const omma_node *n, omma_node *fre
 omma_status omma_layout_view(omma_relayout *l, const omma_node *n, omma_value *twin,
                              omma_value *v) {
     int64_t dims[OMMA_MAX_RANK], perm[OMMA_MAX_RANK];
-    omma_value *t = new_value(l);
+    omma_value *t = omma_layout_value(l);
     if (!t) return omma_nomem(l->b, n);
     for (int d = 0; d < v->rank; d++) dims[omma_twin_axis(d, v->rank)] = v->dims[d];
     OMMA_TRY(omma_view_node(l->b, l->g, n, twin, v->rank, dims, t));
@@ -258,7 +258,7 @@ static void forward(omma_graph *g) {
 }
 
 omma_status omma_pass_layout(omma_build *b, omma_graph *g) {
-    omma_relayout l = {.b = b, .g = g, .uses = omma_graph_uses(g, b->arena)};
+    omma_relayout l = {.b = b, .g = g, .uses = omma_graph_uses(g, b->arena), .of = "omma:last"};
     const int count = g->n_nodes;
     omma_node **old = omma_arena_array(b->arena, (size_t)count, sizeof *old);
     if (!old || !l.uses) return omma_fail(b->err, OMMA_E_NOMEM, "no memory to lay out a graph");

@@ -17,7 +17,8 @@ typedef struct omma_relayout {
      * which the others never see: watching must not change how they are computed. */
     omma_value **twin[2];
     int cap[2];
-    int made; /* values, for their names */
+    int made;       /* values, for their names */
+    const char *of; /* the names begin with that */
 } omma_relayout;
 
 /* Rewrite n or leave it: *done says which. */
@@ -48,6 +49,9 @@ omma_value *omma_layout_floats(omma_relayout *l, const float *list, int64_t coun
 
 /* v's twin is from now on `twin`. False when out of memory. */
 bool omma_set_twin(omma_relayout *l, const omma_value *v, omma_value *twin);
+
+/* A new value without type and shape. NULL when out of memory. */
+omma_value *omma_layout_value(omma_relayout *l);
 
 /* A new node, not in the graph's list yet, that stands for n: its name, attributes, opset and
  * offset, with n_in empty inputs and n's number of outputs, all new values. NULL when out of

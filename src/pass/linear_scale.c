@@ -3,6 +3,7 @@
  *   Linear -> Mul by a row                                      a layer scale on tokens
  *   Linear -> Transpose 0,3,1,2 -> Mul by a number a channel    the same, channels first (ConvNeXt)
  */
+#include "graph/scaled.h"
 #include "pass/rule.h"
 
 /* Is v a constant with `count` numbers along the axis that is `behind` axes before its last? */
@@ -20,21 +21,26 @@ static bool brings_channels_forward(const omma_node *n) {
 
 static omma_value *constant(omma_fuse *f, const omma_value *like, const float *data) {
     const char *name = omma_arena_printf(f->b->arena, "omma:scaled:%d", f->made++);
-    return name ? omma_graph_constant(f->g, name, OMMA_F32, like->rank, like->dims, data) : NULL;
+    return name && data ? omma_graph_constant(f->g, name, OMMA_F32, like->rank, like->dims, data)
+                        : NULL;
 }
 
 /* w: [K, M] and bias: [M] times s: [M]. */
 static bool scale(omma_fuse *f, const omma_node *linear, const omma_value *s, omma_value **w,
                   omma_value **bias) {
-    const int64_t m = linear->in[1]->dims[1], k = linear->in[1]->dims[0];
-    float *data = omma_arena_array(f->b->arena, (size_t)(k + 1), (size_t)m * sizeof *data);
-    if (!data) return false;
-    float *row = data + k * m;
-    for (int64_t i = 0; i < k * m; i++)
-        data[i] = omma_load_f32(linear->in[1]->data, i) * omma_load_f32(s->data, i % m);
-    for (int64_t i = 0; i < m; i++)
+    const omma_value *old = linear->in[1];
+    const int64_t m = old->dims[1];
+    float *row = omma_arena_array(f->b->arena, (size_t)m, sizeof *row);
+    double *by = omma_arena_array(f->b->arena, (size_t)m, sizeof *by);
+    if (!row || !by) return false;
+    for (int64_t i = 0; i < m; i++) {
+        by[i] = (double)omma_load_f32(s->data, i);
         row[i] = omma_load_f32(linear->in[2]->data, i) * omma_load_f32(s->data, i);
-    *w = constant(f, linear->in[1], data);
+    }
+    omma_scaled_keep(old); /* if it is such a constant itself */
+    omma_scaled *scaled = omma_scaled_new(f->b->arena, old->data, omma_value_count(old), by, m, 1);
+    *w = constant(f, old, scaled ? scaled->data : NULL);
+    if (*w) (*w)->scaled = scaled;
     *bias = constant(f, linear->in[2], row);
     return *w && *bias;
 }

@@ -8,6 +8,7 @@
  *   fuse      a table of small rules (rule.h): norms into convolutions, biases and
  *             activations into products, patterns of exporters into operators
  *   layout    feature maps channels last, transposes at the edges
+ *   bf16      products and what lies between them in bfloat16, where that is asked for
  *   memory    where every value of a plan lies */
 #ifndef OMMA_PASS_PASS_H
 #define OMMA_PASS_PASS_H
@@ -61,6 +62,17 @@ omma_status omma_pass_layout(omma_build *b, omma_graph *g);
 /* The rules for what the layout pass leaves: what is added to a product, and the activation behind.
  * As omma_pass_fuse_known. */
 omma_status omma_pass_fuse_last(omma_build *b, omma_graph *g);
+
+/* How a plan computes in bfloat16. */
+typedef struct omma_bf16_how {
+    bool on;
+    bool all;         /* products that should better stay in float32, too: for tests */
+    const char *keep; /* names of nodes that stay in float32, one a line; NULL: none */
+} omma_bf16_how;
+
+/* Big products and what lies between them in bfloat16 (bf16.c), as how says. Sweeps. Returns
+ * OMMA_OK, OMMA_E_NOMEM or what the rooms report. */
+omma_status omma_pass_bf16(omma_build *b, omma_graph *g, const omma_bf16_how *how);
 
 /* Put a Reshape at the end of g that makes `to` of `from`, whose shape is known, under these dims
  * (none of them 0), and infer it. Its name and offset are those of like. Returns OMMA_OK,

@@ -33,6 +33,7 @@
     X("attention-output", "fuse-known", "the moves behind an attention into it")           \
     X("residual", "fuse-last", "an Add of values into the product before it")              \
     X("layout", "layout", "maps with their channels last, in a plan")                      \
+    X("bf16", "bf16", "bfloat16 in products and between them, where asked for")            \
     X("in-place", "memory", "views and elementwise operators on their input's bytes")      \
     X("reuse", "memory", "bytes of what is no longer read used again")
 

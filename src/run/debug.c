@@ -10,7 +10,7 @@
 #include "base/pool.h"
 #include "pass/passes.h"
 
-static const char *const kernel_sets[] = {"c", "avx2", "avx512", "neon"};
+static const char *const kernel_sets[] = {"c", "avx2", "avx512", "avx512bf16", "neon"};
 
 omma_status omma_debug_environment(omma_error *err) {
     const char *threads = getenv("OMMA_THREADS"), *cpu = getenv("OMMA_CPU");
@@ -27,10 +27,11 @@ omma_status omma_debug_environment(omma_error *err) {
     if (!cpu || !*cpu) return OMMA_OK;
     for (size_t i = 0; i < sizeof kernel_sets / sizeof *kernel_sets; i++)
         if (!strcmp(cpu, kernel_sets[i])) return OMMA_OK;
-    return omma_fail(err, OMMA_E_USAGE,
-                     "OMMA_CPU in the environment is '%.40s'; it wants c, avx2, avx512 or neon, or "
-                     "to be unset",
-                     cpu);
+    return omma_fail(
+        err, OMMA_E_USAGE,
+        "OMMA_CPU in the environment is '%.40s'; it wants c, avx2, avx512, avx512bf16 or "
+        "neon, or to be unset",
+        cpu);
 }
 
 static void dump(const omma_graph *g, const char *folder, int number, const char *pass,

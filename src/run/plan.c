@@ -138,6 +138,7 @@ static omma_status cut(omma_plan *p, int at, const omma_plan_options *o, omma_er
                             .shared = o->shared,
                             .budget = o->budget,
                             .threads = o->threads,
+                            .bf16 = o->bf16,
                             .depth = o->depth + 1};
     return OMMA_OK;
 }
@@ -189,14 +190,17 @@ static bool *copy_marks(omma_plan *p, const bool *by_value, int n) {
 }
 
 /* The passes over a graph whose shapes are known. */
-static omma_status improve(omma_build *b, omma_graph *g) {
+static omma_status improve(omma_build *b, omma_graph *g, const omma_bf16_how *bf16) {
     OMMA_TRY(omma_debug_pass(g, "specialise", b->err));
     OMMA_TRY(omma_pass_fuse_known(b, g));
     OMMA_TRY(omma_debug_pass(g, "fuse-known", b->err));
     if (omma_pass_on("layout")) OMMA_TRY(omma_pass_layout(b, g));
     OMMA_TRY(omma_debug_pass(g, "layout", b->err));
     OMMA_TRY(omma_pass_fuse_last(b, g));
-    return omma_debug_pass(g, "fuse-last", b->err);
+    OMMA_TRY(omma_debug_pass(g, "fuse-last", b->err));
+    if (!bf16->on || !omma_pass_on("bf16")) return OMMA_OK;
+    OMMA_TRY(omma_pass_bf16(b, g, bf16));
+    return omma_debug_pass(g, "bf16", b->err);
 }
 
 /* *again: more inputs were taken by value, and the plan must be made anew. */
@@ -224,7 +228,7 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
     if (s && at <= 0) return s;
     p->n_outputs = g->n_outputs;
     if (at > 0) OMMA_TRY(cut(p, at, o, err));
-    OMMA_TRY(improve(&b, g));
+    OMMA_TRY(improve(&b, g, &o->bf16));
     OMMA_TRY(prepare(&b, g));
     OMMA_TRY(place_constants(&b, g));
     return place_values(p, err);

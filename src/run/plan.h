@@ -42,8 +42,9 @@ typedef struct omma_plan_options {
     omma_budget *budget;      /* what the plan is charged to */
     const char *const *watch; /* n_watch names of values that base keeps */
     int n_watch;
-    int depth;      /* how many cuts lie before this part of the graph */
-    int threads;    /* the most a run will use */
+    int depth;   /* how many cuts lie before this part of the graph */
+    int threads; /* the most a run will use */
+    omma_bf16_how bf16;
     bool *by_value; /* by input of base: its contents belong to the plan, since they decide a
                        shape; omma_plan_new adds to it what it finds */
 } omma_plan_options;

@@ -59,6 +59,12 @@ static omma_status set_up(omma_session *s, const omma_options *opt, omma_error *
     s->stage.budget = &s->budget;
     s->stage.threads = s->threads;
     s->stage.observer = omma_debug_tracer();
+    s->stage.bf16.on = opt && opt->bf16;
+    if (s->stage.bf16.on && opt->keep_float) {
+        s->stage.bf16.keep =
+            omma_arena_strndup(&s->names, opt->keep_float, strlen(opt->keep_float));
+        if (!s->stage.bf16.keep) return omma_fail(err, OMMA_E_NOMEM, "no memory for a session");
+    }
     return make_base(s, err);
 }
 

@@ -24,6 +24,7 @@ static omma_status new_plan(omma_stage *s, omma_plan **out, const omma_tensor *i
                            .n_watch = s->n_watch,
                            .depth = s->depth,
                            .threads = s->threads,
+                           .bf16 = s->bf16,
                            .by_value = s->by_value};
     if (s->shared) omma_shared_enter(s->shared, s->budget);
     omma_status status = omma_plan_new(out, s->base, inputs, &o, err);

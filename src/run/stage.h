@@ -13,6 +13,7 @@ struct omma_stage {
     const char *const *watch; /* n_watch names of values that base keeps */
     int n_watch;
     int threads;
+    omma_bf16_how bf16;
     int depth;                     /* how many cuts lie before it */
     const omma_observer *observer; /* of runs, those of tails too; NULL: none */
     bool *by_value;   /* by input of base: plans are made for its contents; NULL at first */
