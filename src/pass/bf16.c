@@ -259,7 +259,7 @@ static omma_status put_product(halves *h, const omma_node *n) {
     omma_node *fresh = omma_layout_node(l, n, conv ? n->op : &omma_op_HalfLinear, 4);
     const int64_t f32 = OMMA_F32, last = x->dims[x->rank - 1];
     if (!fresh) return omma_nomem(l->b, n);
-    fresh->in[0] = need_half(l, x, last + (conv && last % 2));
+    fresh->in[0] = need_half(l, x, last + (conv && !is_depthwise(n) && last % 2));
     fresh->in[1] = n->in[1], fresh->in[2] = omma_in(n, 2);
     fresh->in[3] = add && omma_twin(l, add) ? omma_twin(l, add) : add;
     if (!fresh->in[0] || (wide && !omma_layout_attr(l, fresh, OMMA_HALF_OUT, &f32, -1)))
