@@ -1,4 +1,4 @@
-/* bf16.c - a plan in bfloat16. Big products read bfloat16 and weigh it with bfloat16 weights,
+/* halves.c - a plan in bfloat16. Big products read bfloat16 and weigh it with bfloat16 weights,
  * summed in float32; what lies between them stays bfloat16 in memory, half the bytes. The pass
  * walks a specialised graph once, in order, and writes its nodes anew, as layout.c does: a value
  * may have a twin of bfloat16, and is itself the twin made float32 for whoever still asks for it:
