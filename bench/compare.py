@@ -1,7 +1,8 @@
 """How omma compares with other runtimes on this machine: the work of `make bench`.
 
     python3 bench/compare.py --models DIR --build DIR --peers DIR --out DIR [--only TEXT]
-                             [--threads 1,2] [--rounds 9] [--slice 0.25] [--with omma,ort,torch]
+                             [--threads 1,2] [--rounds 9] [--slice 0.25]
+                             [--with omma,ort,torch,omma-bf16]
 
 Every runtime is a process that stays alive (bench/peers/) and runs the same model on the same
 inputs. They take turns: a round is one short measurement of each, in an order that rotates, so
@@ -10,7 +11,8 @@ that their outputs are compared: nobody may be fast and wrong.
 
 Prints a table (memory and load are of omma/ORT/PyTorch; "differ" says how far omma's and PyTorch's
 outputs are from ONNX Runtime's, relative to the largest number) and writes compare.json and compare.svg to --out. Exit status 1 when outputs differ
-or omma fails on a model.
+or omma fails on a model. With omma-bf16 a second line of a model tells of omma in bfloat16, whose ratio
+is to ONNX Runtime in float32; how far its outputs may be is not judged here.
 """
 import argparse
 import datetime
@@ -31,6 +33,7 @@ import models
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.dirname(HERE)
 PEERS = ("omma", "ort", "torch")
+EVERY = (*PEERS, "omma-bf16")
 REST = 0.03  # between turns, for threads that still spin [s]
 AGREE = 1e-3  # outputs may differ by so much of their largest number
 
@@ -88,8 +91,9 @@ def command(name, a, about, threads, out):
     """How a runtime is started, and in which environment; None: it cannot take this model."""
     env = {k: v for k, v in os.environ.items() if k not in ("OMMA_TRACE", "OMMA_DUMP", "OMMA_THREADS")}
     tail = [str(threads), about["inputs"], out]
-    if name == "omma":
-        return [os.path.join(a.build, "bench", "peer_omma"), about["model"], *tail], env
+    if name in ("omma", "omma-bf16"):
+        how = ["bf16"] if name == "omma-bf16" else []
+        return [os.path.join(a.build, "bench", "peer_omma"), about["model"], *tail, *how], env
     if name == "ort":
         if not os.path.isdir(os.path.join(a.peers, "node_modules", "onnxruntime-node")):
             return None
@@ -180,6 +184,8 @@ def measure(a, about, threads):
                 100 * row["flops"] / (t * 1e-3) / p for t, p in zip(times["omma"], peaks))
             for p in peers:
                 row["peers"][p.name] = {
+                    **({"to_ort": statistics.median(t / o for t, o in zip(times[p.name], times["ort"]))}
+                       if "ort" in times else {}),
                     "ms": statistics.median(times[p.name]), "min_ms": min(times[p.name]),
                     "ratio": statistics.median(o / t for o, t in zip(times["omma"], times[p.name])),
                     "memory": p.memory(), **p.about,
@@ -211,6 +217,9 @@ def line(row):
     text = (f"{row['model']:<27} {row['threads']:>3} {of('omma', 'ms', '.2f'):>8} {share:>6} "
             f"{of('ort', 'ms', '.2f'):>8} {of('ort', 'ratio', '.2f'):>6} {of('torch', 'ms', '.2f'):>8} "
             f"{of('torch', 'ratio', '.2f'):>6}   {memory:>14}   {three(load):>16}   {' '.join(worst)}")
+    if "omma-bf16" in row["peers"]:
+        text += (f"\n    bfloat16: {of('omma-bf16', 'ms', '.2f')} ms, {of('omma-bf16', 'to_ort', '.2f')} of ORT's, "
+                 f"{of('omma-bf16', 'memory', '.0f', 1e-6)} MB, differs by {of('omma-bf16', 'difference', '.0e')}")
     return "\n".join([text] + [f"    {why}" for why in row["failed"]] + [f"    {why}" for why in wrong(row)])
 
 
@@ -249,7 +258,7 @@ def arguments():
     a.add_argument("--with", dest="with_", default=",".join(PEERS))
     a = a.parse_args()
     a.threads = sorted({int(t) for t in a.threads.split(",")})
-    a.with_ = [p for p in PEERS if p in a.with_.split(",")]
+    a.with_ = [p for p in EVERY if p in a.with_.split(",")]
     a.models, a.build, a.peers, a.out = map(os.path.abspath, (a.models, a.build, a.peers, a.out))
     return a
 

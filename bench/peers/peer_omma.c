@@ -1,7 +1,7 @@
 /* peer_omma.c - omma as one of those that bench/compare.py compares: a process that stays alive
  * and answers lines on stdin with lines of JSON on stdout.
  *
- *     peer_omma MODEL THREADS INPUTS OUTPUTS
+ *     peer_omma MODEL THREADS INPUTS OUTPUTS [bf16]
  *
  * INPUTS holds in0.npy, in1.npy, ... in the model's order; out0.npy, ... of the first run go to
  * OUTPUTS. Says at first {"version", "load_ms", "ready_ms", "first_ms", "flops", "plan_bytes"}: the
@@ -10,6 +10,7 @@
  * what multiply-adds reach in a run of about S seconds} and ends with its input. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "file/npy.h"
 #include "run/debug.h"
@@ -101,12 +102,13 @@ static omma_status answer(peer *p, const char *line, omma_error *err) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) {
-        fputs("usage: peer_omma MODEL THREADS INPUTS OUTPUTS\n", stderr);
+    const bool bf16 = argc == 6 && !strcmp(argv[5], "bf16");
+    if (argc != 5 && !bf16) {
+        fputs("usage: peer_omma MODEL THREADS INPUTS OUTPUTS [bf16]\n", stderr);
         return 2;
     }
     omma_error err;
-    peer p = {.opt = {.threads = atoi(argv[2])}};
+    peer p = {.opt = {.threads = atoi(argv[2]), .bf16 = bf16}};
     double flops;
     char line[64];
     omma_arena_init(&p.arena, NULL);

@@ -13,7 +13,8 @@ enum {
     OMMA_CPU_NEON = 32,      /* AArch64's vectors: every such processor */
     OMMA_CPU_ARM_DOT = 64,   /* that, and SDOT and UDOT: dot products of int8 */
     OMMA_CPU_ARM_I8MM = 128, /* that, and SMMLA and USDOT: matrix products of int8 */
-    OMMA_CPU_ARM_BF16 = 256  /* NEON, and BFDOT and BFMMLA: products of bfloat16 */
+    OMMA_CPU_ARM_BF16 = 256, /* NEON, and BFDOT and BFMMLA: products of bfloat16 */
+    OMMA_CPU_BF16_PAYS = 512 /* BF16, as many of them in a cycle as FMAs */
 };
 
 /* A set of OMMA_CPU_*; 0 on processors this file does not know. Thread-safe. */

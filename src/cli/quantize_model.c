@@ -177,6 +177,7 @@ static int check(job *j, const omma_cli_list *args) {
     if (j->count < 1) return omma_cli_misused("quantize", "--count wants at least 1");
     if (!(j->budget >= 0) || !(j->small >= 0) || j->small > 1)
         return omma_cli_misused("quantize", "--budget and --small want shares above 0");
+    if (j->bf16 && j->json) return omma_cli_misused("quantize", "--json goes without --bf16");
     if (j->size && !sides(j->size, &how->h, &how->w))
         return omma_cli_misused("quantize", "--size wants HxW, not '%s'", j->size);
     if (j->mean && !triple(j->mean, how->mean, -1e6))

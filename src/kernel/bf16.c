@@ -178,6 +178,7 @@ typedef struct conv_pack {
     const omma_f32u *w;
 } conv_pack;
 
+/* Filters are read as they lie in the file, (c, ky, kx), and go to (ky, kx, c). */
 static void pack_filters(void *arg, int64_t begin, int64_t end, int worker) {
     const conv_pack *job = arg;
     const omma_conv *p = job->p;
@@ -188,12 +189,13 @@ static void pack_filters(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t m = i % job->per_group * nr, n = min64(nr, group_m - m);
         const omma_f32u *w = job->w + (i / job->per_group * group_m + m) * each;
         uint16_t *panel = job->dst + i * p->c * taps * nr;
-        for (int64_t t = 0; t < taps; t++)
-            for (int64_t c = 0; c < p->c; c++) {
-                float row[MAX_NR] = {0};
-                for (int64_t j = 0; j < n && c < job->w_c; j++) row[j] = w[j * each + c * taps + t];
-                put_row(panel, nr, t * p->c + c, row);
-            }
+        memset(panel, 0, (size_t)(p->c * taps * nr) * sizeof *panel);
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t c = 0; c < job->w_c; c++)
+                for (int64_t t = 0; t < taps; t++) {
+                    const int64_t k = t * p->c + c;
+                    panel[(k / 2 * nr + j) * 2 + k % 2] = omma_bf16_round(*w++);
+                }
     }
 }
 

@@ -61,6 +61,9 @@ static void fill(void) {
     const char *forced = getenv("OMMA_CPU");
     if (forced) best = find(forced);
     if (!best) best = &tables[n_tables - 1];
+#ifdef __x86_64__
+    if (!forced && !(cpu & OMMA_CPU_BF16_PAYS) && find("avx512bf16")) best = find("avx512");
+#endif
 }
 
 const omma_kernels *omma_kernels_best(void) {

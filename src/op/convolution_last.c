@@ -41,8 +41,11 @@ static omma_status find_channels(omma_build *b, const omma_node *n, conv_param *
     const omma_value *x = n->in[0];
     p->w_c = p->conv.c;
     p->depthwise = p->conv.c == 1 && p->conv.m == p->conv.groups;
-    if (x->dtype != OMMA_BF16 || p->depthwise) return OMMA_OK;
-    if (p->conv.groups == 1 && x->dims[3] > p->w_c) p->conv.c = x->dims[3];
+    if (x->dtype != OMMA_BF16) return OMMA_OK;
+    if (p->conv.groups == 1 && !p->depthwise && x->dims[3] > p->w_c) p->conv.c = x->dims[3];
+    if (x->dims[3] != p->conv.groups * p->conv.c)
+        return omma_bad(b, n, "weights for another number of channels");
+    if (p->depthwise) return OMMA_OK;
     if (!omma_bf16_conv_fits(b->kern, &p->conv) || n->in[1]->dtype != OMMA_F32)
         return omma_unsupported(b, n, "this geometry in bfloat16");
     return OMMA_OK;

@@ -70,7 +70,7 @@ typedef struct omma_bf16_how {
     const char *keep; /* names of nodes that stay in float32, one a line; NULL: none */
 } omma_bf16_how;
 
-/* Big products and what lies between them in bfloat16 (bf16.c), as how says. Sweeps. Returns
+/* Big products and what lies between them in bfloat16 (halves.c), as how says. Sweeps. Returns
  * OMMA_OK, OMMA_E_NOMEM or what the rooms report. */
 omma_status omma_pass_bf16(omma_build *b, omma_graph *g, const omma_bf16_how *how);
 

@@ -2,6 +2,9 @@
  * it: both halves of a pair become floats by a shift or a mask. The file that includes it defines
  * b_high(v) and b_low(v), the upper and the lower half of each word of v as floats. All rows take
  * the upper half first, then all the lower one: so the tile's registers are enough. */
+#ifndef OMMA_KERNEL_BODY_BF16_SHIFT_H
+#define OMMA_KERNEL_BODY_BF16_SHIFT_H
+
 #define STEP(MR, NV)                                                                            \
     {                                                                                           \
         vf row[NV];                                                                             \
@@ -17,3 +20,5 @@
             UNROLL for (int j = 0; j < NV; j++) s[r][j] = v_fma(x, row[j], s[r][j]);            \
         }                                                                                       \
     }
+
+#endif

@@ -1,4 +1,4 @@
-/* bf16.c - a plan in bfloat16. Big products read bfloat16 and weigh it with bfloat16 weights,
+/* halves.c - a plan in bfloat16. Big products read bfloat16 and weigh it with bfloat16 weights,
  * summed in float32; what lies between them stays bfloat16 in memory, half the bytes. The pass
  * walks a specialised graph once, in order, and writes its nodes anew, as layout.c does: a value
  * may have a twin of bfloat16, and is itself the twin made float32 for whoever still asks for it:
@@ -264,7 +264,7 @@ static omma_status put_product(halves *h, const omma_node *n) {
     omma_node *fresh = omma_layout_node(l, n, conv ? n->op : &omma_op_HalfLinear, 4);
     const int64_t f32 = OMMA_F32, last = x->dims[x->rank - 1];
     if (!fresh) return omma_nomem(l->b, n);
-    fresh->in[0] = need_half(l, x, last + (conv && last % 2));
+    fresh->in[0] = need_half(l, x, last + (conv && !is_depthwise(n) && last % 2));
     fresh->in[1] = n->in[1], fresh->in[2] = omma_in(n, 2);
     fresh->in[3] = add && omma_twin(l, add) ? omma_twin(l, add) : add;
     if (!fresh->in[0] || (wide && !omma_layout_attr(l, fresh, OMMA_HALF_OUT, &f32, -1)))
