@@ -1,7 +1,7 @@
 """How omma compares with other runtimes on this machine: the work of `make bench`.
 
     python3 bench/compare.py --models DIR --build DIR --peers DIR --out DIR [--only TEXT]
-                             [--threads 1,2] [--rounds 9] [--slice 0.25]
+                             [--threads 1,2] [--scaling] [--rounds 9] [--slice 0.25]
                              [--with omma,ort,torch,omma-bf16]
 
 Every runtime is a process that stays alive (bench/peers/) and runs the same model on the same
@@ -253,6 +253,7 @@ def arguments():
     a.add_argument("--only", default="")
     cores = len(os.sched_getaffinity(0))
     a.add_argument("--threads", default=",".join(str(t) for t in (1, 2, cores) if t <= cores))
+    a.add_argument("--scaling", action="store_true", help="the models of models.SCALING")
     a.add_argument("--rounds", type=int, default=9)
     a.add_argument("--slice", type=float, default=0.25)
     a.add_argument("--with", dest="with_", default=",".join(PEERS))
@@ -271,7 +272,8 @@ def main():
         if os.path.exists(path):
             with open(path) as f:
                 found.append(json.load(f))
-    found = [m for m in found if a.only in m["name"] and m["name"] in models.MODELS]
+    wanted = models.SCALING if a.scaling else models.MODELS
+    found = [m for m in found if a.only in m["name"] and m["name"] in wanted]
     if not found:
         sys.exit(f"compare: no model whose name contains '{a.only}'")
     all_of_it = {"date": datetime.date.today().isoformat(), "machine": machine(a), "rounds": a.rounds,
@@ -279,16 +281,17 @@ def main():
     print(HEAD, flush=True)
     for threads in a.threads:
         rows = []
-        for about in sorted(found, key=lambda m: list(models.MODELS).index(m["name"])):
+        for about in sorted(found, key=lambda m: list(wanted).index(m["name"])):
             rows.append(measure(a, about, threads))
             print(line(rows[-1]), flush=True)
         all_of_it["rows"] += rows
     os.makedirs(a.out, exist_ok=True)
-    with open(os.path.join(a.out, "compare.json"), "w") as f:
+    name = "scaling" if a.scaling else "compare"
+    with open(os.path.join(a.out, name + ".json"), "w") as f:
         json.dump(all_of_it, f, indent=1)
-    with open(os.path.join(a.out, "compare.svg"), "w") as f:
+    with open(os.path.join(a.out, name + ".svg"), "w") as f:
         f.write(chart.draw(all_of_it))
-    print(f"written: {os.path.relpath(a.out)}/compare.json, compare.svg")
+    print(f"written: {os.path.relpath(a.out)}/{name}.json, {name}.svg")
     sys.exit(1 if any(wrong(r) for r in all_of_it["rows"]) else 0)
 
 

@@ -1,6 +1,6 @@
 """The models that `make bench` compares, and what they look at.
 
-    python3 bench/models.py OUT [--only TEXT]
+    python3 bench/models.py OUT [--only TEXT] [--scaling]
 
 makes OUT/NAME/ for each: model.onnx and model.pt (frozen TorchScript), exported from Debian's
 torchvision with random weights; in0.npy, ...; about.json, which names the files. What is there
@@ -72,10 +72,10 @@ def pulled_model(part):
     return path
 
 
-def picture(height, width):
+def picture(height, width, count=1):
     """Random, but the same every time."""
     g = np.random.default_rng(1)
-    return g.standard_normal((1, 3, height, width), np.float32)
+    return g.standard_normal((count, 3, height, width), np.float32)
 
 
 # name: how it is made (a module) or where it is (a path), and its inputs
@@ -94,6 +94,17 @@ MODELS = {
     "resnet50 800x1066": (lambda: classifier("resnet50"), [picture(800, 1066)]),
     "detr_r50 800x1066": (zoo, [picture(800, 1066)]),
 }
+
+
+# How time grows with batches and sizes (SCALING=1): name, the model that is exported once with its
+# batch, height and width open, and the input.
+SCALING = {f"{short} {side} batch {count}": (model, picture(side, side, count))
+           for short, model, side, counts in (("resnet50", "resnet50", 224, (1, 2, 4, 8, 16)),
+                                              ("mobilenet_v3", "mobilenet_v3_large", 224, (1, 4, 16)),
+                                              ("resnet50", "resnet50", 320, (1,)),
+                                              ("resnet50", "resnet50", 448, (1,)),
+                                              ("resnet50", "resnet50", 640, (1,)))
+           for count in counts}
 
 
 def enliven(model, x):
@@ -116,14 +127,15 @@ def enliven(model, x):
     return model.eval()
 
 
-def export(model, inputs, folder, settle):
+def export(model, inputs, folder, settle, open_axes=None):
     import torch
     x = [torch.from_numpy(a) for a in inputs]
     if settle:
         enliven(model, x[0])
     path = os.path.join(folder, "model.onnx")
     # Gradients on: nn.MultiheadAttention then takes the way that can be exported.
-    torch.onnx.export(model, tuple(x), path, opset_version=OPSET)
+    how = {"input_names": ["x"], "dynamic_axes": {"x": open_axes}} if open_axes else {}
+    torch.onnx.export(model, tuple(x), path, opset_version=OPSET, **how)
     with torch.no_grad():
         frozen = torch.jit.freeze(torch.jit.trace(model, x, check_trace=False))
         y = frozen(*x)
@@ -156,17 +168,41 @@ def make(name, out):
     return about
 
 
+def make_scaling(name, out):
+    """The same for one of SCALING: an input of its own, a model shared with its kin."""
+    source, x = SCALING[name]
+    folder = os.path.join(out, name.replace(" ", "_"))
+    shared = os.path.join(out, source + "_open")
+    os.makedirs(folder, exist_ok=True)
+    os.makedirs(shared, exist_ok=True)
+    made = os.path.join(shared, "made.json")
+    if not os.path.exists(made):
+        about = export(classifier(source), [picture(224, 224, 2)], shared, True,
+                       {0: "n", 2: "h", 3: "w"})
+        with open(made, "w") as f:
+            json.dump(about, f)
+    with open(made) as f:
+        about = json.load(f)
+    np.save(os.path.join(folder, "in0.npy"), x)
+    about.update(name=name, inputs=folder)
+    with open(os.path.join(folder, "about.json"), "w") as f:
+        json.dump(about, f, indent=1)
+    return about
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     a.add_argument("out")
     a.add_argument("--only", default="")
+    a.add_argument("--scaling", action="store_true")
     a = a.parse_args()
     warnings.filterwarnings("ignore")
-    for name in MODELS:
+    for name in SCALING if a.scaling else MODELS:
         if a.only not in name:
             continue
         try:
-            print(f"{name}: {make(name, os.path.abspath(a.out))['model']}", flush=True)
+            how = make_scaling if a.scaling else make
+            print(f"{name}: {how(name, os.path.abspath(a.out))['model']}", flush=True)
         except (LookupError, ImportError) as e:
             print(f"{name}: left out: {e}", flush=True)
 
