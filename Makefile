@@ -4,6 +4,7 @@
 #   make test     all tests; needs no network beyond the first time
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make tsan     the tests with threads in them under ThreadSanitizer
+#   make test-arm the core and the NEON kernels, cross-compiled, under QEMU
 #   make fuzz     fuzz every reader of files and the passes: SECONDS=60 each, FUZZ=NAME for one
 #   make test-zoo torchvision's models against PyTorch (zoo/README.md); ONLY=resnet for a part
 #   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
@@ -19,7 +20,7 @@ SECONDS ?= 60
 FUZZ ?=
 PYTHON ?= /usr/bin/python3
 
-.PHONY: all build demo test test-big test-zoo asan tsan fuzz bench bench-kernel style install clean \
+.PHONY: all build demo test test-arm test-big test-zoo asan tsan fuzz bench bench-kernel style install clean \
   setup-build setup-test setup-demo setup-fuzz setup-zoo setup-bench
 all: build
 
@@ -58,6 +59,9 @@ tsan: setup-test
 	@rm -f build-tsan-cmake.log
 	@MAKEFLAGS=--no-print-directory cmake --build build-tsan -j $(JOBS) --target $(TSAN_TESTS)
 	@OMMA_TEST_SCRIPTS= TSAN_OPTIONS=halt_on_error=1 setarch -R tests/run.sh build-tsan
+test-arm:
+	@JOBS=$(JOBS) scripts/test-arm.sh build-arm $(CMAKE_FLAGS)
+
 test-zoo: setup-zoo build
 	@$(PYTHON) zoo/run.py --omma $(BUILD)/omma --work $(BUILD)/zoo --record docs/zoo.md
 
@@ -83,4 +87,4 @@ install: build
 	@cmake --install $(BUILD)
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-arm build-fuzz

@@ -78,6 +78,7 @@ static bench cases[] = {
     {.name = "max 3x3/2 112 64", .conv = MAP(64, 112, 56, 3, 2), .pool = 1},
     {.name = "max 5x5 20 256", .conv = MAP(256, 20, 20, 5, 1), .pool = 1},
     {.name = "max 2x2/2 56 64", .conv = MAP(64, 56, 28, 2, 2), .pool = 1},
+    {.name = "max 2x2 160 16", .conv = MAP(16, 160, 160, 2, 1), .pool = 1},
     {.name = "mean 3x3 56 64", .conv = MAP(64, 56, 56, 3, 1), .pool = 2},
     {OP("Transpose", {1, 64, 56, 56}), .attr = "perm", .ints = {0, 2, 3, 1}, .n_ints = 4},
     {OP("Transpose", {1, 56, 56, 64}), .attr = "perm", .ints = {0, 3, 1, 2}, .n_ints = 4},
@@ -114,6 +115,10 @@ static bench cases[] = {
     {OP("ReduceMean", {197, 768}), .attr = "axes", .ints = {1}, .n_ints = 1},
     {OP("GlobalAveragePool", {1, 120, 28, 28})},
     {OP("GlobalAveragePool", {1, 960, 7, 7})},
+    {OP("ConvTranspose", {1, 24, 160, 160}, {24, 24, 2, 2}), .attr = "strides", .ints = {2, 2},
+     .n_ints = 2},
+    {OP("ConvTranspose", {1, 24, 320, 320}, {24, 1, 2, 2}), .attr = "strides", .ints = {2, 2},
+     .n_ints = 2},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 

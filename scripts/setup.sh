@@ -4,6 +4,7 @@
 #   setup.sh test     that, and what the tests need
 #   setup.sh fuzz     what building the fuzz targets needs
 #   setup.sh demo     that, and what fetching the demo's model and picture needs
+#   setup.sh arm      what building for 64-bit ARM and running that takes (make test-arm)
 #   setup.sh zoo      that of build, and PyTorch, torchvision and onnx for `make test-zoo` (without
 #                     OpenBLAS PyTorch's matrix products are ten times slower)
 #   setup.sh bench    what `make bench` needs: PyTorch as for the zoo, npm for ONNX Runtime, and an
@@ -15,10 +16,11 @@ case "${1:-build}" in
 build) ;;
 test) packages="$packages libcmocka-dev libonnx-testdata curl ca-certificates tar" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
+arm) packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user make cmake pkg-config libcmocka-dev:arm64" ;;
 fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
 zoo) packages="$packages python3 python3-torch python3-torchvision python3-onnx python3-pil python3-numpy libopenblas0-pthread" ;;
 bench) packages="$packages curl ca-certificates tar python3 python3-torch python3-torchvision python3-packaging python3-pil python3-numpy libopenblas0-openmp" ;;
-*) echo "usage: setup.sh build|test|demo|fuzz|zoo|bench" >&2; exit 2 ;;
+*) echo "usage: setup.sh build|test|arm|demo|fuzz|zoo|bench" >&2; exit 2 ;;
 esac
 
 missing=
@@ -30,7 +32,9 @@ case "${1:-build}" in test | demo | bench) want_npm=1 ;; *) want_npm= ;; esac
 if [ "$want_npm" ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
 [ -n "$missing" ] || exit 0
 
-line="apt-get update && apt-get install -y --no-install-recommends$missing"
+foreign=
+case " $missing " in *:arm64\ *) foreign="dpkg --add-architecture arm64 && " ;; esac
+line="${foreign}apt-get update && apt-get install -y --no-install-recommends$missing"
 echo "omma needs these Debian packages:$missing"
 if [ "$(id -u)" = 0 ]; then
     run=
@@ -42,5 +46,6 @@ else
 fi
 echo "installing them: $line"
 export DEBIAN_FRONTEND=noninteractive
+[ -z "$foreign" ] || $run dpkg --add-architecture arm64
 $run apt-get update -q
 $run apt-get install -y -q --no-install-recommends $missing

@@ -46,6 +46,14 @@ static inline uint32_t rng(void) {
 static inline int rng_int(int lo, int hi) { return lo + (int)(rng() % (uint32_t)(hi - lo + 1)); }
 static inline float rng_float(void) { return (float)(rng() >> 8) * 0x1p-23f - 1; } /* [-1, 1) */
 
+/* How often to try something at random: n times, or with OMMA_TEST_PERCENT that part of n, where
+ * an emulator makes everything thirty times slower. */
+static inline int rounds(int n) {
+    const char *percent = getenv("OMMA_TEST_PERCENT");
+    const int part = percent ? n * atoi(percent) / 100 : n;
+    return part > 0 ? part : 1;
+}
+
 /* n random floats at any address. */
 static inline void rng_fill(void *dst, size_t n) {
     for (size_t i = 0; i < n; i++) {

@@ -3,7 +3,8 @@
 #   run.sh BUILD_DIR
 # Prints the failures, what was skipped and why, and at the end: N passed, N failed, N skipped
 # Exit status 1 when anything failed. OMMA_TEST_ONLY=PART runs those whose name contains PART;
-# OMMA_TEST_SCRIPTS, set to nothing, leaves the scripts out.
+# OMMA_TEST_SCRIPTS, set to nothing, leaves the scripts out; OMMA_TEST_RUNNER is put before every
+# program, for instance qemu-aarch64.
 set -u
 build=$(cd "${1:?usage: run.sh BUILD_DIR}" && pwd)
 tree=$(cd "$(dirname "$0")/.." && pwd)

@@ -13,7 +13,7 @@ absolute() { case $1 in /*) echo "$1" ;; *) echo "$tree/$1" ;; esac; }
 omma=$(absolute "$omma")
 shared=$(absolute "${OMMA_SHARED:-../shared}")
 installed=$(absolute "${OMMA_MODELS:-$HOME/.local/share/omma/models}")
-verbs="read detect info run bench diff check eval models pull"
+verbs="read detect info run bench quantize diff check eval models pull"
 
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT

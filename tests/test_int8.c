@@ -24,7 +24,7 @@ typedef struct work {
 static int64_t out_count(const omma_conv *p) { return p->n * p->oh * p->ow * p->m; }
 
 static omma_conv random_conv(bool product) {
-    if (product) return omma_int8_rows(rng_int(1, 60), rng_int(1, 90), rng_int(1, 80));
+    if (product) return omma_int8_rows(rng_int(1, 60), rng_int(0, 90), rng_int(1, 80));
     omma_conv p = {.n = rng_int(1, 2),
                    .groups = 1,
                    .c = rng_int(1, 20),
@@ -39,6 +39,7 @@ static omma_conv random_conv(bool product) {
                    .dilation_w = rng_int(1, 2),
                    .pad_top = rng_int(0, 2),
                    .pad_left = rng_int(0, 2)};
+    if (rng_int(0, 40) == 0) p.c = 0; /* nothing but biases */
     if (rng_int(0, 2) == 0) p.kh = p.kw = 1, p.pad_top = p.pad_left = 0, p.c = 4 * rng_int(1, 9);
     const int64_t tall = p.h + p.pad_top + rng_int(0, (int)p.pad_top),
                   wide = p.w + p.pad_left + rng_int(0, (int)p.pad_left);

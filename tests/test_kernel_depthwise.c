@@ -146,7 +146,7 @@ static void test_random(void **state) {
     (void)state;
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
-        for (int r = 0; r < 300; r++) {
+        for (int r = 0; r < rounds(300); r++) {
             const omma_conv p = random_conv();
             check(kern, &p);
         }
@@ -168,7 +168,7 @@ static void test_usual(void **state) {
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
         for (size_t r = 0; r < sizeof usual / sizeof *usual; r++)
-            for (int again = 0; again < 3; again++) check(kern, &usual[r]);
+            for (int again = 0; again < rounds(3); again++) check(kern, &usual[r]);
 }
 
 /* Where the sums of one pixel are made must not show: the same numbers wherever a map is cut. */

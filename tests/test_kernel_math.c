@@ -39,7 +39,7 @@ static const struct {
     [OMMA_UN_ABS] = {"abs", f_abs, 0},
     [OMMA_UN_RECIPROCAL] = {"reciprocal", f_reciprocal, 0.5001},
     [OMMA_UN_SILU] = {"silu", f_silu, 4},
-    [OMMA_UN_GELU] = {"gelu", f_gelu, 5},
+    [OMMA_UN_GELU] = {"gelu", f_gelu, 7},
     [OMMA_UN_HSWISH] = {"hswish", f_hswish, 4},
 };
 
@@ -300,7 +300,9 @@ static void test_clip_affine_finish(void **state) {
                     for (int i = 0; i < n; i++) {
                         const double want =
                             (double)omma_act_apply(&e, bias ? x[i] + b[i * stride] : x[i]);
-                        assert_true(ulps(y[i], want) <= 5);
+                        const bool line = act >= OMMA_ACT_RELU_LINE; /* its sum may cancel */
+                        assert_true(ulps(y[i], want) <= 5 ||
+                                    (line && fabs((double)y[i] - want) <= 1e-6));
                     }
                 }
             }

@@ -110,7 +110,7 @@ static void test_pool(void **state) {
     (void)state;
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
-        for (int r = 0; r < 400; r++) {
+        for (int r = 0; r < rounds(400); r++) {
             const omma_pooling p = random_pooling();
             check(kern, &p);
         }
@@ -168,7 +168,7 @@ static void test_mean(void **state) {
     (void)state;
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
-        for (int r = 0; r < 100; r++)
+        for (int r = 0; r < rounds(100); r++)
             check_mean(kern, rng_int(1, 3), rng_int(1, r % 10 ? 60 : 3000), rng_int(1, 150));
 }
 

@@ -297,9 +297,7 @@ static double *naive_transpose(const shape *s, const float *x, const float *w, c
     return y;
 }
 
-static void transpose_case(int kind) {
-    shape s = random_shape();
-    const int64_t extra[] = {rnd((uint32_t)s.sh), rnd((uint32_t)s.sw)};
+static void transpose_shape(int kind, shape s, const int64_t *extra) {
     s.oh = s.sh * (s.h - 1) + extra[0] + (s.kh - 1) * s.dh + 1 - s.pt - s.pb;
     s.ow = s.sw * (s.w - 1) + extra[1] + (s.kw - 1) * s.dw + 1 - s.pl - s.pr;
     if (s.oh < 1 || s.ow < 1) return;
@@ -324,7 +322,25 @@ static void transpose_case(int kind) {
 
 static void transpose_random(void **state) {
     (void)state;
-    for (int i = 0; i < 200; i++) transpose_case(i % 2);
+    for (int i = 0; i < 200; i++) {
+        const shape s = random_shape();
+        const int64_t extra[] = {rnd((uint32_t)s.sh), rnd((uint32_t)s.sw)};
+        transpose_shape(i % 2, s, extra);
+    }
+}
+
+/* Kernels no longer than the stride, and so many channels that the rows go in several bands. */
+static void transpose_apart(void **state) {
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        shape s = random_shape();
+        s.c = 3, s.m = 40, s.h = 13, s.w = 70, s.dh = s.dw = 1;
+        s.kh = s.kw = s.sh = s.sw = 2 + i % 2;
+        s.pt = s.pb = s.pl = s.pr = i % 3 == 2;
+        if (i % 5 == 4) s.sh = s.sw = 3, s.kw = 2, s.kh = 1;
+        const int64_t extra[] = {i % 4 == 3, i % 4 == 2};
+        transpose_shape(i % 2, s, extra);
+    }
 }
 
 /* Taps of eight inputs: how many inputs reach each output. */
@@ -533,13 +549,19 @@ static void pool_refuses(void **state) {
 
 int main(void) {
     setenv("OMMA_THREADS", "8", 1);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conv_random),       cmocka_unit_test(conv_ranks),
-        cmocka_unit_test(conv_same),         cmocka_unit_test(conv_empty),
-        cmocka_unit_test(conv_refuses),      cmocka_unit_test(transpose_random),
-        cmocka_unit_test(transpose_taps),    cmocka_unit_test(transpose_output_shape),
-        cmocka_unit_test(transpose_refuses), cmocka_unit_test(pool_random),
-        cmocka_unit_test(pool_ceil),         cmocka_unit_test(pool_global),
-        cmocka_unit_test(pool_refuses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_random),
+                                       cmocka_unit_test(conv_ranks),
+                                       cmocka_unit_test(conv_same),
+                                       cmocka_unit_test(conv_empty),
+                                       cmocka_unit_test(conv_refuses),
+                                       cmocka_unit_test(transpose_apart),
+                                       cmocka_unit_test(transpose_random),
+                                       cmocka_unit_test(transpose_taps),
+                                       cmocka_unit_test(transpose_output_shape),
+                                       cmocka_unit_test(transpose_refuses),
+                                       cmocka_unit_test(pool_random),
+                                       cmocka_unit_test(pool_ceil),
+                                       cmocka_unit_test(pool_global),
+                                       cmocka_unit_test(pool_refuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,10 @@
 
 static long graphs = 300;
 
+/* How far numbers may be from the plain way's: the softmax of large scores and the norm of rows
+ * that hardly vary magnify what rounding leaves in them. */
+static const double TOLERANCE = 2e-4;
+
 /* --- layouts ------------------------------------------------------------------------------- */
 
 /* Play a run of the plan through, 64 bytes at a time: whose numbers lie where. Whatever is
@@ -171,7 +175,7 @@ static void layouts(void **state) {
 static void compare_outputs(const omma_session *s, const naive *x, long number_) {
     for (int i = 0; i < x->g->n_outputs; i++) {
         omma_tensor want = omma_value_tensor(x->g->outputs[i]);
-        naive_compare(omma_session_output(s, i), &want, 1e-5,
+        naive_compare(omma_session_output(s, i), &want, TOLERANCE,
                       text("graph %ld: output '%s'", number_, x->g->outputs[i]->name));
     }
 }
@@ -192,7 +196,7 @@ static void one_size(omma_session *s, omma_session *watching, const omma_model *
     for (int i = 0; i < m->graph->n_values; i++) {
         const char *name = m->graph->values[i]->name;
         omma_tensor want = omma_value_tensor(omma_graph_find(x.g, name));
-        naive_compare(omma_session_watched(watching, name), &want, 1e-5,
+        naive_compare(omma_session_watched(watching, name), &want, TOLERANCE,
                       text("graph %ld: watched '%s'", number_, name));
     }
     const char *keep[8];
@@ -338,6 +342,87 @@ static void frozen_norms(void **state) {
     assert_int_equal(frozen_norm_nodes(4, (const int64_t[]){1, 3, 1, 1}), 1);
     assert_int_equal(frozen_norm_nodes(1, (const int64_t[]){3}), 4); /* by column, not channel */
     assert_int_equal(frozen_norm_nodes(4, (const int64_t[]){1, 1, 1, 3}), 4);
+}
+
+/* ConvTranspose, BatchNormalization, Mul and Add by channel: nodes left; numbers as one by one. */
+static int back_norm_nodes(int64_t groups) {
+    static const float s[4] = {2, -1, 0.5f, 3}, t[4] = {1, 2, -3, 0}, v[4] = {4, 1, 0.25f, 9};
+    static float x[4 * 6], w[4 * 4 * 6];
+    mk g = {0}, a = {0};
+    base b;
+    for (int i = 0; i < 24; i++) x[i] = (float)(i * 7 % 11) - 5;
+    for (int i = 0; i < 96; i++) w[i] = (float)(i * 5 % 13) * 0.25f - 1;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 4, 2, 3));
+    mk_floats(&g, "w", w, MK_DIMS(4, 4 / groups, 2, 3)), mk_floats(&g, "s", s, MK_DIMS(4));
+    mk_floats(&g, "t", t, MK_DIMS(4)), mk_floats(&g, "v", v, MK_DIMS(4));
+    mk_floats(&g, "m", t, MK_DIMS(1, 4, 1, 1)), mk_floats(&g, "p", s, MK_DIMS(4, 1, 1));
+    mk_attr_ints(&a, "strides", (const int64_t[]){2, 2}, 2), mk_attr_int(&a, "group", groups);
+    mk_op(&g, "ConvTranspose", "x,w,t", "c", &a);
+    mk_op(&g, "BatchNormalization", "c,s,t,t,v", "n", NULL);
+    mk_op(&g, "Mul", "n,m", "q", NULL), mk_op(&g, "Add", "p,q", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    mk_free(&a);
+    base_open(&b, &g, NULL);
+    omma_session *session;
+    omma_error err;
+    naive plain;
+    const omma_tensor in = {OMMA_F32, 4, {1, 4, 2, 3}, x};
+    if (omma_session_new(&session, b.m, NULL, &err) || omma_session_run(session, &in, 1, &err))
+        fail_msg("%s", err.message);
+    naive_run(&plain, b.m->graph, &in);
+    const omma_tensor want = omma_value_tensor(omma_graph_find(plain.g, "y"));
+    naive_compare(omma_session_output(session, 0), &want, 1e-5, "behind a ConvTranspose");
+    naive_free(&plain);
+    omma_session_free(session);
+    const int n = b.g->n_nodes;
+    base_free(&b);
+    return n;
+}
+
+static void back_norms(void **state) {
+    (void)state;
+    assert_int_equal(back_norm_nodes(1), 1);
+    assert_int_equal(back_norm_nodes(2), 4); /* the weights of groups lie in another order */
+}
+
+/* A learned line before and behind an activation, by numbers of that rank: nodes left. */
+static int line_nodes(const char *act, int rank) {
+    static float x[2 * 12], w[3 * 2 * 9];
+    mk g = {0};
+    base b;
+    for (int i = 0; i < 24; i++) x[i] = (float)(i * 7 % 11) - 5;
+    for (int i = 0; i < 54; i++) w[i] = (float)(i * 5 % 13) * 0.25f - 1;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 2, 3, 4));
+    mk_floats(&g, "w", w, MK_DIMS(3, 2, 3, 3));
+    mk_floats(&g, "s", (float[]){0.75f}, rank, (const int64_t[]){1, 1, 1, 1, 1});
+    mk_floats(&g, "t", (float[]){-2}, rank, (const int64_t[]){1, 1, 1, 1, 1});
+    mk_op(&g, "Conv", "x,w", "c", NULL), mk_op(&g, "Mul", "s,c", "m", NULL);
+    mk_op(&g, "Add", "m,t", "a", NULL), mk_op(&g, act, "a", "r", NULL);
+    mk_op(&g, "Mul", "r,t", "n", NULL), mk_op(&g, "Add", "s,n", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    base_open(&b, &g, NULL);
+    omma_session *session;
+    omma_error err;
+    naive plain;
+    const omma_tensor in = {OMMA_F32, 4, {1, 2, 3, 4}, x};
+    if (omma_session_new(&session, b.m, NULL, &err) || omma_session_run(session, &in, 1, &err))
+        fail_msg("%s", err.message);
+    naive_run(&plain, b.m->graph, &in);
+    const omma_tensor want = omma_value_tensor(omma_graph_find(plain.g, "y"));
+    naive_compare(omma_session_output(session, 0), &want, 1e-5, "a line about an activation");
+    naive_free(&plain);
+    omma_session_free(session);
+    const int n = b.g->n_nodes;
+    base_free(&b);
+    return n;
+}
+
+static void lines(void **state) {
+    (void)state;
+    assert_int_equal(line_nodes("Relu", 0), 1);
+    assert_int_equal(line_nodes("HardSwish", 1), 1);
+    assert_int_equal(line_nodes("Sigmoid", 1), 4); /* which goes into no product */
+    assert_int_equal(line_nodes("Relu", 5), 6);    /* such numbers make a rank of 5 */
 }
 
 /* x * clip(x + 3, 0, 6) / 6 with numbers of the given rank, on a scalar or a picture. */
@@ -597,7 +682,8 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_graphs),   cmocka_unit_test(layouts),
         cmocka_unit_test(fusions),         cmocka_unit_test(fused_ranks),
-        cmocka_unit_test(frozen_norms),    cmocka_unit_test(patterns),
+        cmocka_unit_test(frozen_norms),    cmocka_unit_test(back_norms),
+        cmocka_unit_test(lines),           cmocka_unit_test(patterns),
         cmocka_unit_test(large_constants), cmocka_unit_test(verifier)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

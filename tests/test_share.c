@@ -163,7 +163,7 @@ static void limits_count_what_is_shared(void **state) {
     omma_error err;
     float got[8];
     assert_int_equal(omma_model_open(&m, path, NULL, NULL), 0);
-    const omma_options opt = {.threads = 1, .max_memory = 64 << 10};
+    const omma_options opt = {.threads = 1, .max_memory = 96 << 10};
     assert_int_equal(omma_session_new(&small, m, &opt, &err), 0);
     const omma_tensor in = {OMMA_F32, 4, {1, 1, WIDTH, WIDTH}, x};
     assert_int_equal(omma_session_run(small, &in, 1, &err), OMMA_E_NOMEM);

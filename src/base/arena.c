@@ -20,7 +20,7 @@
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
-enum { ALIGN = 64, BLOCK_MIN = 16 << 10, BLOCK_MAX = 1 << 20, HUGE_PAGE = 2 << 20 };
+enum { ALIGN = 64, BLOCK_MIN = 16 << 10, BLOCK_MAX = 1 << 20, MAPPED = 128 << 10 };
 
 struct omma_block {
     omma_block *next;
@@ -51,35 +51,30 @@ size_t omma_mem_room(void) {
  * ceiling counts too. */
 typedef struct block_head {
     size_t size; /* of the block with its head */
-    void *map;   /* where its mapping begins; NULL: it is the heap's */
-    size_t map_size;
+    bool mapped; /* else it is the heap's */
 } block_head;
 _Static_assert(sizeof(block_head) <= ALIGN, "the head fits in one line");
 
 static block_head *head_of(void *p) { return (block_head *)(void *)((char *)p - ALIGN); }
 
-/* Large blocks are mappings of their own, in huge pages where the system has them: weights of a
- * few hundred megabytes otherwise take longer to fault in, page by page, than to pack. They come
- * zeroed, and go back to the system when freed. */
-#if defined(__SANITIZE_ADDRESS__) || !defined(MADV_HUGEPAGE)
+/* Large blocks are mappings of their own: they come zeroed, so nothing is touched before it is
+ * used, and go back to the system when freed. (Huge pages were tried: they make loading faster
+ * on some machines and slower on others, where the system must first get hold of them.) */
+#if defined(__SANITIZE_ADDRESS__)
 static void *map_block(size_t size) { return (void)size, NULL; }
 #else
 static void *map_block(size_t size) {
-    size_t room;
-    if (size < HUGE_PAGE || !omma_add(size, HUGE_PAGE, &room)) return NULL;
-    char *map = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (size < MAPPED) return NULL;
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED) return NULL;
-    const size_t ahead = HUGE_PAGE - (uintptr_t)map % HUGE_PAGE; /* never touched */
-    char *at = map + ahead % HUGE_PAGE;
-    madvise(at, size, MADV_HUGEPAGE);
-    *(block_head *)(void *)at = (block_head){size, map, room};
-    return at;
+    *(block_head *)map = (block_head){size, true};
+    return map;
 }
 #endif
 
 static void *heap_block(size_t size) {
     block_head *h = aligned_alloc(ALIGN, size);
-    if (h) *h = (block_head){size, NULL, 0};
+    if (h) *h = (block_head){size, false};
     return h;
 }
 
@@ -104,7 +99,7 @@ void *omma_mem_alloc(size_t n) {
     void *p = omma_mem_alloc_raw(n);
     if (!p) return NULL;
     UNPOISON(head_of(p), ALIGN);
-    const bool zero = head_of(p)->map != NULL;
+    const bool zero = head_of(p)->mapped;
     POISON(head_of(p), ALIGN);
     if (!zero) memset(p, 0, n);
     return p;
@@ -115,7 +110,7 @@ void omma_mem_free(void *p) {
     block_head *h = head_of(p);
     UNPOISON(h, ALIGN);
     atomic_fetch_sub(&mem_held, h->size);
-    if (h->map) munmap(h->map, h->map_size);
+    if (h->mapped) munmap(h, h->size);
     else free(h);
 }
 

@@ -75,6 +75,7 @@ struct omma_value {
     int64_t dims[OMMA_MAX_RANK];       /* -1: open */
     const char *symbol[OMMA_MAX_RANK]; /* names of open dimensions, or NULL */
     const void *data;                  /* the constant, or NULL; any alignment */
+    struct omma_scaled *scaled;        /* not NULL: a constant made when it is read (scaled.h) */
     const omma_list *list;             /* not NULL: a sequence or optional, not a tensor */
     omma_node *producer;               /* NULL for inputs, constants and lists */
     int index;                         /* in graph->values */

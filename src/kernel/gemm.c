@@ -22,7 +22,7 @@
 enum {
     K_BLOCK = 1024,       /* longest part of k */
     A_BYTES = 1 << 20,    /* of A in one chunk: stays in the L2 cache, */
-    A_SHARE = 340 << 10,  /* or so much where B does and A passes by */
+    A_SHARE = 16 << 10,   /* or so much where B does and A passes by */
     B_BYTES = 1280 << 10, /* of B: can stay in the L2 cache */
     SMALL = 100000,       /* multiplications not worth waking a thread for, */
     CHUNK = 200000,       /* and worth a chunk */
@@ -120,6 +120,7 @@ typedef struct gemm_job {
     int64_t m_chunks, n_chunks, panels, parts;
     bool rows_inside; /* neighbouring chunks share columns, not rows */
     bool b_fits;      /* in the L2 cache, as a whole */
+    unsigned stream;  /* OMMA_TILE_STREAM or 0 */
 } gemm_job;
 
 /* Rows [m0, m1) of C in one panel, for one part of k. */
@@ -127,55 +128,48 @@ typedef struct block {
     int64_t m0, m1, panel, k0, k1;
 } block;
 
-/* What the tiles of a block fetch, a share each: rows of so many lines, pitch bytes apart. */
-typedef struct fetch {
-    const char *p;
-    int64_t rows, row, pitch;
-} fetch;
-
 static const float *a_at(const gemm_job *job, int64_t row, int64_t k) {
     return (const float *)((const omma_f32u *)job->a + row * job->lda + k);
 }
 
-static void multiply_block(const gemm_job *job, const block *b, const fetch *f) {
+static void multiply_block(const gemm_job *job, const block *b, omma_fetch f) {
     static const int64_t none = 0;
     const omma_kernels *kern = job->kern;
     const int64_t n0 = b->panel * kern->nr, k = b->k1 - b->k0, m = b->m1 - b->m0;
-    const int64_t tiles = ceil_div(m, kern->mr), looks = ceil_div(k, 8) + 1;
+    const int64_t tiles = f.n = ceil_div(m, kern->mr), looks = ceil_div(k, 8) + !k;
     omma_epilogue room, part;
     const omma_epilogue *e = omma_epilogue_part(job->e, !b->k0, b->k1 == job->k, &room);
     if (e) part = *e, part.col_bias = e->col_bias ? e->col_bias + n0 : NULL;
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t r0 = b->m0 + m * i / tiles, r1 = b->m0 + m * (i + 1) / tiles;
-        const int64_t f0 = f->rows * i / tiles, f1 = f->rows * (i + 1) / tiles;
-        const omma_ahead ahead = {f->p + f0 * f->pitch, ceil_div((f1 - f0) * f->row, looks), f->row,
-                                  f->pitch - f->row * 64};
+        const omma_ahead ahead = omma_fetch_share(&f, looks);
         if (e && e->add) part.add = e->add + r0 * e->add_ld + n0;
         if (e && e->row_bias) part.row_bias = e->row_bias + r0;
         kern->conv_tile(
             (int)(r1 - r0), (int)min64(job->n - n0, kern->nr), 1, &none, k, a_at(job, r0, b->k0),
             job->lda, job->b + (b->panel * job->k + b->k0) * kern->nr, job->c + r0 * job->ldc + n0,
-            job->ldc, b->k0 > 0, e ? &part : NULL, f1 > f0 ? &ahead : NULL);
+            job->ldc, (b->k0 ? OMMA_TILE_ACC : 0) | job->stream, e ? &part : NULL,
+            ahead.lines ? &ahead : NULL);
     }
 }
 
 /* The panel after b. */
-static fetch next_panel(const gemm_job *job, const block *b) {
+static omma_fetch next_panel(const gemm_job *job, const block *b) {
     const int64_t nr = job->kern->nr;
-    return (fetch){(const char *)(job->b + ((b->panel + 1) * job->k + b->k0) * nr),
-                   (b->k1 - b->k0) * nr / 64, 4, 256};
+    return (omma_fetch){(const char *)(job->b + ((b->panel + 1) * job->k + b->k0) * nr),
+                        (b->k1 - b->k0) * nr / 64, 4, 256, 0};
 }
 
 /* Share i of n of the rows of A that come after b: its next part of k, or the rows of the chunk
  * that this thread is likely to get next. */
-static fetch next_rows(const gemm_job *job, const block *b, int64_t i, int64_t n) {
+static omma_fetch next_rows(const gemm_job *job, const block *b, int64_t i, int64_t n) {
     const bool more = b->k1 < job->k;
     const int64_t k = more ? b->k1 : 0, rows = b->m1 - b->m0;
     const int64_t skip = more ? 0 : job->rows_inside ? rows * job->threads : job->m;
     const int64_t r0 = min64(job->m, b->m0 + skip + rows * i / n),
                   r1 = min64(job->m, b->m0 + skip + rows * (i + 1) / n);
-    return (fetch){(const char *)a_at(job, r0, k), r1 - r0,
-                   ceil_div(min64(b->k1 - b->k0, job->k - k), 16), job->lda * 4};
+    return (omma_fetch){(const char *)a_at(job, r0, k), r1 - r0,
+                        ceil_div(min64(b->k1 - b->k0, job->k - k), 16), job->lda * 4, 0};
 }
 
 static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
@@ -186,10 +180,10 @@ static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
     for (int64_t i = 0; i < job->parts; i++) {
         b.k0 = job->k * i / job->parts, b.k1 = job->k * (i + 1) / job->parts;
         for (b.panel = p0; b.panel < p1; b.panel++) {
-            const fetch f = b_here              ? next_rows(job, &b, b.panel - p0, p1 - p0)
-                            : b.panel + 1 == p1 ? next_rows(job, &b, 0, 1)
-                                                : next_panel(job, &b);
-            multiply_block(job, &b, &f);
+            omma_fetch f = b_here              ? next_rows(job, &b, b.panel - p0, p1 - p0)
+                           : b.panel + 1 == p1 ? next_rows(job, &b, 0, 1)
+                                               : next_panel(job, &b);
+            multiply_block(job, &b, f);
         }
     }
 }
@@ -216,7 +210,7 @@ static void cut(gemm_job *job) {
     int64_t rows =
         (job->b_fits ? A_SHARE : A_BYTES) / ((ceil_div(job->k, job->parts) + 1) * mr * 4);
     int64_t panels = job->panels;
-    rows = rows < 4 ? 4 : min64(rows, tiles);
+    rows = rows < 1 ? 1 : min64(rows, tiles);
     while (job->threads > 1 && ceil_div(tiles, rows) * ceil_div(job->panels, panels) < want) {
         if (rows > 2 && rows * mr >= panels * nr) rows = (rows + 1) / 2;
         else if (panels > 1) panels = (panels + 1) / 2;
@@ -246,5 +240,6 @@ void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int6
                     .e = e,
                     .panels = ceil_div(n, kern->nr)};
     cut(&job);
+    if (job.parts == 1) job.stream = omma_tile_stream(m, n, c, e);
     omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
 }

@@ -178,7 +178,7 @@ static void long_tile(const job *j, int m, int n, const uint8_t *a, const int8_t
     plain.act = OMMA_ACT_NONE, plain.post = false, plain.to_u8 = false;
     kern->int8_tile(m, n, (int)j->r.count, j->seg, j->r.groups, a, j->lda, b, &plain, v,
                     kern->int8_nr);
-    const omma_epilogue e = {.act = o->act};
+    const omma_epilogue e = {.act = o->act, .lo = o->lo, .hi = o->hi};
     for (int i = 0; i < m; i++) {
         float *row = v + i * kern->int8_nr;
         kern->finish(n, row, NULL, 0, &e, row);
@@ -229,7 +229,7 @@ static void chunks(void *arg, int64_t begin, int64_t end, int worker) {
 
 /* Chunks that fit the caches, and more of them than threads. */
 static void cut(job *j, int threads) {
-    const int64_t panel = j->r.count * j->r.groups * j->kern->int8_nr * 4;
+    const int64_t panel = max64(1, j->r.count * j->r.groups * j->kern->int8_nr * 4);
     j->panels = ceil_div(j->p->m, j->kern->int8_nr);
     j->pixel_block = min64(j->pixels, PIXELS);
     j->line_block = max64(1, PIXELS / j->pixels);

@@ -23,10 +23,12 @@
 typedef enum omma_act {
     OMMA_ACT_NONE,
     OMMA_ACT_RELU,
-    OMMA_ACT_CLIP,   /* to [lo, hi] */
-    OMMA_ACT_HSWISH, /* x * clip(x/6 + 1/2, 0, 1); 0 at -inf */
-    OMMA_ACT_SILU,   /* x * sigmoid(x); 0 at -inf */
-    OMMA_ACT_GELU,   /* x * Phi(x), by erf; 0 at -inf */
+    OMMA_ACT_CLIP,        /* to [lo, hi] */
+    OMMA_ACT_HSWISH,      /* x * clip(x/6 + 1/2, 0, 1); 0 at -inf */
+    OMMA_ACT_SILU,        /* x * sigmoid(x); 0 at -inf */
+    OMMA_ACT_GELU,        /* x * Phi(x), by erf; 0 at -inf */
+    OMMA_ACT_RELU_LINE,   /* relu(x) * lo + hi */
+    OMMA_ACT_HSWISH_LINE, /* hswish(x) * lo + hi */
     OMMA_ACT_COUNT
 } omma_act;
 
@@ -37,7 +39,7 @@ typedef struct omma_epilogue {
                               be C itself, element for element */
     int64_t add_ld;        /* [elements] */
     omma_act act;
-    float lo, hi; /* of OMMA_ACT_CLIP */
+    float lo, hi; /* of OMMA_ACT_CLIP and OMMA_ACT_..._LINE */
 } omma_epilogue;
 
 /* The order of what makes a number of C, the same in every table and for every cut: the sum over
@@ -54,6 +56,11 @@ typedef struct omma_ahead {
     const void *p;
     int64_t lines, row, skip;
 } omma_ahead;
+
+enum omma_tile_flags {
+    OMMA_TILE_ACC = 1,   /* C's old numbers are added */
+    OMMA_TILE_STREAM = 2 /* C is large and not read soon: it may pass by the caches */
+};
 
 typedef enum omma_unary {
     OMMA_UN_EXP,
@@ -128,13 +135,14 @@ typedef struct omma_kernels {
                       float *c, int64_t ldc, bool acc, const omma_epilogue *e);
 
     /* The same tile, summed over taps as well: row i of A under tap t is the k numbers at
-     * a + i*lda + off[t]; b: [taps*k][nr]. next: what to fetch meanwhile, or NULL. */
+     * a + i*lda + off[t]; b: [taps*k][nr]. flags: of omma_tile_flags. next: what to fetch
+     * meanwhile, or NULL. */
     void (*conv_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
-                      int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                      int64_t lda, const float *b, float *c, int64_t ldc, unsigned flags,
                       const omma_epilogue *e, const omma_ahead *next);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
-     * others to 3, gelu to 5, for all floats with denormals. NaN stays NaN; silu, gelu and
+     * others to 3, gelu to 7, for all floats with denormals. NaN stays NaN; silu, gelu and
      * hswish give 0 at -inf, their limit. */
     void (*unary[OMMA_UN_COUNT])(int64_t n, const float *x, float *y);
 
@@ -202,6 +210,10 @@ typedef struct omma_kernels {
     /* y[j*y_ld + i] = x[i*x_ld + j], i < m, j < n, of any numbers of four bytes, whose bits are
      * kept; x and y do not overlap. */
     void (*transpose)(int64_t m, int64_t n, const void *x, int64_t x_ld, void *y, int64_t y_ld);
+
+    /* y[i*y_ld + j] = x[i*x_ld + j], i < m, j < n, of any numbers of four bytes; x and y do not
+     * overlap. */
+    void (*copy_rows)(int64_t m, int64_t n, const void *x, int64_t x_ld, void *y, int64_t y_ld);
 
     /* One packed panel of a convolution's patches: row ((ch - c0)*kh + ky)*kw + kx, column j
      * holds what output pixel first + j (counted row by row) sees through tap (ky,kx) in

@@ -242,6 +242,7 @@ typedef struct direct_job {
     size_t worker_bytes;
     int64_t panels, panel_chunks;
     int threads;
+    unsigned stream;            /* OMMA_TILE_STREAM or 0 */
     bool packed_fits;           /* in the L2 cache, beside two bands */
     const omma_bf16_out *pairs; /* the map is one of pairs, and y what this says; else NULL */
 } direct_job;
@@ -326,36 +327,23 @@ typedef struct run {
     int64_t pixel;   /* the first one's number in the output */
 } run;
 
-/* Lines of memory that the next n tiles fetch, a share each. */
-typedef struct fetch {
-    const char *p;
-    int64_t lines, n;
-} fetch;
-
-static fetch next_part(const direct_job *job, int64_t panel, int64_t part, int64_t tiles) {
+static omma_fetch next_part(const direct_job *job, int64_t panel, int64_t part, int64_t tiles) {
     const omma_conv *p = job->p;
     const int64_t row = p->kw * p->c * job->kern->nr, ky = min64(p->kh, (part + 1) * job->l.part);
-    return (fetch){(const char *)(job->packed + (panel * p->kh + ky) * row),
-                   job->l.part * row / LINE, tiles};
+    return (omma_fetch){(const char *)(job->packed + (panel * p->kh + ky) * row),
+                        job->l.part * row / LINE, 1, 64, tiles};
 }
 
 /* The part of the map that this worker's next band is likely to be. */
-static fetch next_band(const direct_job *job, int64_t at, int64_t tiles) {
+static omma_fetch next_band(const direct_job *job, int64_t at, int64_t tiles) {
     const omma_conv *p = job->p;
     const band b = band_at(job, at + job->threads);
     const int64_t y0 = max64(0, b.y0 * p->stride_h - p->pad_top),
                   y1 = min64(p->h, (b.y1 - 1) * p->stride_h - p->pad_top +
                                        (p->kh - 1) * (int64_t)p->dilation_h + 1);
     const bool all = b.image < p->n && job->l.bands_x == 1 && job->x_ld < 2 * p->groups * p->c;
-    return (fetch){(const char *)(job->x + (b.image * p->h + y0) * p->w * job->x_ld),
-                   all && y1 > y0 ? (y1 - y0) * p->w * job->x_ld / LINE : 0, tiles};
-}
-
-static omma_ahead next_share(fetch *f, int64_t looks) {
-    const int64_t share = ceil_div(f->lines, f->n);
-    const omma_ahead ahead = {f->p, ceil_div(share, looks), 4, 0};
-    f->p += share * 64, f->lines -= share, f->n--;
-    return ahead;
+    return (omma_fetch){(const char *)(job->x + (b.image * p->h + y0) * p->w * job->x_ld),
+                        all && y1 > y0 ? (y1 - y0) * p->w * job->x_ld / LINE : 0, 1, 64, tiles};
 }
 
 /* Rows [i0, i1) of a run, in pairs, from output column m on. */
@@ -375,7 +363,7 @@ static void multiply_pairs(const direct_job *job, const run *r, int64_t i0, int6
 
 /* The pixels of a run under one part of one panel: columns [m, m + n) of the output. */
 static void multiply_run(const direct_job *job, const run *r, int64_t panel, int64_t part,
-                         fetch *f) {
+                         omma_fetch *f) {
     const omma_kernels *kern = job->kern;
     const omma_conv *p = job->p;
     const layout *l = &job->l;
@@ -387,9 +375,9 @@ static void multiply_run(const direct_job *job, const run *r, int64_t panel, int
     omma_epilogue room, here;
     const omma_epilogue *e = omma_epilogue_part(job->e, !ky0, ky1 == p->kh, &room);
     if (e) here = *e, here.row_bias = NULL, here.col_bias = e->col_bias ? e->col_bias + m : NULL;
-    const int64_t taps = (ky1 - ky0) * l->taps_x, looks = taps * ceil_div(l->k, 8) + 1;
+    const int64_t taps = (ky1 - ky0) * l->taps_x, looks = max64(1, taps * ceil_div(l->k, 8));
     for (int64_t i = 0; i < tiles; i++) {
-        const omma_ahead ahead = next_share(f, looks);
+        const omma_ahead ahead = omma_fetch_share(f, looks);
         const int64_t i0 = r->n * i / tiles, i1 = r->n * (i + 1) / tiles, at = r->pixel + i0;
         if (job->pairs) {
             multiply_pairs(job, r, i0, i1, g, m, b, ahead.lines ? &ahead : NULL);
@@ -422,7 +410,7 @@ static void multiply(const direct_job *job, int64_t at, const float *a, int64_t 
     const int64_t n = whole ? (b->y1 - b->y0) * p->ow : b->x1 - b->x0;
     const int64_t tiles = runs * ceil_div(n, job->kern->mr);
     const bool stays = job->packed_fits && at >= job->threads;
-    fetch f = next_band(job, at, tiles * parts * (p1 - p0));
+    omma_fetch f = next_band(job, at, tiles * parts * (p1 - p0));
     for (int64_t panel = p0; panel < p1; panel++)
         for (int64_t part = 0; part < parts; part++) {
             if (!stays) f = next_part(job, panel, part, tiles);
@@ -512,6 +500,8 @@ static void run_job(direct_job *job, int threads, void *memory) {
     threads = threads_for(p, threads);
     job->threads = threads;
     job->offsets = memory;
+    if (l->part >= p->kh && !job->pairs)
+        job->stream = omma_tile_stream(p->n * p->oh * p->ow, p->m, job->y, job->e);
     job->packed_fits = packed_bytes(kern, p, &bytes) && bytes <= PACKED_BYTES;
     job->workers = (char *)memory + offsets_bytes(p);
     job->panels = p->groups * panels_of(kern, p);

@@ -28,60 +28,36 @@ static const omma_kernels *find(const char *isa) {
     return NULL;
 }
 
+#define FILL(file, isa) omma_fill_##file##_##isa(k);
+
 static void fill(void) {
     omma_kernels *k = next_table("c");
-    omma_fill_gemm_c(k);
-    omma_fill_math_c(k);
-    omma_fill_reduce_c(k);
-    omma_fill_conv_c(k);
-    omma_fill_depthwise_c(k);
-    omma_fill_winograd_c(k);
-    omma_fill_pool_last_c(k);
-    omma_fill_transpose_c(k);
-    omma_fill_attention_c(k);
-    omma_fill_int8_c(k);
-    omma_fill_bf16_c(k);
+    OMMA_KERNEL_FILES(FILL, c)
+    FILL(int8, c)
+    FILL(bf16, c)
 #ifdef __x86_64__
     const unsigned cpu = omma_cpu_features();
     if (cpu & OMMA_CPU_AVX2) {
         k = next_table("avx2");
-        omma_fill_gemm_avx2(k);
-        omma_fill_math_avx2(k);
-        omma_fill_reduce_avx2(k);
-        omma_fill_conv_avx2(k);
-        omma_fill_depthwise_avx2(k);
-        omma_fill_winograd_avx2(k);
-        omma_fill_pool_last_avx2(k);
-        omma_fill_transpose_avx2(k);
-        omma_fill_attention_avx2(k);
-        omma_fill_int8_avx2(k);
-        omma_fill_bf16_avx2(k);
+        OMMA_KERNEL_FILES(FILL, avx2)
+        FILL(int8, avx2)
+        FILL(bf16, avx2)
     }
     if (cpu & OMMA_CPU_AVX512) {
         k = next_table("avx512");
-        omma_fill_gemm_avx512(k);
-        omma_fill_math_avx512(k);
-        omma_fill_reduce_avx512(k);
-        omma_fill_conv_avx512(k);
-        omma_fill_depthwise_avx512(k);
-        omma_fill_winograd_avx512(k);
-        omma_fill_pool_last_avx512(k);
-        omma_fill_transpose_avx512(k);
-        omma_fill_attention_avx512(k);
-        omma_fill_bf16_avx512(k);
-        if (cpu & OMMA_CPU_VNNI) omma_fill_int8_vnni(k);
+        OMMA_KERNEL_FILES(FILL, avx512)
+        FILL(bf16, avx512)
+        if (cpu & OMMA_CPU_VNNI) FILL(int8, vnni)
     }
     if (cpu & OMMA_CPU_BF16) {
         k = next_table("avx512bf16");
-        omma_fill_bf16_avx512bf16(k);
+        FILL(bf16, avx512bf16)
     }
 #endif
 #ifdef __aarch64__
     k = next_table("neon"); /* every such processor has it */
-    omma_fill_gemm_neon(k);
-    omma_fill_math_neon(k);
-    omma_fill_reduce_neon(k);
-    omma_fill_conv_neon(k);
+    OMMA_KERNEL_FILES(FILL, neon)
+    FILL(bf16, c) /* for tiles of this width */
 #endif
     const char *forced = getenv("OMMA_CPU");
     if (forced) best = find(forced);

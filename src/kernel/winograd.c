@@ -8,8 +8,8 @@
  *     P  --A^T P A, bias, add, activation-->  y [tile, 4x4, M]  of it; U streams by
  *
  * U is four times as large as the weights and is read once for every block, from memory as a rule.
- * So while one panel is multiplied, the next is brought into the cache (half as fast again at 256
- * channels), and blocks are as large as they may be before V costs more than U.
+ * So while one panel is multiplied, the next is brought into the cache (at 256 channels half as
+ * fast again), and blocks are as large as they may be before V costs more than U.
  *
  * Tiles at the border read zeros where the map ends. Tiles of all images of a batch are counted
  * together. Threads share the blocks; where these come out uneven, panels of a block too, and each
@@ -35,7 +35,8 @@ enum {
     TILES_SLOPE = 8,
     TILES_MOST = 168,
     WIDE_LEAST = 64, /* output channels whose products lie in P together; half of the input's */
-    WIDE_MOST = 256
+    WIDE_MOST = 256,
+    CACHED = 16 << 20 /* bytes of U that the third cache may still hold */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -81,7 +82,7 @@ static wino_cut cut(const omma_kernels *kern, const omma_conv *p, int threads) {
                   .panels = ceil_div(p->m, kern->nr),
                   .parts = 1};
     c.tiles = p->n * c.tiles_y * c.tiles_x;
-    c.wide = min64(c.panels, clamp(p->c / 2, WIDE_LEAST, WIDE_MOST) / kern->nr);
+    c.wide = min64(c.panels, ceil_div(clamp(p->c / 2, WIDE_LEAST, WIDE_MOST), kern->nr));
     const int64_t most = min64(TILES_LEAST + p->c / TILES_SLOPE, TILES_MOST);
     c.blocks = ceil_div(c.tiles, (most + kern->mr / 2) / kern->mr * kern->mr);
     if (threads > 1) share(&c, threads);
@@ -92,15 +93,17 @@ static wino_cut cut(const omma_kernels *kern, const omma_conv *p, int threads) {
     return c;
 }
 
-/* What both ways take, in multiplications: sums reach about 0.9 of the peak here and there, their
- * results cost as much as 6 channels to store, a channel of a tile takes 12 cycles of 32
- * multiplications to transform, a tile as much as 16 channels besides, and U comes from memory no
- * faster than the products of 28 tiles with panels of 32, half that with 16. */
+/* What both ways take, in multiplications, fitted to what was measured: sums reach about 0.9 of the
+ * peak here and there, their results cost as much as 6 channels to store, a channel of a tile takes
+ * 12 cycles of 32 multiplications to transform, and a tile as much as 16 channels besides. U comes
+ * no faster than the products of a number of tiles from the third cache, or from memory. */
 static bool pays(const omma_kernels *kern, const omma_conv *p) {
     const wino_cut c = cut(kern, p, 1);
     const int half = kern->nr / 2;
     const double m = (double)(ceil_div(p->m, half) * half), channels = (double)p->c;
-    const double block = (double)c.tiles / (double)c.blocks, least = 7.0 / 8 * kern->nr;
+    const bool memory = channels * m > CACHED / (WINO_PLANES * sizeof(float));
+    const double least = (memory ? 1.5 : 0.875) * kern->nr;
+    const double block = (double)c.tiles / (double)c.blocks;
     const double direct = 9 * channels * m * (double)(p->n * p->oh * p->ow);
     const double products =
         36 * m * (double)c.blocks * (block < least ? channels * least : (channels + 6) * block);
@@ -135,17 +138,20 @@ static bool scratch(const omma_kernels *kern, const omma_conv *p, int threads, s
 
 /* --- packing ----------------------------------------------------------------------- */
 
+enum { LANES = 8 }; /* output channels that are transformed at a time */
+typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
+typedef float singles __attribute__((vector_size(LANES * sizeof(float))));
+
 typedef struct pack_job {
     const omma_conv *p;
     int nr;
-    const omma_f32u *w; /* [m, c, 3, 3] */
-    float *u;           /* [panel][36][c][nr] */
+    const omma_f32u *w;        /* [m, c, 3, 3] */
+    float *u;                  /* [panel][36][c][nr] */
+    double matrix[WINO_IN][3]; /* G */
 } pack_job;
 
-/* u := G g G^T */
-static void transform_weights(const omma_f32u *g, double u[WINO_PLANES]) {
+static void make_matrix(double matrix[WINO_IN][3]) {
     static const double points[] = {0, WINO_A, -WINO_A, WINO_B, -WINO_B};
-    double matrix[WINO_IN][3] = {[WINO_IN - 1] = {0, 0, 1}}, half[WINO_IN][3];
     for (int i = 0; i < WINO_IN - 1; i++) {
         double n = 1;
         for (int j = 0; j < WINO_IN - 1; j++)
@@ -153,36 +159,66 @@ static void transform_weights(const omma_f32u *g, double u[WINO_PLANES]) {
         matrix[i][0] = 1 / n, matrix[i][1] = points[i] / n,
         matrix[i][2] = points[i] * points[i] / n;
     }
-    for (int i = 0; i < WINO_IN; i++)
-        for (int j = 0; j < 3; j++)
-            half[i][j] = matrix[i][0] * (double)g[j] + matrix[i][1] * (double)g[3 + j] +
-                         matrix[i][2] * (double)g[6 + j];
-    for (int i = 0; i < WINO_IN; i++)
-        for (int j = 0; j < WINO_IN; j++)
-            u[i * WINO_IN + j] =
-                half[i][0] * matrix[j][0] + half[i][1] * matrix[j][1] + half[i][2] * matrix[j][2];
+    matrix[WINO_IN - 1][0] = matrix[WINO_IN - 1][1] = 0, matrix[WINO_IN - 1][2] = 1;
+}
+
+/* to := G x, x three numbers and to six, step apart. Points come in pairs of one size, the
+ * first of them is 0 and the last infinite. */
+static void by_matrix(const double matrix[WINO_IN][3], const lanes *x, int x_step, lanes *to,
+                      int step) {
+    const lanes a = x[0], b = x[x_step], c = x[2 * x_step];
+    to[0] = matrix[0][0] * a;
+    for (int i = 1; i < WINO_IN - 1; i += 2) {
+        const lanes even = matrix[i][0] * a + matrix[i][2] * c, odd = matrix[i][1] * b;
+        to[i * step] = even + odd;
+        to[(i + 1) * step] = even - odd;
+    }
+    to[(WINO_IN - 1) * step] = c;
+}
+
+/* u := G g G^T */
+static void transform_weights(const double matrix[WINO_IN][3], const lanes g[9],
+                              lanes u[WINO_PLANES]) {
+    lanes half[WINO_IN * 3];
+    for (int j = 0; j < 3; j++) by_matrix(matrix, g + j, 3, half + j, 3);
+    for (int i = 0; i < WINO_IN; i++) by_matrix(matrix, half + i * 3, 1, u + i * WINO_IN, 1);
+}
+
+/* Output channels [out, out + n) of one input channel, n <= LANES, side by side from dst on;
+ * those from m on are zero. */
+static void pack_lanes(const pack_job *job, int64_t channel, int64_t out, int n, float *dst) {
+    const int64_t c = job->p->c, m = job->p->m;
+    float narrow[9][LANES] = {{0}};
+    lanes g[9], u[WINO_PLANES];
+    for (int k = 0; k < n && out + k < m; k++)
+        for (int q = 0; q < 9; q++) narrow[q][k] = job->w[((out + k) * c + channel) * 9 + q];
+    for (int q = 0; q < 9; q++)
+        for (int k = 0; k < LANES; k++) g[q][k] = (double)narrow[q][k];
+    transform_weights(job->matrix, g, u);
+    for (int q = 0; q < WINO_PLANES; q++) {
+        const singles y = __builtin_convertvector(u[q], singles);
+        memcpy(dst + q * c * job->nr, &y, (size_t)n * sizeof *dst);
+    }
 }
 
 /* Items are the input channels of one panel after the other. */
 static void pack_channels(void *arg, int64_t begin, int64_t end, int worker) {
     const pack_job *job = arg;
-    const int64_t c = job->p->c, m = job->p->m;
+    const int64_t c = job->p->c;
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
         const int64_t panel = i / c, channel = i % c;
         float *dst = job->u + (panel * WINO_PLANES * c + channel) * job->nr;
-        for (int64_t j = 0; j < job->nr; j++) {
-            const int64_t out = panel * job->nr + j;
-            double u[WINO_PLANES] = {0};
-            if (out < m) transform_weights(job->w + (out * c + channel) * 9, u);
-            for (int q = 0; q < WINO_PLANES; q++) dst[q * c * job->nr + j] = (float)u[q];
-        }
+        for (int j = 0; j < job->nr; j += LANES)
+            pack_lanes(job, channel, panel * job->nr + j, job->nr - j < LANES ? job->nr - j : LANES,
+                       dst + j);
     }
 }
 
 static void pack(const omma_kernels *kern, const omma_conv *p, void *dst, const void *weights,
                  int threads) {
-    pack_job job = {p, kern->nr, weights, dst};
+    pack_job job = {p, kern->nr, weights, dst, {{0}}};
+    make_matrix(job.matrix);
     omma_parallel(threads, ceil_div(p->m, kern->nr) * p->c, 16, pack_channels, &job);
 }
 

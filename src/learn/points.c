@@ -86,27 +86,37 @@ omma_status omma_points_keep(omma_points *p, const omma_session *s, int i, omma_
         want->data = omma_arena_array(arena, (size_t)n, sizeof(float));
         if (!want->data) return omma_fail(err, OMMA_E_NOMEM, "no memory to judge a graph");
         memcpy(want->data, t->data, (size_t)n * sizeof(float));
-        p->energy[k] += energy_about_mean(want->data, n);
+        p->energy[i * p->count + k] = energy_about_mean(want->data, n);
     }
     return OMMA_OK;
 }
 
-void omma_points_compare(const omma_points *p, const omma_session *s, int i, double *noise) {
+/* Of n numbers. */
+static double energy_between(const float *a, const float *b, int64_t n) {
+    double sum = 0;
+    for (int64_t j = 0; j < n; j++) {
+        const double d = (double)a[j] - (double)b[j];
+        if (isfinite(d)) sum += d * d;
+    }
+    return sum;
+}
+
+void omma_points_compare(const omma_points *p, const omma_session *s, int i, double *roots) {
     for (int k = 0; k < p->count; k++) {
         const omma_tensor *t = omma_session_watched(s, name(p, k));
         const omma_tensor *want = &p->want[i * p->count + k];
+        const double energy = p->energy[i * p->count + k];
         const int64_t n = want->data ? omma_tensor_count(want) : 0;
-        if (!n) continue;
-        if (!t || t->dtype != OMMA_F32 || omma_tensor_count(t) != n) {
-            noise[k] += p->energy[k]; /* another number of things: as wrong as can be */
-            continue;
-        }
-        const float *a = want->data, *b = t->data;
-        double sum = 0;
-        for (int64_t j = 0; j < n; j++) {
-            const double d = (double)a[j] - (double)b[j];
-            if (isfinite(d)) sum += d * d;
-        }
-        noise[k] += sum;
+        if (!n || !(energy > 0)) continue;
+        const bool other = !t || t->dtype != OMMA_F32 || omma_tensor_count(t) != n;
+        /* another number of things is as wrong as can be */
+        roots[k] += other ? 1 : sqrt(energy_between(want->data, t->data, n) / energy);
+    }
+}
+
+void omma_points_mean(const omma_points *p, double *roots) {
+    for (int k = 0; k < p->count; k++) {
+        const double mean = roots[k] / p->n_samples;
+        roots[k] = mean * mean;
     }
 }

@@ -15,7 +15,7 @@ typedef struct omma_points {
     int count;  /* of them */
     int n_samples;
     omma_tensor *want; /* [sample, point]: what the float model gives; data NULL: not of float32 */
-    double *energy;    /* by point: of want about its mean, all samples */
+    double *energy;    /* [sample, point]: of want about its mean */
 } omma_points;
 
 /* Find the points of g. The arrays are on arena. Returns OMMA_OK or OMMA_E_NOMEM. */
@@ -29,7 +29,12 @@ omma_status omma_points_watch(const omma_points *p, omma_session *s, omma_error 
 omma_status omma_points_keep(omma_points *p, const omma_session *s, int i, omma_arena *arena,
                              omma_error *err);
 
-/* Add to noise (by point) the energy of what differs in the session's last run on sample i. */
-void omma_points_compare(const omma_points *p, const omma_session *s, int i, double *noise);
+/* How far the points' values have moved in the session's last run, on sample i: adds to roots (by
+ * point) the root of the noise to signal. */
+void omma_points_compare(const omma_points *p, const omma_session *s, int i, double *roots);
+
+/* From the sums of compare over all samples to noise to signal: the square of the mean root, so
+ * that one odd sample does not outweigh the others. In place. */
+void omma_points_mean(const omma_points *p, double *roots);
 
 #endif

@@ -33,6 +33,7 @@ typedef struct rewrite {
     omma_graph *g;
     const bool *chosen;
     const omma_steps *steps;
+    const float *const *means;
     omma_value **read; /* by value of g: the dequantised one, NULL: none */
     omma_node **order; /* g's nodes in their new order */
     int count;
@@ -144,7 +145,17 @@ static void round_taps(const omma_value *w, const channels *ch, int64_t c, float
     }
 }
 
-static bool quantise_weights(rewrite *r, omma_node *n, int axis, float x_scale) {
+/* What rounding took from the mean of an output channel; places are [input channel][tap]. */
+static double lost_mean(const omma_value *w, const channels *ch, int64_t c, float scale,
+                        int64_t taps, const int8_t *q, const float *mean) {
+    double sum = 0;
+    for (int64_t i = 0; i < ch->places; i++)
+        sum +=
+            ((double)at(w, ch, c, i) - (double)scale * q[place(ch, c, i)]) * (double)mean[i / taps];
+    return sum;
+}
+
+static bool quantise_weights(rewrite *r, omma_node *n, int axis, float x_scale, const float *mean) {
     const omma_value *w = n->in[1], *bias = omma_in(n, 2);
     const channels ch = channels_of(w, axis);
     omma_arena *a = r->g->arena;
@@ -160,6 +171,7 @@ static bool quantise_weights(rewrite *r, omma_node *n, int axis, float x_scale) 
         if (bias) memcpy(&b, (const char *)bias->data + c * 4, 4);
         const float s = scale_of(w, &ch, c, b, x_scale);
         for (int64_t i = 0; i < ch.places; i += taps) round_taps(w, &ch, c, s, i, taps, q);
+        if (bias && mean) b += (float)lost_mean(w, &ch, c, s, taps, q, mean);
         scale[c] = s, both[c] = s * x_scale;
         qb[c] = (int32_t)rint((double)b / (double)both[c]);
     }
@@ -200,7 +212,8 @@ static bool rewrite_node(rewrite *r, const omma_node *old, omma_node *n) {
     if (chosen) {
         const float x = r->steps[old->in[0]->index].scale;
         n->in[0] = r->read[old->in[0]->index];
-        if (!quantise_weights(r, n, omma_qdq_axis(old), x)) return false;
+        const float *mean = r->means ? r->means[old->in[0]->index] : NULL;
+        if (!quantise_weights(r, n, omma_qdq_axis(old), x, mean)) return false;
     }
     for (int k = 0; !chosen && k < n->n_in; k++)
         if (n->in[k] && n->in[k]->index < r->from->n_values && r->read[n->in[k]->index] &&
@@ -241,8 +254,9 @@ static bool rewrite_all(rewrite *r) {
 }
 
 omma_status omma_qdq_graph(omma_graph **out, const omma_graph *g, const bool *chosen,
-                           const omma_steps *steps, omma_arena *arena, omma_error *err) {
-    rewrite r = {.from = g, .chosen = chosen, .steps = steps, .err = err};
+                           const omma_steps *steps, const float *const *means, omma_arena *arena,
+                           omma_error *err) {
+    rewrite r = {.from = g, .chosen = chosen, .steps = steps, .means = means, .err = err};
     r.g = *out = omma_graph_clone(g, arena);
     if (!r.g || !rewrite_all(&r))
         return omma_fail(err, OMMA_E_NOMEM, "no memory for a quantised graph");

@@ -16,9 +16,11 @@ int omma_qdq_axis(const omma_node *n);
 /* A copy of g in which the chosen nodes (by node index; omma_qdq_axis is not -1) read quantised
  * values.
  *   steps  by value index: of every activation that a chosen node reads.
- * The copy and what it gets are on arena; constants of g are shared. Returns OMMA_OK or
- * OMMA_E_NOMEM. */
+ *   means  by value index: its mean in each channel that the node multiplies, or NULL. What
+ * rounding the weights does to the mean of an output goes into the bias then. The copy and what it
+ * gets are on arena; constants of g are shared. Returns OMMA_OK or OMMA_E_NOMEM. */
 omma_status omma_qdq_graph(omma_graph **out, const omma_graph *g, const bool *chosen,
-                           const omma_steps *steps, omma_arena *arena, omma_error *err);
+                           const omma_steps *steps, const float *const *means, omma_arena *arena,
+                           omma_error *err);
 
 #endif

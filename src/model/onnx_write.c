@@ -125,6 +125,21 @@ static omma_status check_node(const scope *s, const omma_node *n) {
     return OMMA_OK;
 }
 
+/* An output that nobody wants has a name all the same: other runtimes hold some operators to all
+ * their outputs. */
+static omma_status put_outputs(const scope *s, omma_pb_out *m, const omma_node *n) {
+    for (int i = 0; i < n->n_out; i++) {
+        if (n->out[i]) {
+            OMMA_TRY(put_name(s, m, N_OUTPUT, n->out[i]));
+            continue;
+        }
+        const char *name = omma_arena_printf(s->arena, "%s_omma_unused_%d", n->name, i);
+        if (!name) return no_memory(s);
+        omma_pb_put_text(m, N_OUTPUT, name);
+    }
+    return OMMA_OK;
+}
+
 static omma_status put_node(const scope *s, omma_pb_out *o, const omma_node *n) {
     omma_pb_out m = {.arena = s->arena};
     int n_in = n->n_in; /* what its graphs take from outside is not among its own inputs */
@@ -133,7 +148,7 @@ static omma_status put_node(const scope *s, omma_pb_out *o, const omma_node *n) 
         if (n->attrs[i].kind == OMMA_ATTR_GRAPH && n->attrs[i].capture_at < n_in)
             n_in = n->attrs[i].capture_at;
     for (int i = 0; i < n_in; i++) OMMA_TRY(put_name(s, &m, N_INPUT, n->in[i]));
-    for (int i = 0; i < n->n_out; i++) OMMA_TRY(put_name(s, &m, N_OUTPUT, n->out[i]));
+    OMMA_TRY(put_outputs(s, &m, n));
     omma_pb_put_text(&m, N_NAME, n->name);
     omma_pb_put_text(&m, N_OP, n->op->name);
     for (int i = 0; i < n->n_attrs; i++) OMMA_TRY(put_attr(s, &m, n, &n->attrs[i]));

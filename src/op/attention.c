@@ -12,23 +12,24 @@
  * no padding, per batch) that number - Q, else 0. Output 3 is s on its way, by
  * qk_matmul_output_mode: 0 scale * q kT, 1 after softcap, 2 after the mask, 3 a.
  *
- * f32: keys and values are packed once, then tiles of a few query rows go through two
- * products with their scores kept in the cache. Everything else, and a softmax asked for in
- * double, goes row by row in double; softmax_precision never lowers the precision.
+ * f32 goes to the kernel (kernel/attend.h). Other types, masks of other types, and a softmax asked
+ * for in double, go row by row in double; softmax_precision never lowers the precision. Scores that
+ * are handed out are always made so, beside the kernel, which keeps none: what is handed out does
+ * not change y.
  * Source: ONNX Attention, 23 and 24. Traps: the softcap comes before the mask, so that what is
  * masked stays -inf; a row with every key masked gives zeros, not NaN; a masked key's score
  * is replaced where the mask is bool, added to where it holds numbers. */
 #include <math.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/pool.h"
+#include "kernel/attend.h"
 #include "op/element.h"
-#include "op/fused.h"
 
 enum { Q, K, V, MASK, PAST_K, PAST_V, NONPAD };       /* inputs */
 enum { Y, PRESENT_K, PRESENT_V, SCORES };             /* outputs */
 enum { AT_PRODUCT, AT_SOFTCAP, AT_MASK, AT_SOFTMAX }; /* qk_matmul_output_mode */
-enum { TILE_SCORES = 1 << 16, MIN_TILE = 8, MAX_TILE = 64 };
 
 /* Where heads' rows lie [elements]. */
 typedef struct layout {
@@ -44,12 +45,11 @@ typedef struct attention {
     float scale, softcap; /* softcap 0: none */
     int64_t mode;
     int64_t mask_step[4], mask_len; /* strides over [B, H, Q, T]; keys beyond mask_len are masked */
-    bool fast;
-    int workers;                      /* threads the working memory is for */
-    int64_t tile;                     /* query rows done at once */
-    size_t k_panel, v_panel;          /* bytes of a packed head */
-    size_t v_at, join_at[2], tile_at; /* parts of the working memory; packed keys come first */
-    size_t q_bytes, tile_bytes;       /* of one worker: its scaled queries; these and the scores */
+    bool fast;                      /* y by the kernel */
+    omma_attention kernel;
+    int workers;                           /* threads the working memory is for */
+    size_t join_at[2], rows_at, kernel_at; /* parts of the working memory */
+    size_t row_bytes;                      /* of one worker's row of scores */
 } attention;
 
 /* --- shapes ----------------------------------------------------------------------------------- */
@@ -142,8 +142,10 @@ static omma_status read_attributes(omma_build *b, const omma_node *n, attention 
     if (precision &&
         (precision < 0 || precision >= 32 || !omma_type_in((omma_dtype)precision, OMMA_IN_FLOAT)))
         return omma_bad(b, n, "softmax_precision %lld is no floating type", (long long)precision);
+    const omma_value *m = omma_in(n, MASK);
     p->fast = n->in[Q]->dtype == OMMA_F32 && n->in[V]->dtype == OMMA_F32 && precision != OMMA_F64 &&
-              p->total > 0;
+              p->total > 0 && p->mask_len == p->total &&
+              (!m || m->dtype == OMMA_F32 || m->dtype == OMMA_BOOL);
     return OMMA_OK;
 }
 
@@ -205,18 +207,46 @@ static bool reserve(size_t *at, size_t count, size_t bytes) {
 
 static bool is_joined(const omma_node *n, int i) { return omma_in(n, PAST_K) || omma_wanted(n, i); }
 
+/* Where keys or values lie: joined ones head by head. */
+static layout kv_layout(const omma_node *n, const attention *p, int which) {
+    const int64_t width = which ? p->e : p->d;
+    if (!is_joined(n, PRESENT_K + which)) return which ? p->v : p->k;
+    return (layout){p->groups * p->total * width, p->total * width, width};
+}
+
+/* Over [batch, group, head of the group]. */
+static omma_attention_at outer_axes(const layout *l, int64_t group, int64_t head) {
+    return (omma_attention_at){{l->batch, group, head}, l->row, 1};
+}
+
+static void describe(const omma_node *n, attention *p) {
+    const int64_t each = p->heads / p->groups;
+    const layout k = kv_layout(n, p, 0), v = kv_layout(n, p, 1);
+    const int64_t *m = p->mask_step;
+    p->kernel = (omma_attention){.outer = {p->batch, p->groups, each},
+                                 .m = p->q_len,
+                                 .n = p->total,
+                                 .d = p->d,
+                                 .dv = p->e,
+                                 .q = outer_axes(&p->q, p->q.head * each, p->q.head),
+                                 .k = outer_axes(&k, k.head, 0),
+                                 .v = outer_axes(&v, v.head, 0),
+                                 .o = outer_axes(&p->y, p->y.head * each, p->y.head),
+                                 .mask = {{{m[0], m[1] * each, m[1]}, m[2], m[3]}},
+                                 .scale = p->scale,
+                                 .softcap = p->softcap,
+                                 .causal = p->causal,
+                                 .causal_offset = p->past,
+                                 .valid_step = {1, 0, 0}};
+    p->kernel.mask_is_bool[0] = omma_in(n, MASK) && n->in[MASK]->dtype == OMMA_BOOL;
+    p->kernel.hidden_is_zero = p->causal || omma_in(n, MASK) || omma_in(n, NONPAD);
+}
+
 static bool lay_out(const omma_kernels *kern, const omma_node *n, attention *p, size_t *at) {
     const int64_t rows[2] = {p->d, p->e};
     int64_t heads;
+    size_t rest;
     if (!omma_dims_count((int64_t[]){p->batch, p->groups}, 2, &heads)) return false;
-    if (p->fast) {
-        if (!omma_packed_bytes(kern, p->d, p->total, &p->k_panel) ||
-            !omma_packed_bytes(kern, p->total, p->e, &p->v_panel) ||
-            !reserve(at, (size_t)heads, p->k_panel))
-            return false;
-        p->v_at = *at;
-        if (!reserve(at, (size_t)heads, p->v_panel)) return false;
-    }
     for (int i = 0; i < 2; i++) { /* past and new in one piece, unless an output is that already */
         p->join_at[i] = *at;
         const size_t size = omma_dtype_size(n->in[i ? V : K]->dtype);
@@ -226,21 +256,23 @@ static bool lay_out(const omma_kernels *kern, const omma_node *n, attention *p, 
             !reserve(at, 1, bytes))
             return false;
     }
-    p->tile_at = *at;
-    p->tile = p->fast ? TILE_SCORES / p->total : 1;
-    p->tile = p->tile < MIN_TILE ? MIN_TILE : p->tile > MAX_TILE ? MAX_TILE : p->tile;
-    const size_t each = p->fast ? (size_t)p->tile * sizeof(float) : sizeof(double);
-    if (p->fast && !reserve(&p->q_bytes, (size_t)p->d, each)) return false;
-    p->tile_bytes = p->q_bytes;
-    return reserve(&p->tile_bytes, (size_t)p->total, each) &&
-           reserve(at, (size_t)p->workers, p->tile_bytes);
+    p->rows_at = *at;
+    p->row_bytes = 0;
+    if (!p->fast || omma_wanted(n, SCORES)) {
+        if (!reserve(&p->row_bytes, (size_t)p->total, sizeof(double)) ||
+            !reserve(at, (size_t)p->workers, p->row_bytes))
+            return false;
+    }
+    p->kernel_at = *at;
+    if (!p->fast) return true;
+    describe(n, p);
+    return omma_attention_scratch(kern, &p->kernel, p->workers, &rest) && reserve(at, 1, rest);
 }
 
 static omma_status attention_prepare(omma_build *b, omma_node *n) {
     attention *p = (attention *)n->param;
     size_t at = 0;
     p->workers = omma_workers(b);
-    p->q_bytes = 0;
     if (!lay_out(b->kern, n, p, &at)) return omma_bad(b, n, "its working memory overflows");
     n->scratch = at;
     return OMMA_OK;
@@ -295,12 +327,10 @@ static void gather_kv(const omma_exec *x, job *j) {
     bool any = false;
     for (int i = 0; i < 2; i++) {
         const omma_value *out = omma_wanted(j->n, PRESENT_K + i);
-        const int64_t width = i ? p->e : p->d;
-        j->kv[i] = j->n->in[i ? V : K]->mem, j->at[i] = i ? p->v : p->k;
+        j->kv[i] = j->n->in[i ? V : K]->mem, j->at[i] = kv_layout(j->n, p, i);
         if (!is_joined(j->n, PRESENT_K + i)) continue;
         any = true;
         j->kv[i] = out ? out->mem : j->work + p->join_at[i];
-        j->at[i] = (layout){p->groups * p->total * width, p->total * width, width};
     }
     if (any) omma_parallel(x->threads, 2 * p->batch * p->groups, 1, join_heads, j);
 }
@@ -327,108 +357,18 @@ static int64_t score_row(const attention *p, int64_t b, int64_t h, int64_t i) {
     return ((b * p->heads + h) * p->q_len + i) * p->total;
 }
 
-/* --- run: f32 ------------------------------------------------------------------------------------
- */
+/* --- run: f32 --------------------------------------------------------------------------------- */
 
-static const float *packed(const job *j, int which, int64_t head) {
-    const attention *p = j->p;
-    return (const float *)(const void *)(j->work + (which ? p->v_at + (size_t)head * p->v_panel
-                                                          : (size_t)head * p->k_panel));
-}
-
-/* Items are heads of keys, then of values. */
-static void pack_heads(void *arg, int64_t begin, int64_t end, int worker) {
-    (void)worker;
-    const job *j = arg;
-    const attention *p = j->p;
-    const int64_t heads = p->batch * p->groups;
-    for (int64_t i = begin; i < end; i++) {
-        const int which = i >= heads;
-        const int64_t h = which ? i - heads : i;
-        const float *src = (const float *)j->kv[which] + kv_start(j, which, h);
-        float *dst = (float *)(uintptr_t)packed(j, which, h);
-        if (which) omma_gemm_pack(j->kern, dst, src, j->at[1].row, 1, p->total, p->e, 1);
-        else omma_gemm_pack(j->kern, dst, src, 1, j->at[0].row, p->d, p->total, 1);
-    }
-}
-
-static void add_mask(const job *j, const omma_value *m, int64_t at, float *s) {
-    const attention *p = j->p;
-    const int64_t len = p->mask_len, step = p->mask_step[3];
-    if (m->dtype == OMMA_BOOL) {
-        const uint8_t *seen = (const uint8_t *)m->mem + at;
-        for (int64_t k = 0; k < len; k++)
-            if (!seen[k * step]) s[k] = -INFINITY;
-    } else if (m->dtype == OMMA_F32) {
-        j->kern->binary[OMMA_BIN_ADD](len, s, 1, (const float *)m->mem + at, step != 0, s);
-    } else {
-        for (int64_t k = 0; k < len; k++)
-            s[k] += (float)omma_get_number(m->dtype, m->mem, at + k * step);
-    }
-    for (int64_t k = len; k < p->total; k++) s[k] = -INFINITY;
-}
-
-/* Mask the scores of m queries from number `first` on. */
-static void mask_tile(const job *j, int64_t b, int64_t h, int64_t first, int64_t m, float *s) {
-    const attention *p = j->p;
-    const omma_value *mask = omma_in(j->n, MASK);
-    for (int64_t i = first; i < first + m; i++, s += p->total) {
-        if (mask) add_mask(j, mask, mask_row(p, b, h, i), s);
-        for (int64_t k = visible(j, b, i); k < p->total; k++) s[k] = -INFINITY;
-    }
-}
-
-static void softmax_tile(const job *j, int64_t m, float *s) {
-    const int64_t total = j->p->total;
-    const bool masked = j->p->causal || omma_in(j->n, MASK) || omma_in(j->n, NONPAD);
-    for (int64_t i = 0; i < m; i++, s += total) {
-        if (masked && j->kern->max(total, s) == -INFINITY) memset(s, 0, (size_t)total * sizeof *s);
-        else j->kern->softmax(total, s, s);
-    }
-}
-
-static void cap_tile(const job *j, int64_t count, float *s) {
-    const float *cap = &j->p->softcap;
-    j->kern->binary[OMMA_BIN_DIV](count, s, 1, cap, 0, s);
-    j->kern->unary[OMMA_UN_TANH](count, s, s);
-    j->kern->binary[OMMA_BIN_MUL](count, s, 1, cap, 0, s);
-}
-
-/* Queries first, first+1, ... of a head; their scores live in s. */
-static void do_tile(const job *j, int64_t b, int64_t h, int64_t first, int64_t m, float *q,
-                    float *s) {
-    const attention *p = j->p;
-    const omma_kernels *kern = j->kern;
-    const omma_value *y = omma_wanted(j->n, Y), *out = omma_wanted(j->n, SCORES);
-    const int64_t count = m * p->total, kv = b * p->groups + h / (p->heads / p->groups);
-    const float *src =
-        (const float *)j->n->in[Q]->mem + b * p->q.batch + h * p->q.head + first * p->q.row;
-    float *kept = out ? (float *)out->mem + score_row(p, b, h, first) : NULL;
-    for (int64_t i = 0; i < m; i++)
-        kern->binary[OMMA_BIN_MUL](p->d, src + i * p->q.row, 1, &p->scale, 0, q + i * p->d);
-    omma_gemm(kern, 1, m, p->total, p->d, q, p->d, packed(j, 0, kv), s, p->total, NULL);
-    for (int stage = AT_PRODUCT; stage <= AT_SOFTMAX; stage++) {
-        if (stage == AT_SOFTCAP && p->softcap > 0) cap_tile(j, count, s);
-        if (stage == AT_MASK) mask_tile(j, b, h, first, m, s);
-        if (stage == AT_SOFTMAX) softmax_tile(j, m, s);
-        if (kept && stage == p->mode) memcpy(kept, s, (size_t)count * sizeof *s);
-    }
-    if (!y || !p->e) return;
-    float *dst = (float *)y->mem + b * p->y.batch + h * p->y.head + first * p->y.row;
-    omma_gemm(kern, 1, m, p->e, p->total, s, p->total, packed(j, 1, kv), dst, p->y.row, NULL);
-}
-
-/* Items are tiles of all heads. */
-static void tiles(void *arg, int64_t begin, int64_t end, int worker) {
-    const job *j = arg;
-    const attention *p = j->p;
-    const int64_t each = (p->q_len + p->tile - 1) / p->tile;
-    char *own = j->work + p->tile_at + (size_t)worker * p->tile_bytes;
-    for (int64_t i = begin; i < end; i++) {
-        const int64_t head = i / each, first = i % each * p->tile, left = p->q_len - first;
-        do_tile(j, head / p->heads, head % p->heads, first, left < p->tile ? left : p->tile,
-                (float *)(void *)own, (float *)(void *)(own + p->q_bytes));
-    }
+static void run_kernel(const omma_exec *x, const job *j, int threads) {
+    const omma_node *n = j->n;
+    const omma_value *mask = omma_in(n, MASK), *nonpad = omma_in(n, NONPAD);
+    const omma_attention_data d = {.q = n->in[Q]->mem,
+                                   .k = j->kv[0],
+                                   .v = j->kv[1],
+                                   .mask = {mask ? mask->mem : NULL},
+                                   .valid = nonpad ? nonpad->mem : NULL,
+                                   .o = n->out[Y]->mem};
+    omma_attention_run(x->kern, threads, &j->p->kernel, &d, j->work + j->p->kernel_at);
 }
 
 /* --- run: any type, row by row ---------------------------------------------------------------- */
@@ -460,7 +400,8 @@ static void plain_mask(const job *j, int64_t b, int64_t h, int64_t i, double *s)
 
 static void plain_row(const job *j, int64_t b, int64_t h, int64_t i, double *s) {
     const attention *p = j->p;
-    const omma_value *q = j->n->in[Q], *y = omma_wanted(j->n, Y), *out = omma_wanted(j->n, SCORES);
+    const omma_value *q = j->n->in[Q], *out = omma_wanted(j->n, SCORES);
+    const omma_value *y = p->fast ? NULL : omma_wanted(j->n, Y);
     const omma_dtype vt = j->n->in[V]->dtype;
     const int64_t kv = b * p->groups + h / (p->heads / p->groups),
                   from = b * p->q.batch + h * p->q.head + i * p->q.row;
@@ -492,7 +433,7 @@ static void plain_row(const job *j, int64_t b, int64_t h, int64_t i, double *s) 
 static void plain_rows(void *arg, int64_t begin, int64_t end, int worker) {
     const job *j = arg;
     const attention *p = j->p;
-    double *s = (double *)(void *)(j->work + p->tile_at + (size_t)worker * p->tile_bytes);
+    double *s = (double *)(void *)(j->work + p->rows_at + (size_t)worker * p->row_bytes);
     for (int64_t i = begin; i < end; i++)
         plain_row(j, i / p->q_len / p->heads, i / p->q_len % p->heads, i % p->q_len, s);
 }
@@ -509,14 +450,10 @@ static omma_status attention_run(const omma_exec *x, const omma_node *n) {
                                 (long long)p->total);
     }
     gather_kv(x, &j);
-    if (!omma_wanted(n, Y) && !omma_wanted(n, SCORES)) return OMMA_OK;
-    if (!p->fast) {
+    const bool kernel = p->fast && omma_wanted(n, Y);
+    if (kernel) run_kernel(x, &j, threads);
+    if (omma_wanted(n, SCORES) || (omma_wanted(n, Y) && !kernel))
         omma_parallel(threads, p->batch * p->heads * p->q_len, 1, plain_rows, &j);
-        return OMMA_OK;
-    }
-    omma_parallel(x->threads, 2 * p->batch * p->groups, 1, pack_heads, &j);
-    omma_parallel(threads, p->batch * p->heads * ((p->q_len + p->tile - 1) / p->tile), 1, tiles,
-                  &j);
     return OMMA_OK;
 }
 

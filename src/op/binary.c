@@ -80,14 +80,29 @@ static bool pair_piece(const omma_piece_job *j, const omma_piece *w) {
 }
 
 /* Rows of float32 short enough that a call for each would cost: the two innermost dimensions at
- * once, some rows of a call. */
-enum { ROW_MAX = 4096, ROWS_COUNT = 8192 };
+ * once, some rows of a call. Narrow ones are made one long row first. */
+enum { ROW_MAX = 4096, ROWS_COUNT = 8192, ROWS_MIN = 64, NARROW = 8 };
 
 typedef struct rows_job {
     const omma_exec *x;
     const omma_node *n;
     int64_t block, blocks; /* rows of a call, calls for a position of the outer dimensions */
 } rows_job;
+
+/* An operand of rows x inner numbers, laid out as they are: in place if it is, else in t. */
+static const float *laid_out(const float *x, int64_t rows, int64_t inner, int64_t row_stride,
+                             int64_t stride, float *t) {
+    if (row_stride == inner && stride == 1) return x;
+    const int64_t once = row_stride ? rows : 1, n = rows * inner;
+    for (int64_t r = 0; r < once; r++)
+        for (int64_t i = 0; i < inner; i++) t[r * inner + i] = x[r * row_stride + i * stride];
+    for (int64_t have = once * inner; have < n;) {
+        const int64_t more = have < n - have ? have : n - have;
+        memcpy(t + have, t, (size_t)more * sizeof *t);
+        have += more;
+    }
+    return t;
+}
 
 static void pair_rows(void *arg, int64_t begin, int64_t end, int worker) {
     const rows_job *j = arg;
@@ -101,11 +116,20 @@ static void pair_rows(void *arg, int64_t begin, int64_t end, int worker) {
         int64_t off[2] = {row * p->in[0].stride[last - 1], row * p->in[1].stride[last - 1]};
         for (int64_t d = last - 2, rest = outer; d >= 0; rest /= p->dims[d], d--)
             for (int k = 0; k < 2; k++) off[k] += rest % p->dims[d] * p->in[k].stride[d];
-        j->x->kern->binary_rows[((const binary *)p->op)->kernel](
-            rows - row < j->block ? rows - row : j->block, inner, in[0] + off[0],
-            p->in[0].stride[last - 1], (int)p->in[0].stride[last], in[1] + off[1],
-            p->in[1].stride[last - 1], (int)p->in[1].stride[last],
-            (float *)j->n->out[0]->mem + (outer * rows + row) * inner);
+        const int64_t m = rows - row < j->block ? rows - row : j->block;
+        const int kernel = ((const binary *)p->op)->kernel;
+        float *y = (float *)j->n->out[0]->mem + (outer * rows + row) * inner;
+        const omma_operand *u = &p->in[0], *v = &p->in[1];
+        if (inner >= NARROW) {
+            j->x->kern->binary_rows[kernel](m, inner, in[0] + off[0], u->stride[last - 1],
+                                            (int)u->stride[last], in[1] + off[1],
+                                            v->stride[last - 1], (int)v->stride[last], y);
+            continue;
+        }
+        float ta[OMMA_PIECE], tb[OMMA_PIECE];
+        j->x->kern->binary[kernel](
+            m * inner, laid_out(in[0] + off[0], m, inner, u->stride[last - 1], u->stride[last], ta),
+            1, laid_out(in[1] + off[1], m, inner, v->stride[last - 1], v->stride[last], tb), 1, y);
     }
 }
 
@@ -115,8 +139,11 @@ static omma_status pair_run(const omma_exec *x, const omma_node *n) {
     if (n->in[0]->dtype != OMMA_F32 || ((const binary *)p->op)->kernel < 0 || !p->count ||
         p->rank < 2 || p->dims[last] > ROW_MAX)
         return omma_broadcast_walk(x, n, pair_piece);
+    if (p->rank > 2 && p->dims[last - 1] * p->dims[last] < ROWS_MIN)
+        return omma_broadcast_walk(x, n, pair_piece);
     if (!omma_wanted(n, 0)) return OMMA_OK;
-    const int64_t rows = p->dims[last - 1], fit = ROWS_COUNT / p->dims[last];
+    const int64_t rows = p->dims[last - 1], inner = p->dims[last],
+                  fit = (inner < NARROW ? OMMA_PIECE : ROWS_COUNT) / inner;
     rows_job j = {x, n, fit < 1 ? 1 : fit < rows ? fit : rows, 0};
     j.blocks = (rows - 1) / j.block + 1;
     const int64_t each = j.block * p->dims[last];

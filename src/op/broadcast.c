@@ -107,33 +107,55 @@ omma_status omma_broadcast_along(omma_build *b, omma_node *n, const void *op, om
 
 /* --- the walk over pieces ----------------------------------------------------- */
 
-/* Copy a piece of a broadcast operand together, row by row. */
+/* Copy n numbers of a broadcast operand together, row by row; off: the row's first number. */
 #define GATHER(T)                                                                             \
-    for (int64_t i = 0; i < w->n;) {                                                          \
-        int64_t off = 0, m = inner - index[last];                                             \
-        for (int d = 0; d <= last; d++) off += index[d] * o->stride[d];                       \
-        if (m > w->n - i) m = w->n - i;                                                       \
-        for (int64_t k = 0; k < m; k++)                                                       \
-            memcpy((T *)tmp + i + k, (const T *)base + off + k * o->stride[last], sizeof(T)); \
-        i += m;                                                                               \
+    for (int64_t i = 0;;) {                                                                   \
+        int64_t m = inner - index[last];                                                      \
+        if (m > n - i) m = n - i;                                                             \
+        const T *from = (const T *)base + off + index[last] * step;                           \
+        for (int64_t k = 0; k < m; k++) memcpy((T *)tmp + i + k, from + k * step, sizeof(T)); \
+        if ((i += m) >= n) return;                                                            \
         index[last] = 0;                                                                      \
-        for (int d = last - 1; d >= 0 && ++index[d] == p->dims[d]; d--) index[d] = 0;         \
+        for (int d = last - 1; d >= 0; d--) {                                                 \
+            off += o->stride[d];                                                              \
+            if (++index[d] < p->dims[d]) break;                                               \
+            off -= o->stride[d] * p->dims[d];                                                 \
+            index[d] = 0;                                                                     \
+        }                                                                                     \
     }
 
-static void gather(const omma_spread *p, const omma_operand *o, const omma_piece *w,
+static void gather(const omma_spread *p, const omma_operand *o, int64_t at, int64_t n,
                    const void *base, size_t size, void *tmp) {
     const int last = p->rank - 1;
-    const int64_t inner = p->dims[last];
-    int64_t index[OMMA_MAX_RANK], rest = w->at;
+    const int64_t inner = p->dims[last], step = o->stride[last];
+    int64_t index[OMMA_MAX_RANK], rest = at, off = 0;
     for (int d = last; d >= 0; d--) {
         index[d] = rest % p->dims[d];
         rest /= p->dims[d];
+        if (d < last) off += index[d] * o->stride[d];
     }
     switch (size) {
-    case 1: GATHER(uint8_t) return;
-    case 2: GATHER(uint16_t) return;
-    case 4: GATHER(uint32_t) return;
-    default: GATHER(uint64_t) return;
+    case 1: GATHER(uint8_t)
+    case 2: GATHER(uint16_t)
+    case 4: GATHER(uint32_t)
+    default: GATHER(uint64_t)
+    }
+}
+
+/* A piece of an operand. One that is the same for all places of the outer dimensions repeats
+ * itself: its first period is gathered, the others are copies. */
+static void gather_piece(const omma_spread *p, const omma_operand *o, const omma_piece *w,
+                         const void *base, size_t size, void *tmp) {
+    int64_t period = 1;
+    int first = 0;
+    while (first < p->rank && !o->stride[first]) first++;
+    for (int d = first; d < p->rank && period < w->n; d++) period *= p->dims[d];
+    if (period > w->n) period = w->n;
+    gather(p, o, w->at, period, base, size, tmp);
+    for (int64_t have = period; have < w->n;) {
+        const int64_t more = have < w->n - have ? have : w->n - have;
+        memcpy((char *)tmp + (size_t)have * size, tmp, (size_t)more * size);
+        have += more;
     }
 }
 
@@ -146,7 +168,7 @@ const void *omma_piece_get(const omma_piece_job *j, const omma_piece *w, int i, 
     *stride = 1;
     if (o->dense) return omma_at(v->mem, v->dtype, w->at);
     if (!p->per_row) {
-        gather(p, o, w, v->mem, omma_dtype_size(v->dtype), tmp);
+        gather_piece(p, o, w, v->mem, omma_dtype_size(v->dtype), tmp);
         return tmp;
     }
     const int last = p->rank - 1;

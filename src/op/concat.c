@@ -10,16 +10,22 @@
 #include "base/pool.h"
 #include "op/move.h"
 
-enum { GRAIN = 1 << 16 }; /* bytes of one chunk */
+enum {
+    GRAIN = 1 << 16, /* bytes of one chunk */
+    ROW_MAX = 4096,  /* bytes of a joined row short enough to be done many at a time */
+    BLOCK = 1 << 14  /* bytes of them */
+};
 
 typedef struct parts {
     int64_t outer;     /* rows */
     int64_t row;       /* bytes of a joined row */
     const int64_t *at; /* [count + 1]: where each part's run begins in it [bytes] */
     int count;
+    bool words; /* the rows are short, and all parts whole words of four bytes */
 } parts;
 
 typedef struct job {
+    const omma_kernels *kern;
     const parts *p;
     omma_value *const *part;
     char *joined;
@@ -51,6 +57,31 @@ static void chunk(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
+/* Joined rows [begin, end), part by part, a block of rows at a time. */
+static void word_rows(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const parts *p = j->p;
+    const int64_t block = BLOCK / p->row;
+    for (; begin < end; begin += block) {
+        const int64_t rows = end - begin < block ? end - begin : block;
+        for (int i = 0; i < p->count; i++) {
+            const int64_t run = p->at[i + 1] - p->at[i];
+            char *whole = j->joined + begin * p->row + p->at[i];
+            if (!j->part[i] || !run) continue;
+            char *mem = (char *)j->part[i]->mem + begin * run;
+            if (j->join) j->kern->copy_rows(rows, run / 4, mem, run / 4, whole, p->row / 4);
+            else j->kern->copy_rows(rows, run / 4, whole, p->row / 4, mem, run / 4);
+        }
+    }
+}
+
+static void move_parts(int threads, job *j) {
+    const parts *p = j->p;
+    if (p->words) omma_parallel(threads, p->outer, GRAIN / p->row, word_rows, j);
+    else omma_parallel(threads, p->outer * p->row, GRAIN, chunk, j);
+}
+
 /* Make the param from the parts' sizes along axis of a joined tensor of dims. */
 static omma_status cut(omma_build *b, omma_node *n, omma_dtype t, int rank, const int64_t *dims,
                        int axis, int count, const int64_t *sizes) {
@@ -66,6 +97,9 @@ static omma_status cut(omma_build *b, omma_node *n, omma_dtype t, int rank, cons
         for (int d = axis + 1; d < rank; d++) inner *= dims[d];
         for (int i = 0; i < count; i++) at[i + 1] = at[i] + sizes[i] * inner;
         p->row = at[count];
+        p->words = p->row <= ROW_MAX && p->outer > 1;
+        for (int i = 0; i < count; i++)
+            if (at[i + 1] % 4) p->words = false;
     }
     p->at = at;
     p->count = count;
@@ -110,8 +144,8 @@ static omma_status concat_infer(omma_build *b, omma_node *n) {
 static omma_status concat_run(const omma_exec *x, const omma_node *n) {
     const parts *p = n->param;
     if (!n->out[0]) return OMMA_OK;
-    job j = {p, n->in, n->out[0]->mem, true};
-    omma_parallel(x->threads, p->outer * p->row, GRAIN, chunk, &j);
+    job j = {x->kern, p, n->in, n->out[0]->mem, true};
+    move_parts(x->threads, &j);
     return OMMA_OK;
 }
 
@@ -168,8 +202,8 @@ static omma_status split_infer(omma_build *b, omma_node *n) {
 
 static omma_status split_run(const omma_exec *x, const omma_node *n) {
     const parts *p = n->param;
-    job j = {p, n->out, n->in[0]->mem, false};
-    omma_parallel(x->threads, p->outer * p->row, GRAIN, chunk, &j);
+    job j = {x->kern, p, n->out, n->in[0]->mem, false};
+    move_parts(x->threads, &j);
     return OMMA_OK;
 }
 

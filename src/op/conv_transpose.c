@@ -6,23 +6,31 @@
  *
  * f32 with one or two spatial axes: for each image and group one matrix product
  * columns[M*taps, in] = w^T x, then every output plane gathers its numbers from the
- * columns, in the order of the taps, so threads never add into the same place. The plain
- * loop does the rest. Source: ONNX ConvTranspose, versions 1, 11, 22. Traps: with
+ * columns, in the order of the taps, so threads never add into the same place. Where the kernel
+ * is no longer than the stride no two inputs meet in an output: then bands of input rows go from
+ * the product to their places one by one, while they are in the cache. The plain loop does the
+ * rest. Source: ONNX ConvTranspose, versions 1, 11, 22. Traps: with
  * output_shape the odd half of the padding goes in front unless auto_pad is SAME_UPPER;
  * outputs that no input reaches hold the bias alone. */
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/pages.h"
 #include "base/pool.h"
+#include "graph/scaled.h"
 #include "op/fused.h"
 #include "op/window.h"
+
+enum { BAND_BYTES = 256 << 10 }; /* of a band's columns */
 
 typedef struct transpose_param {
     omma_window win;
     int64_t n, groups, c, m; /* c, m: input and output channels of a group */
     bool fast;
+    bool apart;           /* no two inputs meet in an output */
+    int64_t band;         /* input rows done at once: all, unless apart */
+    int workers;          /* bands in work at the same time */
     size_t pack_at, w_at; /* floats into the working memory: packed x, transposed w */
+    size_t pitch;         /* floats of columns and packed x for each worker */
 } transpose_param;
 
 static omma_status check_channels(omma_build *b, const omma_node *n, transpose_param *p) {
@@ -111,6 +119,9 @@ static omma_status transpose_infer(omma_build *b, omma_node *n) {
     memcpy(dims + 2, p->win.out, (size_t)p->win.k * sizeof *dims);
     p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && p->n > 0 && p->c > 0 && p->m > 0 &&
               p->win.in_count > 0;
+    p->apart = p->fast;
+    for (int d = 0; d < p->win.k; d++)
+        if ((p->win.kernel[d] - 1) * p->win.dilation[d] >= p->win.stride[d]) p->apart = false;
     return omma_out(b, n, 0, x->dtype, x->rank, dims);
 }
 
@@ -126,19 +137,33 @@ static void transpose_weights(const transpose_param *p, const void *w, float *ds
                 memcpy(&dst[(g * rows + r) * p->c + c], src + ((g * p->c + c) * rows + r) * 4, 4);
 }
 
+/* Input rows of a band whose columns stay in the cache. */
+static int64_t band_of(const transpose_param *p) {
+    const int64_t rows = p->win.k == 2 ? p->win.in[0] : 1;
+    const double row = (double)p->m * (double)p->win.kernel_count * (double)p->win.in_count /
+                       (double)rows * sizeof(float);
+    const int64_t fit = row < BAND_BYTES ? (int64_t)(BAND_BYTES / row) : 1;
+    return fit < rows ? fit : rows;
+}
+
 static omma_status transpose_prepare(omma_build *b, omma_node *n) {
     transpose_param *p = (transpose_param *)n->param;
     size_t columns, panel, total;
     int64_t w_count = omma_value_count(n->in[1]);
     if (!p->fast) return OMMA_OK;
     bool constant = n->in[1]->data != NULL;
-    if (!omma_dims_bytes((int64_t[]){p->m, p->win.kernel_count, p->win.in_count}, 3, sizeof(float),
-                         &columns) ||
-        !omma_align_up(columns, 64, &columns) ||
-        !omma_packed_bytes(b->kern, p->c, p->win.in_count, &panel) ||
+    const int64_t rows = p->win.k == 2 ? p->win.in[0] : 1;
+    p->band = p->apart ? band_of(p) : rows;
+    p->workers = p->apart ? omma_workers(b) : 1;
+    const int64_t in = p->win.in_count / rows * p->band;
+    if (!omma_dims_bytes((int64_t[]){p->m, p->win.kernel_count, in}, 3, sizeof(float), &columns) ||
+        !omma_align_up(columns, 64, &columns) || !omma_packed_bytes(b->kern, p->c, in, &panel) ||
         !omma_add(columns, panel, &total) || !omma_align_up(total, 64, &total))
         return omma_bad(b, n, "its working memory overflows");
     p->pack_at = columns / sizeof(float);
+    p->pitch = total / sizeof(float);
+    if (!omma_mul(total, (size_t)p->workers, &total))
+        return omma_bad(b, n, "its working memory overflows");
     p->w_at = total / sizeof(float);
     if (!constant && !omma_add(total, (size_t)w_count * sizeof(float), &total))
         return omma_bad(b, n, "its working memory overflows");
@@ -152,7 +177,7 @@ static omma_status transpose_prepare(omma_build *b, omma_node *n) {
     if (!packed) return omma_nomem(b, n);
     if (fresh) {
         transpose_weights(p, n->in[1]->data, packed);
-        omma_pages_give_back(n->in[1]->data, omma_value_bytes(n->in[1]));
+        omma_scaled_release(n->in[1]);
     }
     n->packed = packed;
     n->packed_in |= 1u << 1;
@@ -214,6 +239,97 @@ static gather_job as_2d(const omma_window *w) {
     return j;
 }
 
+/* --- f32, bands ------------------------------------------------------------------------ */
+
+typedef struct band_job {
+    const omma_exec *x;
+    const omma_node *n;
+    const float *w, *bias; /* bias: of all output channels, or NULL */
+    gather_job shape;      /* but columns, bias and y */
+    int64_t bands;         /* of an image and group */
+} band_job;
+
+/* The columns of two neighbouring taps to places two apart: the usual doubling of a map. */
+static void place_pairs(const float *even, const float *odd, int64_t n, float b, float *y) {
+    for (int64_t q = 0; q < n; q++) {
+        y[2 * q] = even[q] + b;
+        y[2 * q + 1] = odd[q] + b;
+    }
+}
+
+/* An input row's columns of output channel m to their places. */
+static void place_row(const gather_job *j, const float *columns, int64_t pixels, int64_t i,
+                      int64_t m, float b, float *plane) {
+    const bool pairs =
+        j->kw == 2 && j->stride_w == 2 && j->dilation_w == 1 && !j->pad_w && j->ow >= 2 * j->w;
+    for (int64_t t = 0; t < j->kh * j->kw; t++) {
+        const float *src = columns + (m * j->kh * j->kw + t) * pixels;
+        const int64_t at = t % j->kw * j->dilation_w - j->pad_w, s = j->stride_w;
+        const int64_t row = i * j->stride_h + t / j->kw * j->dilation_h - j->pad_h;
+        if (row < 0 || row >= j->oh) continue;
+        const int64_t first = at < 0 ? (-at + s - 1) / s : 0;
+        const int64_t reach = j->ow - at <= 0 ? 0 : (j->ow - at - 1) / s + 1;
+        const int64_t last = reach < j->w ? reach : j->w;
+        float *y = plane + row * j->ow;
+        if (pairs) {
+            place_pairs(src, src + pixels, j->w, b, y);
+            t++;
+            continue;
+        }
+        for (int64_t q = first; q < last; q++) y[q * s + at] = src[q] + b;
+    }
+}
+
+/* Items are bands of input rows of all images and groups. */
+static void run_bands(void *arg, int64_t begin, int64_t end, int worker) {
+    const band_job *j = arg;
+    const transpose_param *p = j->n->param;
+    const gather_job *s = &j->shape;
+    const int64_t in = p->win.in_count, rows = p->m * p->win.kernel_count;
+    float *columns = (float *)j->n->work + (size_t)worker * p->pitch, *panel = columns + p->pack_at;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t image = i / j->bands, g = image % p->groups, i0 = i % j->bands * p->band;
+        const int64_t i1 = i0 + p->band < s->h ? i0 + p->band : s->h, pixels = (i1 - i0) * s->w;
+        const float *src = (const float *)j->n->in[0]->mem + image * p->c * in + i0 * s->w;
+        omma_gemm_pack(j->x->kern, panel, src, in, 1, p->c, pixels, 1);
+        omma_gemm(j->x->kern, 1, rows, pixels, p->c, j->w + g * rows * p->c, p->c, panel, columns,
+                  pixels, NULL);
+        for (int64_t m = 0; m < p->m; m++)
+            for (int64_t r = i0; r < i1; r++)
+                place_row(s, columns + (r - i0) * s->w, pixels, r, m,
+                          j->bias ? j->bias[g * p->m + m] : 0,
+                          (float *)j->n->out[0]->mem + (image * p->m + m) * s->plane);
+    }
+}
+
+/* Items are output planes. */
+static void fill_planes(void *arg, int64_t begin, int64_t end, int worker) {
+    const band_job *j = arg;
+    const transpose_param *p = j->n->param;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        float *y = (float *)j->n->out[0]->mem + i * j->shape.plane;
+        const float b = j->bias ? j->bias[i % (p->m * p->groups)] : 0;
+        for (int64_t q = 0; q < j->shape.plane; q++) y[q] = b;
+    }
+}
+
+/* Does every output have an input? */
+static bool covered(const gather_job *j) {
+    return j->kh == j->stride_h && j->kw == j->stride_w && j->dilation_h == 1 &&
+           j->dilation_w == 1 && j->oh <= j->h * j->stride_h - j->pad_h &&
+           j->ow <= j->w * j->stride_w - j->pad_w;
+}
+
+static void run_apart(const omma_exec *x, const omma_node *n, const float *w, const float *bias) {
+    const transpose_param *p = n->param;
+    const gather_job shape = as_2d(&p->win);
+    band_job j = {x, n, w, bias, shape, (shape.h - 1) / p->band + 1};
+    const int threads = x->threads < p->workers ? x->threads : p->workers;
+    if (!covered(&shape)) omma_parallel(threads, p->n * p->m * p->groups, 1, fill_planes, &j);
+    omma_parallel(threads, p->n * p->groups * j.bands, 1, run_bands, &j);
+}
+
 static void run_fast(const omma_exec *x, const omma_node *n, const float *bias) {
     const transpose_param *p = n->param;
     const int64_t rows = p->m * p->win.kernel_count, in = p->win.in_count;
@@ -222,6 +338,10 @@ static void run_fast(const omma_exec *x, const omma_node *n, const float *bias) 
     if (!w) {
         transpose_weights(p, n->in[1]->mem, columns + p->w_at);
         w = columns + p->w_at;
+    }
+    if (p->apart) {
+        run_apart(x, n, w, bias);
+        return;
     }
     gather_job j = as_2d(&p->win);
     j.columns = columns;

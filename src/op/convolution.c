@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "graph/scaled.h"
 #include "op/fused.h"
 #include "op/window.h"
 
@@ -111,6 +112,7 @@ static omma_status conv_prepare(omma_build *b, omma_node *n) {
     if (!omma_conv_scratch(b->kern, &p->conv, p->workers, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");
     if (n->in[1]->data) {
+        omma_scaled_keep(n->in[1]);
         n->packed = n->in[1]->data;
         n->packed_in |= 1u << 1;
     }

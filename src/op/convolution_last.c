@@ -7,7 +7,7 @@
  * (kernel/last.h), in whose place the file's pages are given back. With x in bfloat16 (half_ops.h)
  * the products are of bfloat16 (kernel/bf16.h), and x may have more channels than the weights,
  * which count for nothing, so that their number is even. */
-#include "base/pages.h"
+#include "graph/scaled.h"
 #include "op/half_ops.h"
 #include "op/last_ops.h"
 #include "op/window.h"
@@ -90,7 +90,7 @@ static omma_status pack_weights(omma_build *b, omma_node *n, const conv_param *p
     if (fresh) {
         if (half) omma_bf16_conv_pack(b->kern, c, p->w_c, packed, w->data, omma_workers(b));
         else omma_last_pack(b->kern, c, packed, w->data, omma_workers(b));
-        omma_pages_give_back(w->data, omma_value_bytes(w));
+        omma_scaled_release(w);
     }
     n->packed = packed;
     n->packed_in |= 1u << 1;

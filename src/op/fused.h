@@ -1,8 +1,8 @@
 /* fused.h - what the rooms on top of the matrix product share: the activation a fusion
  * pass may have folded into a Conv, Gemm or MatMul, and the size of packed operands.
  *
- * The pass leaves it in three attributes of the node: "omma.act" (an omma_act), and for
- * OMMA_ACT_CLIP "omma.lo" and "omma.hi". A file may carry the same names, so they are
+ * The pass leaves it in three attributes of the node: "omma.act" (an omma_act), and for those that
+ * have numbers of their own "omma.lo" and "omma.hi". A file may carry the same names, so they are
  * checked like everything else. */
 #ifndef OMMA_OP_FUSED_H
 #define OMMA_OP_FUSED_H
@@ -17,6 +17,10 @@
 /* What the passes make of MatMul and the Add of a bias: y = act(a x b + c + d), c: [N] or NULL, d
  * of y's shape or left out. Not in the table, so no file can ask for it. */
 extern const omma_op omma_op_Linear;
+
+/* Gemm of matrices of float32 with alpha, beta 1, a as it is, a bias of [N] or none, and the addend
+ * d. */
+extern const omma_op omma_op_GemmAdd;
 
 /* What they make of softmax(scale * q kT + masks) v at plan time (fused_attention.c). Neither is
  * that. */

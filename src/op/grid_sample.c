@@ -199,41 +199,55 @@ static void one_place(const sample_job *j, const double *g, int64_t image, int64
     else channels_plain(j, &t, x, y);
 }
 
-/* A place of a linear map between four pixels: where the first is, and all weights. */
+/* What a place of a linear map reads: up to four pixels and their weights. */
 typedef struct quad {
-    int64_t at, point;
+    int64_t point, at[4];
     float w[4];
+    int n;
 } quad;
 
 enum { BLOCK = 256 };
 
-static bool between(const sample_param *p, const double *g, quad *q) {
+/* Without zeros around the map only a place between four pixels is found. */
+static bool find_quad(const sample_param *p, const double *g, quad *q) {
     const double h = (double)p->in[0], w = (double)p->in[1];
-    double x = p->align ? (g[0] + 1) / 2 * (w - 1) : ((g[0] + 1) * w - 1) / 2;
-    double y = p->align ? (g[1] + 1) / 2 * (h - 1) : ((g[1] + 1) * h - 1) / 2;
-    if (!(x >= 0 && x < w - 1 && y >= 0 && y < h - 1)) return false;
-    double fx = x - (double)(int64_t)x, fy = y - (double)(int64_t)y;
-    q->at = (int64_t)y * p->in[1] + (int64_t)x;
-    q->w[0] = (float)((1 - fy) * (1 - fx)), q->w[1] = (float)((1 - fy) * fx);
-    q->w[2] = (float)(fy * (1 - fx)), q->w[3] = (float)(fy * fx);
+    const double x = p->align ? (g[0] + 1) / 2 * (w - 1) : ((g[0] + 1) * w - 1) / 2;
+    const double y = p->align ? (g[1] + 1) / 2 * (h - 1) : ((g[1] + 1) * h - 1) / 2;
+    const bool between = x >= 0 && x < w - 1 && y >= 0 && y < h - 1;
+    q->n = 0;
+    if (!between && p->padding != ZEROS) return false;
+    if (!(x > -1 && x < w && y > -1 && y < h)) return true; /* reads nothing; NaN comes here too */
+    const int64_t x0 = (int64_t)x - (x < 0), y0 = (int64_t)y - (y < 0); /* both are above -1 */
+    const double fx = x - (double)x0, fy = y - (double)y0;
+    for (int i = 0; i < 4; i++) {
+        const int64_t ix = x0 + i % 2, iy = y0 + i / 2;
+        if (!between && (ix < 0 || ix >= p->in[1] || iy < 0 || iy >= p->in[0])) continue;
+        q->at[q->n] = iy * p->in[1] + ix;
+        q->w[q->n++] = (float)((i / 2 ? fy : 1 - fy) * (i % 2 ? fx : 1 - fx));
+    }
     return true;
 }
 
 static void quads(const sample_job *j, const quad *q, int n, int64_t image) {
     const sample_param *p = j->p;
-    const int64_t below = p->in[1];
     for (int64_t c = image * p->c; c < (image + 1) * p->c; c++) {
         const float *x = (const float *)j->x + c * p->plane;
         float *y = (float *)j->y + c * p->points;
         for (int i = 0; i < n; i++) {
-            const float *s = x + q[i].at, *w = q[i].w;
-            y[q[i].point] = w[0] * s[0] + w[1] * s[1] + w[2] * s[below] + w[3] * s[below + 1];
+            const float *w = q[i].w;
+            const int64_t *at = q[i].at;
+            float sum = 0;
+            if (q[i].n == 4)
+                sum = w[0] * x[at[0]] + w[1] * x[at[1]] + w[2] * x[at[2]] + w[3] * x[at[3]];
+            else
+                for (int k = 0; k < q[i].n; k++) sum += w[k] * x[at[k]];
+            y[q[i].point] = sum;
         }
     }
 }
 
-/* Items are places of all images. Places between four pixels of an f32 map, most of them,
- * go together, channel by channel. */
+/* Items are places of all images. Those of an f32 map that are found at once, most of them, go
+ * together, channel by channel. */
 static void places(void *arg, int64_t begin, int64_t end, int worker) {
     const sample_job *j = arg;
     const sample_param *p = j->p;
@@ -243,8 +257,10 @@ static void places(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
         double g[MAX_AXES];
-        for (int d = 0; d < p->k; d++) g[d] = omma_number(j->grid_t, j->grid, i * p->k + d);
-        if (quick && between(p, g, &q[n])) q[n++].point = i % p->points;
+        for (int d = 0; d < p->k; d++)
+            g[d] = j->grid_t == OMMA_F32 ? (double)((const float *)j->grid)[i * p->k + d]
+                                         : omma_number(j->grid_t, j->grid, i * p->k + d);
+        if (quick && find_quad(p, g, &q[n])) q[n++].point = i % p->points;
         else one_place(j, g, i / p->points, i % p->points);
         if (n == BLOCK || (n && (i + 1 == end || (i + 1) % p->points == 0))) {
             quads(j, q, n, i / p->points);

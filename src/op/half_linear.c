@@ -1,8 +1,8 @@
 /* half_linear.c - omma.HalfLinear and omma.Narrow; see half_ops.h. */
 #include "op/half_ops.h"
 
-#include "base/pages.h"
 #include "base/pool.h"
+#include "graph/scaled.h"
 
 /* --- HalfLinear ---------------------------------------------------------------------------- */
 
@@ -51,7 +51,7 @@ static omma_status linear_prepare(omma_build *b, omma_node *n) {
     if (fresh) {
         omma_bf16_pack(b->kern, packed, w->data, p->trans_b ? 1 : p->n, p->trans_b ? p->k : 1, p->k,
                        p->n, omma_workers(b));
-        omma_pages_give_back(w->data, omma_value_bytes(w));
+        omma_scaled_release(w);
     }
     n->packed = packed;
     n->packed_in |= 1u << 1;

@@ -175,6 +175,15 @@ static omma_status gemm_infer(omma_build *b, omma_node *n) {
     return omma_out(b, n, 0, l->dtype, 2, (int64_t[]){p->m, p->n});
 }
 
+static omma_status gemm_add_infer(omma_build *b, omma_node *n) {
+    const omma_value *add = omma_in(n, 3);
+    OMMA_TRY(gemm_infer(b, n));
+    const product *p = n->param;
+    if (add && (add->dtype != OMMA_F32 || omma_value_count(add) != p->m * p->n))
+        return omma_bad(b, n, "'%s', which is added, is not of the product's size", add->name);
+    return OMMA_OK;
+}
+
 /* --- f32 --------------------------------------------------------------------------------- */
 
 /* Fewer multiplications than this are not worth sharing out one product. */
@@ -470,3 +479,15 @@ const omma_op omma_op_Gemm = {.name = "Gemm",
                               .flops = product_flops,
                               .no_grad = OMMA_NOT_YET,
                               .no_field = OMMA_NOT_YET};
+
+const omma_op omma_op_GemmAdd = {.name = "omma.GemmAdd",
+                                 .min_in = 2,
+                                 .max_in = 4,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .infer = gemm_add_infer,
+                                 .prepare = product_prepare,
+                                 .run = product_run,
+                                 .flops = product_flops,
+                                 .no_grad = OMMA_NOT_YET,
+                                 .no_field = OMMA_NOT_YET};

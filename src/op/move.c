@@ -1,9 +1,10 @@
 /* move.c - the kernel behind everything that only moves elements; see move.h.
  *
- * Two ways to walk a box. By rows: the last dim is copied at once (memcpy, fill, or a strided
- * loop), the others are counted through. By tiles: when the last dim jumps in the source while
- * another one, a, runs on there (a transposition), a and the last dim are cut into tiles small
- * enough that the lines read and the lines written stay in the first-level cache.
+ * Three ways to walk a box. By rows: the last dim is copied at once (memcpy, fill, or a strided
+ * loop), the others are counted through; short rows that run on in both go many at a time. By
+ * tiles: when the last dim jumps in the source while another one, a, runs on there (a
+ * transposition), a and the last dim are cut into tiles small enough that the lines read and the
+ * lines written stay in the first-level cache.
  *
  * Trap: the number of rows can be 1 (a big plain copy), so rows are cut into pieces too. */
 #include "op/move.h"
@@ -11,6 +12,7 @@
 #include "base/pool.h"
 
 enum {
+    SHORT = 2048,    /* bytes of a row done together with its neighbours */
     PIECE = 1 << 16, /* bytes of one work item, and of one chunk for a thread */
     TILE = 64,       /* side of a tile along a [elements] */
     STRIP = 256      /* side of a tile along the last dim [elements] */
@@ -53,8 +55,16 @@ static void collapse(omma_move *m) {
     }
 }
 
+/* Are the last two dims rows that run on in both, of whole words, and short? */
+static bool short_rows(const omma_move *m) {
+    const int last = m->rank - 1;
+    const int64_t row = m->dims[last] * (int64_t)m->size;
+    return last > 0 && m->src[last] == 1 && m->dst[last] == 1 && row <= SHORT && m->size >= 4;
+}
+
 void omma_move_ready(omma_move *m) {
     m->empty = m->tiled = false;
+    m->rows = 0;
     for (int d = 0; d < m->rank; d++)
         if (m->dims[d] == 0) m->empty = true;
     if (m->empty) return;
@@ -73,6 +83,12 @@ void omma_move_ready(omma_move *m) {
         m->pieces = ((m->dims[last - 1] - 1) / TILE + 1) * m->per_row;
         item = (m->dims[last] < STRIP ? m->dims[last] : STRIP) * TILE
         *(int64_t)m->size;
+    } else if (short_rows(m)) {
+        const int64_t row = m->dims[last] * (int64_t)m->size;
+        m->rows = (SHORT * 4) / row;
+        m->outer = last - 1;
+        m->per_row = m->pieces = (m->dims[last - 1] - 1) / m->rows + 1;
+        item = m->dims[last - 1] < m->rows ? m->dims[last - 1] * row : m->rows * row;
     } else {
         const int64_t piece = PIECE / (int64_t)m->size;
         m->outer = last;
@@ -152,6 +168,13 @@ static void item(const omma_kernels *kern, const omma_move *m, int64_t p, const 
                  char *dst) {
     const int last = m->rank - 1;
     const int64_t size = (int64_t)m->size, s = m->src[last], d = m->dst[last];
+    if (m->rows) {
+        const int64_t words = size / 4, r = p * m->rows, up = m->src[last - 1] * words,
+                      down = m->dst[last - 1] * words;
+        kern->copy_rows(least(m->rows, m->dims[last - 1] - r), m->dims[last] * words,
+                        src + r * up * 4, up, dst + r * down * 4, down);
+        return;
+    }
     if (!m->tiled) {
         const int64_t piece = PIECE / size, at = p * piece;
         copy_row(m->size, least(piece, m->dims[last] - at), src + at * s * size, s,

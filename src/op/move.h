@@ -24,6 +24,7 @@ typedef struct omma_move {
     int64_t src_at, dst_at; /* of the first element */
 
     bool empty, tiled;
+    int64_t rows;            /* > 0: short rows of whole words, so many to a work item */
     int outer;               /* leading dims walked one by one */
     int64_t pieces, per_row; /* work items per outer position; of them in a row of tiles */
     int64_t items, grain;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "graph/scaled.h"
 
 omma_status omma_out(omma_build *b, const omma_node *n, int i, omma_dtype t, int rank,
                      const int64_t *dims) {
@@ -174,7 +175,8 @@ typedef struct omma_packed {
     void *mem;
 } packed;
 
-void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes, bool *fresh) {
+static void *find_or_make(omma_build *b, const omma_value *v, const char *form, size_t bytes,
+                          bool *fresh) {
     *fresh = true;
     if (!b->packs || !v->lasting) return omma_arena_alloc(b->arena, bytes);
     omma_packs *in = v->shared && b->packs->shared ? b->packs->shared : b->packs;
@@ -194,6 +196,12 @@ void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t byt
     if (!p->form || !p->mem) return NULL;
     *head = p;
     return p->mem;
+}
+
+void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes, bool *fresh) {
+    void *mem = find_or_make(b, v, form, bytes, fresh);
+    if (mem && *fresh) omma_scaled_hold(v);
+    return mem;
 }
 
 /* --- numbers ------------------------------------------------------------------- */

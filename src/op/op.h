@@ -124,7 +124,8 @@ typedef struct omma_packs {
 
 /* Memory of bytes for value v (a constant) in another form named by form. It is made
  * once and shared by all plans, and for constants of the model by all sessions: *fresh says that
- * the caller shall fill it, and nothing may fail before it has. NULL when out of memory. */
+ * the caller shall fill it, and nothing may fail before it has; then it releases v's numbers
+ * (graph/scaled.h). NULL when out of memory. */
 void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes, bool *fresh);
 
 /* --- for run ------------------------------------------------------------------- */

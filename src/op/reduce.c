@@ -23,7 +23,7 @@
 #include "base/pool.h"
 #include "op/element.h"
 
-enum { BLOCK = 1024, COLS = 256, RUN = 32 };
+enum { BLOCK = 1024, COLS = 256, RUN = 32, SHORT = 16 };
 
 typedef enum { MAP_NONE, MAP_ABS, MAP_SQUARE, MAP_EXP } map_kind;
 typedef enum { SUM, PROD, MAX, MIN } combine_kind;
@@ -228,12 +228,38 @@ static double row_f32(const job *j, const rule *how, const float *x, double shif
     return acc;
 }
 
+static const omma_binary kernel_of[] = {
+    [SUM] = OMMA_BIN_ADD, [PROD] = OMMA_BIN_MUL, [MAX] = OMMA_BIN_MAX, [MIN] = OMMA_BIN_MIN};
+
 static const rule maximum = {MAP_NONE, MAX, FIN_NONE};
+
+/* Outputs that each reduce a few neighbours, one output after the other: a block of them is
+ * transposed, and what was side by side is joined row by row. */
+static bool short_runs(const reduction *r) {
+    return r->n_red == 1 && r->n_kept == 1 && r->reds <= SHORT && r->kept_stride[0] == r->reds &&
+           r->rule.map == MAP_NONE && r->rule.combine != PROD;
+}
+
+static void short_f32(const job *j, int64_t begin, int64_t end) {
+    const reduction *r = j->r;
+    float t[SHORT * COLS];
+    for (int64_t o = begin; o < end; o += COLS) {
+        const int64_t n = end - o < COLS ? end - o : COLS;
+        j->kern->transpose(n, r->reds, (const float *)j->x + o * r->reds, r->reds, t, COLS);
+        for (int64_t k = 1; k < r->reds; k++)
+            j->kern->binary[kernel_of[r->rule.combine]](n, t, 1, t + k * COLS, 1, t);
+        for (int64_t i = 0; i < n; i++) ((float *)j->y)[o + i] = (float)finish(r, (double)t[i], 0);
+    }
+}
 
 static void rows_f32(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const job *j = arg;
     const reduction *r = j->r;
+    if (short_runs(r)) {
+        short_f32(j, begin, end);
+        return;
+    }
     for (int64_t o = begin; o < end; o++) {
         const float *x = (const float *)j->x + locate(r->n_kept, r->kept, r->kept_stride, o);
         const double shift = r->rule.map == MAP_EXP ? shift_of(row_f32(j, &maximum, x, 0)) : 0;
@@ -245,8 +271,6 @@ static void rows_f32(void *arg, int64_t begin, int64_t end, int worker) {
  * range, go through a float for RUN rows. */
 static void columns(const job *j, const rule *how, int64_t n, const float *x, const float *shift,
                     double *acc) {
-    static const omma_binary kernel[] = {
-        [SUM] = OMMA_BIN_ADD, [PROD] = OMMA_BIN_MUL, [MAX] = OMMA_BIN_MAX, [MIN] = OMMA_BIN_MIN};
     const reduction *r = j->r;
     const int64_t run = how->combine == PROD ? 1 : RUN;
     float t[COLS], part[COLS];
@@ -264,7 +288,7 @@ static void columns(const job *j, const rule *how, int64_t n, const float *x, co
         const float *p = mapped(j->kern, how->map, n, x + off, shift, 1, t);
         off = next(r->n_red, r->red, r->red_stride, index, off);
         if (k % run == 0) memcpy(part, p, (size_t)n * sizeof *part);
-        else j->kern->binary[kernel[how->combine]](n, part, 1, p, 1, part);
+        else j->kern->binary[kernel_of[how->combine]](n, part, 1, p, 1, part);
         if (k % run == run - 1 || k == r->reds - 1)
             for (int64_t i = 0; i < n; i++) acc[i] = combine(how->combine, acc[i], (double)part[i]);
     }

@@ -3,7 +3,8 @@
  * Every number gets an unsigned key whose order is the wanted one (best first), so all types
  * share one algorithm: a heap of the k best so far, worst on top, then sorted in place. Most
  * elements cost one comparison with the top. The heap is the output of indices itself; keys
- * are read through it.
+ * are read through it. Those of short floats stand in it beside the index, 32 bits each, while
+ * it is made: one number to compare.
  * Order: equal numbers come by rising index; NaN counts as the largest number, +0 equals -0.
  * Unsorted output (sorted = 0) may be in any order, so it is sorted too: one behaviour, the
  * same on every machine.
@@ -12,7 +13,10 @@
 #include "base/pool.h"
 #include "op/move.h"
 
-enum { GRAIN = 1 << 13 }; /* elements looked at in one chunk */
+enum {
+    GRAIN = 1 << 13, /* elements looked at in one chunk */
+    FEW = 8          /* kept in a list, not a heap */
+};
 
 typedef struct topk_param {
     int64_t outer, dim, inner, k;
@@ -119,6 +123,64 @@ static void select_best(const line *l, int64_t n, int64_t k) {
     }
 }
 
+/* --- keys of 32 bits ------------------------------------------------------------ */
+
+static bool short_key(omma_dtype t) { return t == OMMA_F32 || t == OMMA_F16 || t == OMMA_BF16; }
+
+/* Key and index of element i: smaller is better. */
+static uint64_t entry(const line *l, int64_t i) {
+    const uint32_t u = (uint32_t)rising_key(l->type, l->x, l->at + i * l->stride);
+    return (uint64_t)(l->largest ? ~u : u) << 32 | (uint64_t)i;
+}
+
+static void sift_entry(const line *l, int64_t size, int64_t at, uint64_t v) {
+    for (;;) {
+        int64_t child = 2 * at + 1;
+        if (child >= size) break;
+        uint64_t c = (uint64_t)l->heap[child * l->stride];
+        if (child + 1 < size) {
+            const uint64_t o = (uint64_t)l->heap[(child + 1) * l->stride];
+            if (o > c) c = o, child++;
+        }
+        if (c <= v) break;
+        l->heap[at * l->stride] = (int64_t)c;
+        at = child;
+    }
+    l->heap[at * l->stride] = (int64_t)v;
+}
+
+/* The same for few of a short line: a sorted list every element sinks through, without a branch
+ * that depends on it. */
+static void select_few(const line *l, int64_t n, int64_t k) {
+    uint64_t best[FEW];
+    for (int64_t i = 0; i < k; i++) best[i] = UINT64_MAX;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t e = entry(l, i);
+        for (int64_t q = 0; q < k; q++) {
+            const uint64_t b = best[q], less = e < b ? e : b;
+            e = e < b ? b : e;
+            best[q] = less;
+        }
+    }
+    for (int64_t i = 0; i < k; i++) l->heap[i * l->stride] = (int64_t)(best[i] & UINT32_MAX);
+}
+
+/* As select_best; n < 2^32. */
+static void select_entries(const line *l, int64_t n, int64_t k) {
+    for (int64_t i = 0; i < k; i++) l->heap[i * l->stride] = (int64_t)entry(l, i);
+    for (int64_t i = k / 2 - 1; i >= 0; i--) sift_entry(l, k, i, (uint64_t)l->heap[i * l->stride]);
+    for (int64_t i = k; i < n; i++) {
+        const uint64_t e = entry(l, i);
+        if (e < (uint64_t)*l->heap) sift_entry(l, k, 0, e);
+    }
+    for (int64_t size = k - 1; size > 0; size--) {
+        const uint64_t last = (uint64_t)l->heap[size * l->stride];
+        l->heap[size * l->stride] = *l->heap;
+        sift_entry(l, size, 0, last);
+    }
+    for (int64_t i = 0; i < k; i++) l->heap[i * l->stride] &= UINT32_MAX;
+}
+
 /* k from the attribute before opset 10, then from input 1. */
 static omma_status topk_infer(omma_build *b, omma_node *n) {
     const omma_value *x = n->in[0];
@@ -175,7 +237,10 @@ static void chunk(void *arg, int64_t begin, int64_t end, int worker) {
                       to = outer * p->k * p->inner + inner;
         const line l = {j->x->dtype, p->largest,   j->x->mem, outer * p->dim * p->inner + inner,
                         p->inner,    j->heaps + to};
-        select_best(&l, p->dim, p->k);
+        const bool brief = short_key(l.type) && p->dim <= UINT32_MAX;
+        if (brief && p->k <= FEW && p->dim <= FEW * FEW) select_few(&l, p->dim, p->k);
+        else if (brief) select_entries(&l, p->dim, p->k);
+        else select_best(&l, p->dim, p->k);
         for (int64_t r = 0; j->values && r < p->k; r++)
             omma_move_bytes(
                 j->values + (size_t)(to + r * p->inner) * size,

@@ -23,20 +23,6 @@ typedef struct pattern {
 
 /* --- from the softmax back to the first product ---------------------------------------- */
 
-/* The number a Mul or Div of one constant multiplies by; x: what it is applied to. */
-static omma_value *scaled(const omma_node *n, double *by) {
-    for (int i = 0; i < 2; i++) {
-        const omma_value *c = n->in[i];
-        const bool div = omma_is(n, "Div");
-        if ((div && !i) || (!div && !omma_is(n, "Mul"))) continue;
-        if (!omma_const_f32(c, 1) || c->rank > n->in[1 - i]->rank) continue;
-        const double v = (double)omma_load_f32(c->data, 0);
-        *by = div ? 1 / v : v;
-        return n->in[1 - i];
-    }
-    return NULL;
-}
-
 /* The mask of an Add, as a view of all scores; one that is scaled after the sum is left alone. */
 static bool take_mask(omma_fuse *f, pattern *p, const omma_node *add, omma_value *mask,
                       double scale) {
@@ -57,7 +43,7 @@ static bool find_scores(omma_fuse *f, pattern *p, const omma_value *v, double sc
         return !omma_node_attr(n, OMMA_FUSED_ACT);
     }
     if (n->op->flags & OMMA_OP_VIEW) return find_scores(f, p, n->in[0], scale, depth - 1);
-    const omma_value *x = scaled(n, &by);
+    const omma_value *x = omma_scaled(n, &by);
     if (x) return find_scores(f, p, x, scale * by, depth - 1);
     for (int i = 0; omma_is(n, "Add") && i < 2; i++) {
         const pattern before = *p;
@@ -244,35 +230,50 @@ static const omma_node *find_softmax(const omma_fuse *f, const omma_value *v) {
     return axis == -1 || axis == n->in[0]->rank - 1 ? n : NULL;
 }
 
+/* All operands as views over [heads, rows, columns]; sizes: m, n, d, dv behind the outer axes. */
+static bool take_operands(omma_fuse *f, pattern *p, omma_node *last, int64_t *all, int64_t *sizes) {
+    const omma_value *s = p->first->out[0], *y = last->out[0];
+    const int64_t m = dim(y, 2), n = dim(last->in[0], 1), dv = dim(y, 1),
+                  d = dim(p->first->in[0], 1);
+    *all = omma_value_count(y) / (m * dv);
+    if (s->rank < 2 || dim(s, 2) != m || dim(s, 1) != n || omma_value_count(s) != *all * m * n)
+        return false;
+    const int64_t found[] = {m, n, d, dv};
+    memcpy(sizes + OMMA_ATTENTION_OUTER, found, sizeof found);
+    omma_view_self(&p->of[Y], last->out[0]);
+    p->there[Y] = true;
+    return take_factor(f, p, Q, p->first, 0) && take_factor(f, p, K, p->first, 1) &&
+           take_factor(f, p, V, last, 1) && turn_keys(&p->of[K], *all, d, n);
+}
+
+/* The heads' axes, as many as the operator has. */
+static bool take_heads(pattern *p, int64_t all, int64_t *sizes, heads *h) {
+    const int64_t *s = sizes + OMMA_ATTENTION_OUTER, m = s[0], n = s[1], d = s[2], dv = s[3];
+    const int64_t rows[OPERANDS] = {m, n, n, m, m, m}, cols[OPERANDS] = {d, d, dv, n, n, dv};
+    for (int i = 0; i < OPERANDS; i++)
+        if (p->there[i] &&
+            !take_matrix(&p->of[i], all, rows[i], cols[i], &h->step[i][OMMA_VIEW_MAX]))
+            return false;
+    if (!cut_heads(p, all, h)) return false;
+    join_heads(p, h);
+    if (h->n > OMMA_ATTENTION_OUTER) return false;
+    for (int a = 0; a < OMMA_ATTENTION_OUTER; a++)
+        sizes[OMMA_ATTENTION_OUTER - 1 - a] = a < h->n ? h->dims[a] : 1;
+    return true;
+}
+
 omma_status omma_rule_attention(omma_fuse *f, omma_node *last) {
     pattern p = {0};
     heads h = {0};
+    int64_t all, sizes[OMMA_ATTENTION_OUTER + 4];
     if (!omma_is(last, "MatMul") || omma_node_attr(last, OMMA_FUSED_ACT) || !last->out[0] ||
         !is_matrix(last->in[0]) || !is_matrix(last->in[1]))
         return OMMA_OK;
     const omma_node *softmax = find_softmax(f, last->in[0]);
-    if (!softmax || !find_scores(f, &p, softmax->in[0], 1, 8) || !is_matrix(p.first->in[0]))
+    if (!softmax || dim(softmax->in[0], 1) != dim(last->in[0], 1) ||
+        !find_scores(f, &p, softmax->in[0], 1, 8) || !is_matrix(p.first->in[0]) ||
+        !take_operands(f, &p, last, &all, sizes) || !take_heads(&p, all, sizes, &h))
         return OMMA_OK;
-    const omma_value *s = p.first->out[0], *y = last->out[0];
-    const int64_t m = dim(y, 2), n = dim(last->in[0], 1), d = dim(p.first->in[0], 1),
-                  dv = dim(y, 1), all = omma_value_count(y) / (m * dv);
-    if (s->rank < 2 || dim(s, 2) != m || dim(s, 1) != n || dim(softmax->in[0], 1) != n ||
-        omma_value_count(s) != all * m * n)
-        return OMMA_OK;
-    if (!take_factor(f, &p, Q, p.first, 0) || !take_factor(f, &p, K, p.first, 1) ||
-        !take_factor(f, &p, V, last, 1) || !turn_keys(&p.of[K], all, d, n))
-        return OMMA_OK;
-    omma_view_self(&p.of[Y], last->out[0]);
-    p.there[Y] = true;
-    const int64_t rows[OPERANDS] = {m, n, n, m, m, m}, cols[OPERANDS] = {d, d, dv, n, n, dv};
-    for (int i = 0; i < OPERANDS; i++)
-        if (p.there[i] && !take_matrix(&p.of[i], all, rows[i], cols[i], &h.step[i][OMMA_VIEW_MAX]))
-            return OMMA_OK;
-    if (!cut_heads(&p, all, &h)) return OMMA_OK;
-    join_heads(&p, &h);
-    if (h.n > OMMA_ATTENTION_OUTER) return OMMA_OK;
-    int64_t sizes[] = {1, 1, 1, m, n, d, dv};
-    for (int a = 0; a < h.n; a++) sizes[OMMA_ATTENTION_OUTER - 1 - a] = h.dims[a];
     return fuse(f, last, &p, &h, sizes);
 }
 

@@ -1,10 +1,14 @@
 /* conv_norm.c - what scales and shifts the channels of a convolution goes into its weights:
  *
  *   Conv -> BatchNormalization
- *   Conv -> Mul, Add by a number for each channel    a frozen norm, as exporters write it */
+ *   Conv -> Mul, Add by a number for each channel    a frozen norm, as exporters write it
+ *   Conv -> Mul, Add by one number
+ *
+ * and the same behind a ConvTranspose of one group, whose weights have the output channels second.
+ */
 #include <math.h>
 
-#include "base/pages.h"
+#include "graph/scaled.h"
 #include "pass/rule.h"
 
 static omma_value *new_constant(omma_fuse *f, const char *what, int rank, const int64_t *dims,
@@ -26,83 +30,94 @@ static omma_status stand_in(omma_fuse *f, omma_node *n, const omma_node *conv, o
     return OMMA_OK;
 }
 
+/* Which axis of a convolution's weights is its output channels. */
+static int channel_axis(const omma_node *conv) { return omma_is(conv, "ConvTranspose"); }
+static int64_t channels_of(const omma_node *conv) { return conv->in[1]->dims[channel_axis(conv)]; }
+
 /* A convolution whose weights and bias may be replaced. */
 static bool pliable(const omma_node *conv) {
-    if (!omma_is(conv, "Conv") || omma_node_attr(conv, OMMA_FUSED_ACT)) return false;
+    const bool back = omma_is(conv, "ConvTranspose") && omma_node_int(conv, "group", 1) == 1;
+    if ((!omma_is(conv, "Conv") && !back) || omma_node_attr(conv, OMMA_FUSED_ACT)) return false;
     const omma_value *w = conv->in[1], *bias = omma_in(conv, 2);
-    return w->data && w->dtype == OMMA_F32 && w->rank >= 3 && w->dims[0] >= 1 &&
-           (!bias || omma_const_f32(bias, w->dims[0]));
+    return w->data && w->dtype == OMMA_F32 && w->rank >= 3 && channels_of(conv) >= 1 &&
+           (!bias || omma_const_f32(bias, channels_of(conv)));
+}
+
+/* The weights, each times the scale of its output channel; made of the file's when they are
+ * read. NULL: no memory. */
+static omma_value *scaled_weights(omma_fuse *f, const omma_node *conv, const double *scale) {
+    const omma_value *old = conv->in[1];
+    int64_t inner = 1;
+    for (int d = channel_axis(conv) + 1; d < old->rank; d++) inner *= old->dims[d];
+    omma_scaled_keep(old); /* if it is such a constant itself */
+    omma_scaled *s = omma_scaled_new(f->b->arena, old->data, omma_value_count(old), scale,
+                                     channels_of(conv), inner);
+    omma_value *w = s ? new_constant(f, "weight", old->rank, old->dims, s->data) : NULL;
+    if (w) w->scaled = s;
+    return w;
 }
 
 /* --- batch norm ---------------------------------------------------------------------- */
 
 static bool norm_fits(const omma_node *conv, const omma_node *bn) {
     for (int i = 1; i < 5; i++)
-        if (!omma_const_f32(omma_in(bn, i), conv->in[1]->dims[0])) return false;
+        if (!omma_const_f32(omma_in(bn, i), channels_of(conv))) return false;
     return bn->n_out == 1 && !omma_node_int(bn, "training_mode", 0) &&
            omma_node_int(bn, "spatial", 1);
 }
 
-/* y = (conv(x) - mean) * scale / sqrt(var + eps) + shift, as weights and a bias. */
-static void fold_norm(const omma_node *conv, const omma_node *bn, float *w, float *b) {
-    const omma_value *old = conv->in[1], *bias = omma_in(conv, 2);
-    double eps = (double)omma_node_float(bn, "epsilon", 1e-5f);
-    int64_t m = old->dims[0], k = omma_value_count(old) / m;
-    for (int64_t i = 0; i < m; i++) {
-        double s =
+/* y = (conv(x) - mean) * scale / sqrt(var + eps) + shift, as scales of weights and a bias. */
+static void fold_norm(const omma_node *conv, const omma_node *bn, double *scale, float *b) {
+    const omma_value *bias = omma_in(conv, 2);
+    const double eps = (double)omma_node_float(bn, "epsilon", 1e-5f);
+    for (int64_t i = 0; i < channels_of(conv); i++) {
+        const double s =
             omma_load_f32(bn->in[1]->data, i) / sqrt(omma_load_f32(bn->in[4]->data, i) + eps);
-        double b0 = bias ? (double)omma_load_f32(bias->data, i) : 0.0;
+        const double b0 = bias ? (double)omma_load_f32(bias->data, i) : 0.0;
+        scale[i] = s;
         b[i] = (float)((b0 - omma_load_f32(bn->in[3]->data, i)) * s +
                        omma_load_f32(bn->in[2]->data, i));
-        for (int64_t j = 0; j < k; j++)
-            w[i * k + j] = (float)(omma_load_f32(old->data, i * k + j) * s);
     }
 }
 
 omma_status omma_rule_conv_norm(omma_fuse *f, omma_node *bn) {
     const omma_node *conv = omma_is(bn, "BatchNormalization") ? omma_only(f, bn->in[0]) : NULL;
     if (!pliable(conv) || !norm_fits(conv, bn)) return OMMA_OK;
-    const omma_value *w = conv->in[1];
-    float *weights = omma_arena_alloc(f->b->arena, omma_value_bytes(w));
-    float *bias = omma_arena_array(f->b->arena, (size_t)w->dims[0], sizeof *bias);
-    if (!weights || !bias) return omma_nomem(f->b, bn);
-    fold_norm(conv, bn, weights, bias);
-    omma_pages_give_back(w->data, omma_value_bytes(w));
-    return stand_in(f, bn, conv, new_constant(f, "weight", w->rank, w->dims, weights),
-                    new_constant(f, "bias", 1, w->dims, bias));
+    const int64_t m = channels_of(conv);
+    float *bias = omma_arena_array(f->b->arena, (size_t)m, sizeof *bias);
+    double *scale = omma_arena_array(f->b->arena, (size_t)m, sizeof *scale);
+    if (!bias || !scale) return omma_nomem(f->b, bn);
+    fold_norm(conv, bn, scale, bias);
+    return stand_in(f, bn, conv, scaled_weights(f, conv, scale),
+                    new_constant(f, "bias", 1, &m, bias));
 }
 
 /* --- a number for each channel ----------------------------------------------------------- */
 
-/* Is c one number for each of the m channels of what a convolution of weights w gives: [m,1,1]
- * or [1,m,1,1]? */
-static bool by_channel(const omma_value *c, const omma_value *w) {
-    const int axis = c->rank - (w->rank - 1);
-    if (axis < 0 || axis > 1 || !omma_const_f32(c, w->dims[0])) return false;
-    return c->dims[axis] == w->dims[0];
+/* Is c one number, or one for each of the m channels of what conv gives: [m,1,1] or [1,m,1,1]? */
+static bool by_channel(const omma_value *c, const omma_node *conv) {
+    if (omma_const_f32(c, 1) && c->rank <= conv->in[1]->rank) return true;
+    const int axis = c->rank - (conv->in[1]->rank - 1);
+    if (axis < 0 || axis > 1 || !omma_const_f32(c, channels_of(conv))) return false;
+    return c->dims[axis] == channels_of(conv);
 }
 
 /* The convolution in n's place, with its weights times c, or with c added. */
 static omma_status scale_conv(omma_fuse *f, omma_node *n, const omma_node *conv,
                               const omma_value *c, bool times) {
-    const omma_value *old = conv->in[1], *bias = omma_in(conv, 2);
-    omma_value *w = conv->in[1];
-    const int64_t m = old->dims[0], k = omma_value_count(old) / m;
-    float *b = omma_arena_array(f->b->arena, (size_t)m, sizeof *b), *data = NULL;
-    if (!b) return omma_nomem(f->b, n);
+    const omma_value *bias = omma_in(conv, 2);
+    const int64_t m = channels_of(conv);
+    float *b = omma_arena_array(f->b->arena, (size_t)m, sizeof *b);
+    double *scale = omma_arena_array(f->b->arena, (size_t)m, sizeof *scale);
+    if (!b || !scale) return omma_nomem(f->b, n);
     for (int64_t i = 0; i < m; i++) {
-        const float have = bias ? omma_load_f32(bias->data, i) : 0, by = omma_load_f32(c->data, i);
+        const float have = bias ? omma_load_f32(bias->data, i) : 0;
+        const float by = omma_load_f32(c->data, omma_value_count(c) > 1 ? i : 0);
         b[i] = times ? have * by : have + by;
+        scale[i] = (double)by;
     }
-    if (times) {
-        data = omma_arena_alloc(f->b->arena, omma_value_bytes(old));
-        for (int64_t i = 0; data && i < m; i++)
-            for (int64_t j = 0; j < k; j++)
-                data[i * k + j] = omma_load_f32(old->data, i * k + j) * omma_load_f32(c->data, i);
-        omma_pages_give_back(old->data, omma_value_bytes(old));
-        w = new_constant(f, "weight", old->rank, old->dims, data);
-    }
-    return stand_in(f, n, conv, w, new_constant(f, "bias", 1, &m, b));
+    return stand_in(f, n, conv, times ? scaled_weights(f, conv, scale) : conv->in[1],
+                    new_constant(f, "bias", 1, &m, b));
 }
 
 omma_status omma_rule_conv_scale(omma_fuse *f, omma_node *n) {
@@ -110,7 +125,7 @@ omma_status omma_rule_conv_scale(omma_fuse *f, omma_node *n) {
     if ((!times && !omma_is(n, "Add")) || n->opset < 7) return OMMA_OK;
     for (int i = 0; i < 2; i++) {
         const omma_node *conv = omma_only(f, n->in[i]);
-        if (pliable(conv) && by_channel(n->in[1 - i], conv->in[1]))
+        if (pliable(conv) && by_channel(n->in[1 - i], conv))
             return scale_conv(f, n, conv, n->in[1 - i], times);
     }
     return OMMA_OK;

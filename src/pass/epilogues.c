@@ -2,7 +2,8 @@
  *
  *   MatMul -> Add of a constant row                          Linear, a product with a bias
  *   Conv | Gemm | MatMul | Linear -> Relu | Clip | HardSwish | Gelu
- *   the same -> x Sigmoid(x)                                 SiLU */
+ *   the same -> x Sigmoid(x)                                 SiLU
+ *   Relu or HardSwish in a product -> Mul, Add by a number   the same activation and a line */
 #include <math.h>
 
 #include "op/last_ops.h"
@@ -26,14 +27,20 @@ omma_status omma_rule_bias(omma_fuse *f, omma_node *add) {
     return OMMA_OK;
 }
 
+static bool about_act(const omma_attr *a) {
+    return !strcmp(a->name, OMMA_FUSED_ACT) || !strcmp(a->name, OMMA_FUSED_LO) ||
+           !strcmp(a->name, OMMA_FUSED_HI);
+}
+
 /* Copy the product's node to the place of `last`, with an activation. */
 static omma_status with_act(omma_fuse *f, omma_node *product, omma_node *last, omma_act act,
                             float lo, float hi) {
     omma_attr *attrs = omma_arena_array(f->b->arena, (size_t)product->n_attrs + 3, sizeof *attrs);
     omma_node *n = omma_graph_substitute(f->g, last, product->op, product->n_in);
     if (!attrs || !n) return omma_nomem(f->b, last);
-    int k = product->n_attrs;
-    if (k) memcpy(attrs, product->attrs, (size_t)k * sizeof *attrs);
+    int k = 0;
+    for (int i = 0; i < product->n_attrs; i++)
+        if (!about_act(&product->attrs[i])) attrs[k++] = product->attrs[i];
     attrs[k++] = (omma_attr){.name = OMMA_FUSED_ACT, .kind = OMMA_ATTR_INT, .i = act};
     attrs[k++] = (omma_attr){.name = OMMA_FUSED_LO, .kind = OMMA_ATTR_FLOAT, .f = lo};
     attrs[k++] = (omma_attr){.name = OMMA_FUSED_HI, .kind = OMMA_ATTR_FLOAT, .f = hi};
@@ -48,7 +55,8 @@ static omma_status with_act(omma_fuse *f, omma_node *product, omma_node *last, o
 /* Only products of float32 do, which their constant weights show. */
 static bool takes_act(const omma_node *n) {
     if (!omma_is(n, "Conv") && !omma_is(n, "Gemm") && !omma_is(n, "MatMul") &&
-        !omma_is(n, omma_op_Linear.name) && !omma_is(n, omma_op_ConvLast.name))
+        !omma_is(n, omma_op_Linear.name) && !omma_is(n, omma_op_ConvLast.name) &&
+        !omma_is(n, omma_op_GemmAdd.name))
         return false;
     return n->in[1]->data && n->in[1]->dtype == OMMA_F32 && !omma_node_attr(n, OMMA_FUSED_ACT);
 }
@@ -78,4 +86,29 @@ omma_status omma_rule_silu(omma_fuse *f, omma_node *mul) {
             return with_act(f, x->producer, mul, OMMA_ACT_SILU, 0, 0);
     }
     return OMMA_OK;
+}
+
+/* The other input of n when one is a constant number of a rank that is no greater than any a
+ * product's result has, *number that; else NULL. */
+static omma_value *with_number(const omma_node *n, float *number) {
+    for (int i = 0; i < 2; i++) {
+        const omma_value *c = n->in[i];
+        if (!omma_const_f32(c, 1) || c->rank > 1) continue;
+        *number = omma_load_f32(c->data, 0);
+        return n->in[1 - i];
+    }
+    return NULL;
+}
+
+omma_status omma_rule_line(omma_fuse *f, omma_node *add) {
+    float scale = 0, shift = 0;
+    if (!omma_is(add, "Add") || add->opset < 7) return OMMA_OK;
+    const omma_node *mul = omma_only(f, with_number(add, &shift));
+    if (!omma_is(mul, "Mul") || mul->opset < 7) return OMMA_OK;
+    omma_node *product = omma_only(f, with_number(mul, &scale));
+    const int64_t act = product ? omma_node_int(product, OMMA_FUSED_ACT, OMMA_ACT_NONE) : 0;
+    if (!omma_is(product, "Conv") || (act != OMMA_ACT_RELU && act != OMMA_ACT_HSWISH))
+        return OMMA_OK;
+    return with_act(f, product, add,
+                    act == OMMA_ACT_RELU ? OMMA_ACT_RELU_LINE : OMMA_ACT_HSWISH_LINE, scale, shift);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/pages.h"
+#include "graph/scaled.h"
 #include "pass/pass.h"
 #include "pass/passes.h"
 
@@ -50,6 +51,7 @@ static omma_status lend_inputs(omma_build *b, omma_node *n, omma_arena *tmp) {
         omma_value *v = n->in[i];
         if (!v || !v->data) continue;
         size_t size = omma_dtype_size(v->dtype);
+        omma_scaled_keep(v);
         v->mem = (void *)(uintptr_t)v->data;
         if (!size || (uintptr_t)v->data % size == 0) continue;
         v->mem = omma_arena_alloc(tmp, omma_value_bytes(v));

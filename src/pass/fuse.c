@@ -13,12 +13,13 @@ static const named_rule first[] = {
     {"hard-swish", omma_rule_hard_swish},     {"gelu", omma_rule_gelu},
     {"layer-norm", omma_rule_layer_norm},     {"bias", omma_rule_bias},
     {"linear-scale", omma_rule_linear_scale}, {"silu", omma_rule_silu},
-    {"activation", omma_rule_activation}};
+    {"activation", omma_rule_activation},     {"line", omma_rule_line}};
 
 /* When they are. These make no constants of their own, which would be packed anew for every plan;
  * what they make is inferred at once. */
 static const named_rule known[] = {{"attention", omma_rule_attention},
-                                   {"attention-output", omma_rule_attention_output}};
+                                   {"attention-output", omma_rule_attention_output},
+                                   {"idle-move", omma_rule_idle_move}};
 
 /* Behind the layout pass; the same is true of them. */
 static const named_rule last[] = {{"residual", omma_rule_residual},
@@ -41,6 +42,7 @@ static omma_status apply(omma_build *b, omma_graph *g, const named_rule *rules, 
         omma_graph_sweep(g);
         omma_arena_free(&tmp);
         f.uses = omma_graph_uses(g, &tmp);
+        f.n_uses = g->n_values;
         if (!f.uses) s = omma_fail(b->err, OMMA_E_NOMEM, "no memory to fuse");
         for (int i = 0; i < g->n_nodes && !s; i++) {
             /* one rule a node and round: a changed graph needs its uses counted again */

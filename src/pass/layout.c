@@ -91,7 +91,7 @@ static void permute(const omma_value *from, const int64_t *dims, int rank, const
     }
 }
 
-/* Does the order perm leave the numbers where they are? */
+/* Does taking dims in the order perm leave all numbers where they are? */
 static bool is_view(const int64_t *dims, int rank, const int64_t *perm) {
     int64_t last = -1;
     for (int d = 0; d < rank; d++) {
@@ -156,19 +156,13 @@ bool omma_layout_attr(omma_relayout *l, omma_node *n, const char *name, const in
 /* An output is `from` moved: a view if that is enough. */
 static omma_status add_move(omma_relayout *l, const omma_node *n, omma_value *from,
                             const int64_t *perm, const int64_t *dims, int rank, omma_value *v) {
-    const bool view = !perm || is_view(from->dims, rank, perm);
-    omma_node *m = omma_graph_node(l->g, omma_op_find(view ? "Reshape" : "Transpose"), n->name,
-                                   view ? 2 : 1, 1);
-    if (!m) return omma_nomem(l->b, n);
+    if (!perm || is_view(from->dims, rank, perm))
+        return omma_view_node(l->b, l->g, n, from, rank, dims, v);
+    omma_node *m = omma_graph_node(l->g, omma_op_find("Transpose"), n->name, 1, 1);
+    if (!m || !omma_layout_attr(l, m, "perm", perm, rank)) return omma_nomem(l->b, n);
     m->opset = 13;
     m->offset = n->offset;
     m->in[0] = from;
-    if (view) {
-        if (!(m->in[1] = omma_layout_ints(l, dims, rank)) ||
-            !omma_layout_attr(l, m, "allowzero", (int64_t[]){1}, -1))
-            return omma_nomem(l->b, n);
-        m->opset = 14;
-    } else if (!omma_layout_attr(l, m, "perm", perm, rank)) return omma_nomem(l->b, n);
     omma_node_set_output(m, 0, v);
     return m->op->infer(l->b, m);
 }
@@ -209,6 +203,18 @@ omma_status omma_give_twins(omma_relayout *l, const omma_node *n, omma_node *fre
         OMMA_TRY(omma_layout_move(l, n, fresh->out[i], perm, v));
     }
     return OMMA_OK;
+}
+
+omma_status omma_layout_view(omma_relayout *l, const omma_node *n, omma_value *twin,
+                             omma_value *v) {
+    int64_t dims[OMMA_MAX_RANK], perm[OMMA_MAX_RANK];
+    omma_value *t = omma_layout_value(l);
+    if (!t) return omma_nomem(l->b, n);
+    for (int d = 0; d < v->rank; d++) dims[omma_twin_axis(d, v->rank)] = v->dims[d];
+    OMMA_TRY(omma_view_node(l->b, l->g, n, twin, v->rank, dims, t));
+    if (!omma_set_twin(l, v, t)) return omma_nomem(l->b, n);
+    to_first(v->rank, perm);
+    return omma_layout_move(l, n, t, perm, v);
 }
 
 omma_status omma_take_over(omma_relayout *l, const omma_node *n, omma_node *fresh) {

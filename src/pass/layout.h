@@ -73,6 +73,10 @@ omma_status omma_give_twins(omma_relayout *l, const omma_node *n, omma_node *fre
  * writes. */
 omma_status omma_take_over(omma_relayout *l, const omma_node *n, omma_node *fresh);
 
+/* v, which n writes, is from now on `twin` seen under other dims, and has a twin of its own with
+ * those dims as a twin's. */
+omma_status omma_layout_view(omma_relayout *l, const omma_node *n, omma_value *twin, omma_value *v);
+
 /* v, which n writes, is `from` under other dims, or, if that moves numbers, with its dims in the
  * order perm; NULL: no order but a view. */
 omma_status omma_layout_move(omma_relayout *l, const omma_node *n, omma_value *from,

@@ -298,10 +298,10 @@ static omma_status rule_transpose(omma_relayout *l, omma_node *n, bool *done) {
         *done = true;
         return omma_layout_move(l, n, t, perm, y);
     }
-    if (x->rank < 3) return OMMA_OK;
-    for (int d = 0; d < x->rank; d++)
-        if (perm[d] != omma_twin_axis(d, x->rank)) return OMMA_OK;
-    return omma_set_twin(l, y, x) ? OMMA_OK : omma_nomem(l->b, n);
+    bool forward = x->rank >= 3;
+    for (int d = 0; d < x->rank; d++) forward &= perm[d] == omma_twin_axis(d, x->rank);
+    if (forward && !omma_set_twin(l, y, x)) return omma_nomem(l->b, n);
+    return OMMA_OK;
 }
 
 /* Spatial axes that are cut or joined are so in the twin; a map of one pixel is its channels. */
@@ -310,17 +310,8 @@ static omma_status rule_reshape(omma_relayout *l, omma_node *n, bool *done) {
     omma_value *t = omma_twin(l, x), *y = n->out[0];
     if (!t || !y || x->data) return OMMA_OK;
     if (y->rank >= 3 && y->dims[0] == x->dims[0] && y->dims[1] == x->dims[1]) {
-        int64_t dims[OMMA_MAX_RANK];
-        omma_node *fresh = omma_layout_node(l, n, omma_op_find("Reshape"), 2);
-        for (int d = 0; d < y->rank; d++) dims[omma_twin_axis(d, y->rank)] = y->dims[d];
-        if (!fresh || !(fresh->in[1] = omma_layout_ints(l, dims, y->rank)))
-            return omma_nomem(l->b, n);
-        fresh->in[0] = t;
-        fresh->opset = 14;
-        if (!omma_layout_attr(l, fresh, "allowzero", (int64_t[]){1}, -1))
-            return omma_nomem(l->b, n);
         *done = true;
-        return omma_give_twins(l, n, fresh);
+        return omma_layout_view(l, n, t, y);
     }
     for (int d = 2; d < x->rank; d++)
         if (x->dims[d] != 1) return OMMA_OK;

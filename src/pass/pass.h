@@ -73,6 +73,11 @@ typedef struct omma_bf16_how {
 /* Big products and what lies between them in bfloat16 (halves.c), as how says. Sweeps. Returns
  * OMMA_OK, OMMA_E_NOMEM or what the rooms report. */
 omma_status omma_pass_bf16(omma_build *b, omma_graph *g, const omma_bf16_how *how);
+/* Put a Reshape at the end of g that makes `to` of `from`, whose shape is known, under these dims
+ * (none of them 0), and infer it. Its name and offset are those of like. Returns OMMA_OK,
+ * OMMA_E_NOMEM or OMMA_E_SHAPE. */
+omma_status omma_view_node(omma_build *b, omma_graph *g, const omma_node *like, omma_value *from,
+                           int rank, const int64_t *dims, omma_value *to);
 
 /* Where a value of a plan lives. */
 typedef enum omma_place_kind {

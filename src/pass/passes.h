@@ -26,7 +26,9 @@
     X("bias", "fuse", "an Add of constants into the product before it")                    \
     X("silu", "fuse", "Sigmoid, Mul into the product before them")                         \
     X("activation", "fuse", "an activation into the product before it")                    \
+    X("line", "fuse", "a number times an activation plus a number into the product")       \
     X("linear-scale", "fuse", "a layer scale into the product before it")                  \
+    X("idle-move", "fuse-known", "moves that move nothing to views")                       \
     X("attention", "fuse-known", "a softmax between two products to one operator")         \
     X("attention-output", "fuse-known", "the moves behind an attention into it")           \
     X("residual", "fuse-last", "an Add of values into the product before it")              \

@@ -174,7 +174,9 @@ static void beside_quantize(rewrite *r, omma_node *n) {
     omma_value *q = n->out[0], *from = n->in[0];
     omma_q8 how;
     put(r, n);
-    if (!omma_q8_read(n, &how) || (!r->wants_map[q->index] && !r->wants_rows[q->index])) return;
+    if (!q || !from || !omma_q8_read(n, &how) ||
+        (!r->wants_map[q->index] && !r->wants_rows[q->index]))
+        return;
     omma_value *y = new_value(r, "u8");
     if (!y) return;
     if (r->wants_map[q->index]) from = turn(r, n, from);
@@ -184,9 +186,9 @@ static void beside_quantize(rewrite *r, omma_node *n) {
 
 /* A Dequantize of what only exists channels last, or as u8. */
 static void from_last(rewrite *r, omma_node *n) {
-    omma_value *last = r->last[n->in[0]->index];
+    omma_value *last = n->in[0] ? r->last[n->in[0]->index] : NULL;
     omma_q8 how;
-    if (!last || !omma_q8_read(n, &how)) {
+    if (!last || !n->out[0] || !omma_q8_read(n, &how)) {
         put(r, n);
         return;
     }
@@ -231,10 +233,10 @@ static bool only_dequantized(const omma_graph *g, const omma_value *v, const omm
 static int find_all(rewrite *r, const int *uses, bool *claimed) {
     int found = 0;
     for (int i = 0; i < r->n_old; i++) {
+        const omma_node *n = r->g->nodes[i];
         omma_q8_match m;
-        if (claimed[i] || !uses[r->g->nodes[i]->out[0] ? r->g->nodes[i]->out[0]->index : 0] ||
-            !omma_q8_find(r->g, uses, r->g->nodes[i], claimed, &m))
-            continue;
+        if (claimed[i] || !n->n_out || !n->out[0] || !uses[n->out[0]->index]) continue;
+        if (!omma_q8_find(r->g, uses, n, claimed, &m)) continue;
         if (m.to_u8 && !only_dequantized(r->g, m.last->out[0], &m.y_q)) {
             m.last = m.last->in[0]->producer;
             m.to_u8 = false;

@@ -53,7 +53,7 @@ static omma_value *source_of(const omma_value *v, omma_q8 *q) {
     const omma_node *dq = v->producer;
     omma_q8 made;
     if (!omma_is(dq, "DequantizeLinear") || !omma_q8_read(dq, q)) return NULL;
-    const omma_node *from = dq->in[0]->producer;
+    const omma_node *from = dq->in[0] ? dq->in[0]->producer : NULL;
     if (!omma_is(from, "QuantizeLinear") || !omma_q8_read(from, &made) || !same(q, &made))
         return NULL;
     const omma_value *a = omma_in(dq, 2), *b = omma_in(from, 2);
@@ -74,7 +74,8 @@ static bool read_weights(const omma_value *v, int axis, int rank, omma_q8_match 
     const omma_node *dq = v ? v->producer : NULL;
     if (!omma_is(dq, "DequantizeLinear") || omma_node_int(dq, "block_size", 0)) return false;
     omma_value *w = dq->in[0], *s = omma_in(dq, 1), *z = omma_in(dq, 2);
-    if (!w->data || w->dtype != OMMA_I8 || w->rank != rank || omma_node_attr(dq, "output_dtype"))
+    if (!w || !w->data || w->dtype != OMMA_I8 || w->rank != rank ||
+        omma_node_attr(dq, "output_dtype"))
         return false;
     if (!s || !s->data || s->dtype != OMMA_F32 || (z && !all_zero(z))) return false;
     const int64_t n = omma_value_count(s), at = omma_node_int(dq, "axis", 1);
@@ -146,7 +147,7 @@ static bool is_map(const omma_value *v, int depth) {
     if (v->rank >= 0) return v->rank == 4;
     if (!n || !depth || !n->in[0]) return false;
     if (omma_is(n, "Conv")) {
-        const omma_value *w = n->in[1], *from = w->producer ? w->producer->in[0] : w;
+        const omma_value *w = n->in[1], *from = w && w->producer ? w->producer->in[0] : w;
         return from && from->data && from->rank == 4;
     }
     if (omma_is(n, "Add") || omma_is(n, "Mul"))
@@ -205,7 +206,7 @@ static bool step_silu(walk *w) {
     if (w->acted || w->m->post || w->uses[w->at->index] != 2 || w->at->is_output) return false;
     for (int i = 0; i < w->g->n_nodes; i++) {
         const omma_node *n = w->g->nodes[i];
-        if (omma_is(n, "Sigmoid") && n->in[0] == w->at) sigmoid = n;
+        if (omma_is(n, "Sigmoid") && n->in[0] == w->at && n->out[0]) sigmoid = n;
     }
     mul = sigmoid ? omma_q8_reader(w->g, w->uses, sigmoid->out[0]) : NULL;
     if (!omma_is(mul, "Mul") || omma_other(mul, w->at) != sigmoid->out[0]) return false;

@@ -12,7 +12,8 @@
 typedef struct omma_fuse {
     omma_build *b;
     omma_graph *g;
-    int *uses;    /* by value */
+    int *uses; /* by value, n_uses of them; later ones are not looked into in this round */
+    int n_uses;
     int made;     /* constants, for their names */
     bool changed; /* set by a rule that did something */
 } omma_fuse;
@@ -24,12 +25,14 @@ omma_rule omma_rule_conv_norm, omma_rule_conv_scale;
 /* What patterns of exporters mean (patterns.c). */
 omma_rule omma_rule_hard_swish, omma_rule_gelu, omma_rule_layer_norm;
 /* What follows a product into the product (epilogues.c). */
-omma_rule omma_rule_bias, omma_rule_silu, omma_rule_activation;
+omma_rule omma_rule_bias, omma_rule_silu, omma_rule_activation, omma_rule_line;
 omma_rule omma_rule_residual; /* residual.c */
 /* A layer scale into the weights of a linear layer (linear_scale.c). */
 omma_rule omma_rule_linear_scale;
 /* Two products with a softmax between them; needs every shape (attention_rule.c). */
 omma_rule omma_rule_attention, omma_rule_attention_output;
+/* Moves that move nothing; the same (idle_move.c). */
+omma_rule omma_rule_idle_move;
 
 static inline bool omma_is(const omma_node *n, const char *op) {
     return n && !strcmp(n->op->name, op);
@@ -37,7 +40,7 @@ static inline bool omma_is(const omma_node *n, const char *op) {
 
 /* The node that writes v, if v is read nowhere else. */
 static inline omma_node *omma_only(const omma_fuse *f, const omma_value *v) {
-    return v && v->producer && f->uses[v->index] == 1 ? v->producer : NULL;
+    return v && v->producer && v->index < f->n_uses && f->uses[v->index] == 1 ? v->producer : NULL;
 }
 
 /* The other input of a commutative node of two inputs. */

@@ -157,7 +157,7 @@ bool omma_is_idle_dropout(const omma_node *n) {
     return !on;
 }
 
-static bool see_through(omma_view *w, omma_build *b, const omma_node *n, const omma_value *y) {
+bool omma_view_through(omma_view *w, omma_build *b, const omma_node *n, const omma_value *y) {
     if (n->op->flags & OMMA_OP_VIEW) return true;
     if (omma_is(n, "Transpose")) return through_transpose(w, n);
     if (omma_is(n, "Slice")) return through_slice(w, b, n);
@@ -168,8 +168,7 @@ static bool see_through(omma_view *w, omma_build *b, const omma_node *n, const o
 
 /* --- chains ---------------------------------------------------------------------------- */
 
-/* The input that n multiplies by a constant number, or NULL. */
-static omma_value *scaled(const omma_node *n, double *by) {
+omma_value *omma_scaled(const omma_node *n, double *by) {
     const bool div = omma_is(n, "Div");
     for (int i = 1; (div || omma_is(n, "Mul")) && i >= (div ? 1 : 0); i--) {
         const omma_value *c = n->in[i];
@@ -184,13 +183,13 @@ static omma_value *scaled(const omma_node *n, double *by) {
 static void trace(omma_view *w, omma_build *b, omma_value *v, double *scale, int depth) {
     const omma_node *n = v->producer;
     double by = 1;
-    omma_value *x = scale && n ? scaled(n, &by) : NULL;
+    omma_value *x = scale && n ? omma_scaled(n, &by) : NULL;
     omma_view_self(w, v);
     if (!n || !depth || !n->n_in || !n->in[0] || !omma_value_known(n->in[0])) return;
     double above = 1;
     omma_view w0 = {0};
     trace(&w0, b, x ? x : n->in[0], scale ? &above : NULL, depth - 1);
-    if (!x && !see_through(&w0, b, n, v)) return;
+    if (!x && !omma_view_through(&w0, b, n, v)) return;
     *w = w0;
     if (scale) *scale *= above * by;
 }

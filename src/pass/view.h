@@ -27,6 +27,10 @@ typedef struct omma_view {
 /* v as a view of itself. */
 void omma_view_self(omma_view *w, omma_value *v);
 
+/* Make the view of n's input 0 one of its output y. False where n does more than move, or cannot be
+ * told so. */
+bool omma_view_through(omma_view *w, omma_build *b, const omma_node *n, const omma_value *y);
+
 /* v as a view of what it comes from, through as many nodes as can be seen through. With scale,
  * products and quotients with a constant number are seen through too: the elements are those of
  * the view times *scale, which this multiplies. */
@@ -43,6 +47,9 @@ bool omma_view_group(omma_view *w, int rank, const int64_t *dims, int *first);
 
 /* Join neighbours that are one run of steps. */
 void omma_view_merge(omma_view *w);
+
+/* The input that n, a Mul or Div, multiplies by one constant number *by, or NULL. */
+omma_value *omma_scaled(const omma_node *n, double *by);
 
 /* Is n a Dropout that copies, as outside training? */
 bool omma_is_idle_dropout(const omma_node *n);

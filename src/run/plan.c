@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/pages.h"
 #include "base/pool.h"
+#include "graph/scaled.h"
 #include "pass/passes.h"
 #include "run/debug.h"
 #include "run/stage.h"
@@ -70,6 +71,7 @@ static omma_status prepare(omma_build *b, omma_graph *g) {
  * aligned: an aligned copy is made once a session. */
 static omma_status align(omma_build *b, omma_value *v) {
     size_t size = omma_dtype_size(v->dtype), bytes = omma_value_bytes(v);
+    omma_scaled_keep(v);
     v->mem = (void *)(uintptr_t)v->data;
     if (!size || (uintptr_t)v->data % size == 0) return OMMA_OK;
     bool fresh;

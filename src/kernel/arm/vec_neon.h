@@ -21,12 +21,19 @@ typedef uint32x4_t vmask;
 static inline vf v_set(float x) { return vdupq_n_f32(x); }
 static inline vf v_load(const float *p) { return vld1q_f32(p); }
 static inline void v_store(float *p, vf a) { vst1q_f32(p, a); }
+static inline void v_stream(float *p, vf a) { vst1q_f32(p, a); } /* no way past the caches alone */
 /* The empty asm keeps the number a scalar, so that products take it by element: LD1R, which
  * the compiler would choose, costs the pipes of the products a slot on most cores. */
 static inline vf v_spread(const float *p) {
     float x = *(const omma_f32u *)p;
     __asm__("" : "+w"(x));
     return vdupq_n_f32(x);
+}
+
+/* a, kept in a register: not loaded again where it is used. */
+static inline vf v_keep(vf a) {
+    __asm__("" : "+w"(a));
+    return a;
 }
 
 /* The lanes whose bits are set; others read as 0 and are not touched in memory. */
@@ -68,6 +75,8 @@ static inline vf v_fnma(vf a, vf b, vf c) { return vfmsq_f32(c, a, b); } /* c - 
 static inline vf v_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 static inline vf v_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static inline vf v_sqrt(vf a) { return vsqrtq_f32(a); }
+/* 1/a to 1 ulp or nearly, for a in [1, 2^60]. */
+static inline vf v_recip(vf a) { return v_div(v_set(1), a); }
 static inline vf v_round(vf a) { return vrndnq_f32(a); }
 
 static inline uint32x4_t v_bits(vf a) { return vreinterpretq_u32_f32(a); }

@@ -31,7 +31,7 @@ static inline void ISA(bf16_put)(void *p, bool wide, int64_t i, vf v, int n) {
 /* Rows of sums, VL*TILE_NV floats apart, that have their bias and addend: the longer activations.*/
 static __attribute__((noinline)) void
 ISA(bf16_finish)(int m, int n, const float *s, const omma_bf16_out *o, void *y, int64_t ldy) {
-    const omma_epilogue e = {.act = o->act};
+    const omma_epilogue e = {.act = o->act, .lo = o->lo, .hi = o->hi};
     for (int i = 0; i < m; i++)
         for (int j = 0; j < n; j += VL) {
             const int lanes = n - j < VL ? n - j : VL;

@@ -74,8 +74,7 @@ sum_strip(const strip *q, const int KW, const int S, const bool clip, const int 
         UNROLL_ALL for (int kx = 0; kx < KW; kx++) f[kx] = v_load(w + kx * 16);
         UNROLL_ALL for (int i = 0; i < (DW_PIXELS - 1) * S + KW; i++) {
             if (!clip || inside >> i & 1) {
-                vf v = v_load_n(COLUMN(at, i, ld), lanes);
-                __asm__("" : "+v"(v)); /* loaded once, and not by every product */
+                const vf v = v_keep(v_load_n(COLUMN(at, i, ld), lanes)); /* not by every product */
                 UNROLL_ALL for (int kx = 0; kx < KW;
                                 kx++) if (i >= kx && (i - kx) % S == 0 && (i - kx) / S < DW_PIXELS)
                     s[(i - kx) / S] = v_fma(v, f[kx], s[(i - kx) / S]);

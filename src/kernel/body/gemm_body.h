@@ -7,7 +7,7 @@
 #include "kernel/table.h"
 
 typedef void tile_fn(int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
-                     int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                     int64_t lda, const float *b, float *c, int64_t ldc, unsigned flags,
                      const omma_epilogue *e, const omma_ahead *next);
 
 /* --- what is done before the store -------------------------------------------------- */
@@ -23,6 +23,16 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
         if (bias) v = v_add(v, stride ? v_load_n(bias + i, lanes) : all);
         v_store_n(y + i, v_act(e, v), lanes);
     }
+}
+
+/* Activations beyond OMMA_ACT_CLIP, as v_act. */
+static __attribute__((noinline)) void ISA(act_rows)(const omma_epilogue *e, int rows, int n,
+                                                    float *y, int64_t ld) {
+    if (e->act == OMMA_ACT_GELU) v_each(v_gelu, rows, n, y, ld);
+    else if (e->act == OMMA_ACT_SILU) v_each(v_silu, rows, n, y, ld);
+    else if (e->act == OMMA_ACT_HSWISH) v_each(v_hswish, rows, n, y, ld);
+    else
+        for (int i = 0; i < rows; i++) ISA(finish_f32)(n, y + i * ld, NULL, 0, e, y + i * ld);
 }
 
 /* --- the tile ------------------------------------------------------------------------ */
@@ -42,86 +52,103 @@ enum {
 
 /* Rows are reached from one pointer per three, by the offsets 0, lda, 2*lda: that takes few
  * registers. The empty asm keeps the compiler from making a pointer for every row. */
-#define TILE(MR, NV)                                                                               \
-    static __attribute__((noinline)) void ISA(tile_f32_##MR##x##NV##v)(                            \
-        int n, int64_t taps, const int64_t *off, int64_t k, const float *a, int64_t lda,           \
-        const float *b, float *c, int64_t ldc, bool acc, const omma_epilogue *e,                   \
-        const omma_ahead *next) {                                                                  \
-        const int last = n - (NV - 1) * VL;                                                        \
-        const char *line = next ? next->p : NULL;                                                  \
-        int64_t left = next ? next->row : 0;                                                       \
-        const int64_t lines = next ? next->lines : 0;                                              \
-        vf s[MR][NV];                                                                              \
-        float *row_c = c;                                                                          \
-        const float *end_c = c + MR * ldc;                                                         \
-        const int64_t looks = taps * ((k + STEPS - 1) / STEPS);                                    \
-        int64_t rows_c = looks < MR ? MR : 1, wait_c = looks - MR - 8;                             \
-        UNROLL for (int i = 0; i < MR; i++) {                                                      \
-            UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                                \
-        }                                                                                          \
-        for (int64_t t = 0; t < taps; t++) {                                                       \
-            const omma_f32u *p0 = (const omma_f32u *)a + off[t], *p3 = p0 + 3 * lda;               \
-            const omma_f32u *p6 = p3 + 3 * lda, *p9 = p6 + 3 * lda, *p12 = p9 + 3 * lda;           \
-            for (int64_t l = k; l > 0; l -= STEPS) {                                               \
-                for (int64_t i = lines; i > 0; i--, line += 64) {                                  \
-                    __builtin_prefetch(line, 0, 2);                                                \
-                    if (!--left) line += next->skip, left = next->row;                             \
-                }                                                                                  \
-                if (--wait_c < 0)                                                                  \
-                    for (int64_t i = rows_c; i > 0 && row_c < end_c; i--, row_c += ldc) {          \
-                        __builtin_prefetch(row_c, 1);                                              \
-                        __builtin_prefetch(row_c + n - 1, 1);                                      \
-                    }                                                                              \
-                for (int64_t i = l < STEPS ? l : STEPS; i > 0; i--) {                              \
-                    __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));               \
-                    vf row[NV];                                                                    \
-                    UNROLL for (int j = 0; j < NV; j++) {                                          \
-                        row[j] = v_load(b + j * VL);                                               \
-                        __builtin_prefetch(b + AHEAD + j * VL);                                    \
-                    }                                                                              \
-                    UNROLL for (int r = 0; r < MR; r++) {                                          \
-                        const omma_f32u *p = r < 3    ? p0                                         \
-                                             : r < 6  ? p3                                         \
-                                             : r < 9  ? p6                                         \
-                                             : r < 12 ? p9                                         \
-                                                      : p12;                                       \
-                        const vf x = v_spread((const float *)(p + r % 3 * lda));                   \
-                        UNROLL for (int j = 0; j < NV; j++) s[r][j] = v_fma(x, row[j], s[r][j]);   \
-                    }                                                                              \
-                    b += TILE_NV * VL;                                                             \
-                    p0++, p3++, p6++, p9++, p12++;                                                 \
-                }                                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-        if (acc) TILE_ADD(MR, NV, c, ldc)                                                          \
-        if (e) {                                                                                   \
-            if (e->add) TILE_ADD(MR, NV, e->add, e->add_ld)                                        \
-            if (e->row_bias) {                                                                     \
-                UNROLL for (int i = 0; i < MR; i++) {                                              \
-                    const vf x = v_set(e->row_bias[i]);                                            \
-                    UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_add(s[i][j], x);               \
-                }                                                                                  \
-            }                                                                                      \
-            if (e->col_bias) {                                                                     \
-                UNROLL for (int j = 0; j < NV; j++) {                                              \
-                    const vf x = v_load_n(e->col_bias + j * VL, j < NV - 1 ? VL : last);           \
-                    UNROLL for (int i = 0; i < MR; i++) s[i][j] = v_add(s[i][j], x);               \
-                }                                                                                  \
-            }                                                                                      \
-            if (e->act == OMMA_ACT_RELU || e->act == OMMA_ACT_CLIP) {                              \
-                const bool clip = e->act == OMMA_ACT_CLIP;                                         \
-                const vf lo = v_set(clip ? e->lo : 0),                                             \
-                         hi = v_set(clip ? e->hi : __builtin_inff());                              \
-                UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] =  \
-                    v_min(hi, v_max(lo, s[i][j]));                                                 \
-            }                                                                                      \
-        }                                                                                          \
-        UNROLL for (int i = 0; i < MR; i++) {                                                      \
-            UNROLL for (int j = 0; j < NV - 1; j++) v_store(c + i * ldc + j * VL, s[i][j]);        \
-            v_store_n(c + i * ldc + (NV - 1) * VL, s[i][NV - 1], last);                            \
-        }                                                                                          \
-        if (e && e->act > OMMA_ACT_CLIP) /* the rest is too long to be here MR x NV times */       \
-            for (int i = 0; i < MR; i++) ISA(finish_f32)(n, c + i * ldc, NULL, 0, e, c + i * ldc); \
+#define TILE(MR, NV)                                                                              \
+    static __attribute__((noinline)) void ISA(tile_f32_##MR##x##NV##v)(                           \
+        int n, int64_t taps, const int64_t *off, int64_t k, const float *a, int64_t lda,          \
+        const float *b, float *c, int64_t ldc, unsigned flags, const omma_epilogue *e,            \
+        const omma_ahead *next) {                                                                 \
+        const int last = n - (NV - 1) * VL;                                                       \
+        const char *line = next ? next->p : NULL;                                                 \
+        int64_t left = next ? next->row : 0;                                                      \
+        const int64_t lines = next ? next->lines : 0;                                             \
+        vf s[MR][NV];                                                                             \
+        const int64_t looks = taps * ((k + STEPS - 1) / STEPS);                                   \
+        /* whole lines that nobody reads soon pass by the caches */                               \
+        const bool stream = flags & OMMA_TILE_STREAM && last == VL && !(flags & OMMA_TILE_ACC) && \
+                            ((uintptr_t)c | (uintptr_t)ldc * 4) % (4 * VL) == 0 &&                \
+                            (!e || e->act <= OMMA_ACT_CLIP);                                      \
+        /* late, so that they are still near at the end: rows of C and of the addend */           \
+        const float *add = e ? e->add : NULL, *row_c = stream ? add : c;                          \
+        const float *row_d = add ? add : row_c;                                                   \
+        const int64_t ld_d = add ? e->add_ld : ldc, ld_c = stream ? ld_d : ldc;                   \
+        int64_t rows = row_c ? MR : 0, at_once = looks < MR ? MR : 1, wait = looks - MR - 8;      \
+        UNROLL for (int i = 0; i < MR; i++) {                                                     \
+            UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                               \
+        }                                                                                         \
+        for (int64_t t = 0; t < taps; t++) {                                                      \
+            const omma_f32u *p0 = (const omma_f32u *)a + off[t], *p3 = p0 + 3 * lda;              \
+            const omma_f32u *p6 = p3 + 3 * lda, *p9 = p6 + 3 * lda, *p12 = p9 + 3 * lda;          \
+            for (int64_t l = k; l > 0; l -= STEPS) {                                              \
+                for (int64_t i = lines; i > 0; i--, line += 64) {                                 \
+                    __builtin_prefetch(line, 0, 2);                                               \
+                    if (!--left) line += next->skip, left = next->row;                            \
+                }                                                                                 \
+                if (--wait < 0)                                                                   \
+                    for (int64_t i = at_once; i > 0 && rows > 0;                                  \
+                         i--, rows--, row_c += ld_c, row_d += ld_d) {                             \
+                        __builtin_prefetch(row_c, 1);                                             \
+                        __builtin_prefetch(row_c + n - 1, 1);                                     \
+                        if (row_d == row_c) continue;                                             \
+                        __builtin_prefetch(row_d, 1);                                             \
+                        __builtin_prefetch(row_d + n - 1, 1);                                     \
+                    }                                                                             \
+                for (int64_t i = l < STEPS ? l : STEPS; i > 0; i--) {                             \
+                    __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));              \
+                    vf row[NV];                                                                   \
+                    UNROLL for (int j = 0; j < NV; j++) {                                         \
+                        row[j] = v_load(b + j * VL);                                              \
+                        __builtin_prefetch(b + AHEAD + j * VL);                                   \
+                    }                                                                             \
+                    UNROLL for (int r = 0; r < MR; r++) {                                         \
+                        const omma_f32u *p = r < 3    ? p0                                        \
+                                             : r < 6  ? p3                                        \
+                                             : r < 9  ? p6                                        \
+                                             : r < 12 ? p9                                        \
+                                                      : p12;                                      \
+                        const vf x = v_spread((const float *)(p + r % 3 * lda));                  \
+                        UNROLL for (int j = 0; j < NV; j++) s[r][j] = v_fma(x, row[j], s[r][j]);  \
+                    }                                                                             \
+                    b += TILE_NV * VL;                                                            \
+                    p0++, p3++, p6++, p9++, p12++;                                                \
+                }                                                                                 \
+            }                                                                                     \
+        }                                                                                         \
+        if (flags & OMMA_TILE_ACC) TILE_ADD(MR, NV, c, ldc)                                       \
+        if (e) {                                                                                  \
+            if (add) TILE_ADD(MR, NV, add, ld_d)                                                  \
+            if (e->row_bias) {                                                                    \
+                UNROLL for (int i = 0; i < MR; i++) {                                             \
+                    const vf x = v_set(e->row_bias[i]);                                           \
+                    UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_add(s[i][j], x);              \
+                }                                                                                 \
+            }                                                                                     \
+            if (e->col_bias) {                                                                    \
+                UNROLL for (int j = 0; j < NV; j++) {                                             \
+                    const vf x = v_load_n(e->col_bias + j * VL, j < NV - 1 ? VL : last);          \
+                    UNROLL for (int i = 0; i < MR; i++) s[i][j] = v_add(s[i][j], x);              \
+                }                                                                                 \
+            }                                                                                     \
+            if (e->act == OMMA_ACT_RELU) {                                                        \
+                const vf lo = v_set(0);                                                           \
+                UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] = \
+                    v_max(lo, s[i][j]);                                                           \
+            } else if (e->act == OMMA_ACT_CLIP) {                                                 \
+                const vf lo = v_set(e->lo), hi = v_set(e->hi);                                    \
+                UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] = \
+                    v_min(hi, v_max(lo, s[i][j]));                                                \
+            }                                                                                     \
+        }                                                                                         \
+        if (stream) {                                                                             \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++)               \
+                v_stream(c + i * ldc + j * VL, s[i][j]);                                          \
+            return;                                                                               \
+        }                                                                                         \
+        UNROLL for (int i = 0; i < MR; i++) {                                                     \
+            UNROLL for (int j = 0; j < NV - 1; j++) v_store(c + i * ldc + j * VL, s[i][j]);       \
+            v_store_n(c + i * ldc + (NV - 1) * VL, s[i][NV - 1], last);                           \
+        }                                                                                         \
+        if (e && e->act > OMMA_ACT_CLIP) /* the rest is too long to be here MR x NV times */      \
+            ISA(act_rows)(e, MR, n, c, ldc);                                                      \
     }
 
 /* --- matrix times vector ---------------------------------------------------------------- */

@@ -47,6 +47,11 @@ static inline __attribute__((always_inline)) vf pool_column(const pool_row *r, i
                                                             const bool mean, const int lanes) {
     const float *at = r->x + ix * r->x_ld;
     vf v = v_load_n(at, lanes);
+    if (r->rows == 2) return pool_join(v, v_load_n(at + r->pitch, lanes), mean);
+    if (r->rows == 3) {
+        v = pool_join(v, v_load_n(at + r->pitch, lanes), mean);
+        return pool_join(v, v_load_n(at + 2 * r->pitch, lanes), mean);
+    }
     for (int64_t k = 1; k < r->rows; k++) v = pool_join(v, v_load_n(at += r->pitch, lanes), mean);
     return v;
 }
@@ -70,14 +75,18 @@ pool_pixels(const pool_row *r, int64_t x0, int64_t x1, float *y, const bool mean
     if (end > p->w) end = p->w;
     if (!r->rows) end = begin;
     for (int64_t ix = begin; ix < end; ix++) columns[ix - first] = pool_column(r, ix, mean, lanes);
+    const taps all = {0, p->kw, p->kw};
     for (int64_t ox = x0; ox < x1; ox++) {
         const int64_t at = ox * p->stride_w - p->pad_left;
-        const taps t = taps_at(at, p->kw, p->dilation_w, p->w, p->pad_right);
-        const vf *from = columns + (at - first);
+        const bool inside = at >= 0 && at + reach <= p->w;
+        const taps t = inside ? all : taps_at(at, p->kw, p->dilation_w, p->w, p->pad_right);
+        const vf *from = columns + (at - first) + t.begin * p->dilation_w;
         vf v = v_set(0);
-        if (r->rows && t.begin < t.end) v = from[t.begin * p->dilation_w];
-        for (int64_t k = t.begin + 1; r->rows && k < t.end; k++)
-            v = pool_join(v, from[k * p->dilation_w], mean);
+        if (r->rows && t.begin < t.end) {
+            v = *from;
+            for (int64_t k = t.begin + 1; k < t.end; k++)
+                v = pool_join(v, *(from += p->dilation_w), mean);
+        }
         v_store_n(y + ox * r->y_ld, pool_finish(r, v, t, mean), lanes);
     }
 }

@@ -6,16 +6,20 @@ enum { TRANSPOSE_STRIP = 2 * VL }; /* columns of x taken down all rows: whole pa
 
 /* One square: rows [0, m) of x, m <= VL, and columns [0, n), n <= VL. */
 static inline void square(int m, int n, const float *x, int64_t x_ld, float *y, int64_t y_ld) {
+    const bool whole = m == VL && n == VL;
     vf r[VL];
-    if (m == VL && n == VL) {
+    if (whole) {
         UNROLL for (int i = 0; i < VL; i++) r[i] = v_load(x + i * x_ld);
-        v_transpose(r);
-        UNROLL for (int j = 0; j < VL; j++) v_store(y + j * y_ld, r[j]);
-        return;
+    } else {
+        UNROLL for (int i = 0; i < VL; i++) r[i] = i < m ? v_load_n(x + i * x_ld, n) : v_set(0);
     }
-    UNROLL for (int i = 0; i < VL; i++) r[i] = i < m ? v_load_n(x + i * x_ld, n) : v_set(0);
-    v_transpose(r);
-    UNROLL for (int j = 0; j < VL; j++) if (j < n) v_store_n(y + j * y_ld, r[j], m);
+    v_transpose(
+        r); /* called from one place, so that it becomes part of it and r stays in registers */
+    if (whole) {
+        UNROLL for (int j = 0; j < VL; j++) v_store(y + j * y_ld, r[j]);
+    } else {
+        UNROLL for (int j = 0; j < VL; j++) if (j < n) v_store_n(y + j * y_ld, r[j], m);
+    }
 }
 
 static void ISA(transpose_32)(int64_t m, int64_t n, const void *x, int64_t x_ld, void *y,
@@ -29,4 +33,18 @@ static void ISA(transpose_32)(int64_t m, int64_t n, const void *x, int64_t x_ld,
                        from + i * x_ld + j, x_ld, to + j * y_ld + i, y_ld);
 }
 
-static void fill_transpose(omma_kernels *k) { k->transpose = ISA(transpose_32); }
+static void ISA(copy_rows_32)(int64_t m, int64_t n, const void *x, int64_t x_ld, void *y,
+                              int64_t y_ld) {
+    const float *from = x;
+    float *to = y;
+    for (int64_t i = 0; i < m; i++, from += x_ld, to += y_ld) {
+        int64_t j = 0;
+        for (; j + VL <= n; j += VL) v_store(to + j, v_load(from + j));
+        if (j < n) v_store_n(to + j, v_load_n(from + j, (int)(n - j)), (int)(n - j));
+    }
+}
+
+static void fill_transpose(omma_kernels *k) {
+    k->transpose = ISA(transpose_32);
+    k->copy_rows = ISA(copy_rows_32);
+}

@@ -1,5 +1,5 @@
 /* winograd_body.h - the transforms of Winograd's F(4x4,3x3) on vectors of channels; see winograd.h
- * for the matrices. Included by winograd_avx2.c and winograd_avx512.c. */
+ * for the matrices. Included by winograd_*.c of each instruction set. */
 #include "kernel/winograd.h"
 
 /* d := B^T d */

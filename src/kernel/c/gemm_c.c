@@ -12,6 +12,16 @@ static double gelu(double v) {
     return 0.5 * v * erfc(-v * 0.70710678118654752440);
 }
 
+static float hswish(float v) {
+    const float part = v + 3 < 0 ? 0 : v + 3 > 6 ? 6 : v + 3;
+    return (v < -3 ? -3 : v) * (part / 6);
+}
+
+/* y * scale + shift, rounded once. */
+static float line(const omma_epilogue *e, float y) {
+    return (float)((double)y * (double)e->lo + (double)e->hi);
+}
+
 /* Comparisons are written so that NaN fails them and stays. Activations that multiply x by
  * a factor going to 0 give -0 at -inf, their limit, and not NaN. */
 float omma_act_apply(const omma_epilogue *e, float v) {
@@ -19,19 +29,18 @@ float omma_act_apply(const omma_epilogue *e, float v) {
     case OMMA_ACT_NONE: break;
     case OMMA_ACT_RELU: return v < 0 ? 0 : v;
     case OMMA_ACT_CLIP: v = v < e->lo ? e->lo : v; return v > e->hi ? e->hi : v;
-    case OMMA_ACT_HSWISH: {
-        const float part = v + 3 < 0 ? 0 : v + 3 > 6 ? 6 : v + 3;
-        return (v < -3 ? -3 : v) * (part / 6);
-    }
+    case OMMA_ACT_HSWISH: return hswish(v);
     case OMMA_ACT_SILU: return (float)((v < -200 ? -200 : (double)v) / (1 + exp(-(double)v)));
     case OMMA_ACT_GELU: return (float)gelu((double)v);
+    case OMMA_ACT_RELU_LINE: return line(e, v < 0 ? 0 : v);
+    case OMMA_ACT_HSWISH_LINE: return line(e, hswish(v));
     case OMMA_ACT_COUNT: break;
     }
     return v;
 }
 
 static void conv_f32_4x16(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
-                          int64_t lda, const float *b, float *c, int64_t ldc, bool acc,
+                          int64_t lda, const float *b, float *c, int64_t ldc, unsigned flags,
                           const omma_epilogue *e, const omma_ahead *next) {
     (void)next;
     for (int i = 0; i < m; i++) {
@@ -40,7 +49,7 @@ static void conv_f32_4x16(int m, int n, int64_t taps, const int64_t *off, int64_
             float s = 0;
             for (int64_t t = 0; t < taps; t++)
                 for (int64_t l = 0; l < k; l++) s += row[off[t] + l] * b[(t * k + l) * NR + j];
-            if (acc) s += c[i * ldc + j];
+            if (flags & OMMA_TILE_ACC) s += c[i * ldc + j];
             if (e && e->add) s += e->add[i * e->add_ld + j];
             if (e && e->row_bias) s += e->row_bias[i];
             if (e && e->col_bias) s += e->col_bias[j];
@@ -52,7 +61,7 @@ static void conv_f32_4x16(int m, int n, int64_t taps, const int64_t *off, int64_
 static void gemm_f32_4x16(int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                           float *c, int64_t ldc, bool acc, const omma_epilogue *e) {
     static const int64_t none = 0;
-    conv_f32_4x16(m, n, 1, &none, k, a, lda, b, c, ldc, acc, e, NULL);
+    conv_f32_4x16(m, n, 1, &none, k, a, lda, b, c, ldc, acc ? OMMA_TILE_ACC : 0, e, NULL);
 }
 
 static void finish_f32(int64_t n, const float *x, const float *bias, int stride,

@@ -47,14 +47,14 @@ static void gemm_f32_14x32__avx512(int m, int n, int64_t k, const float *a, int6
                                    const float *b, float *c, int64_t ldc, bool acc,
                                    const omma_epilogue *e) {
     static const int64_t none = 0;
-    tiles[m - 1][n > VL](n, 1, &none, k, a, lda, b, c, ldc, acc, e, NULL);
+    tiles[m - 1][n > VL](n, 1, &none, k, a, lda, b, c, ldc, acc ? OMMA_TILE_ACC : 0, e, NULL);
 }
 
 static void conv_f32_14x32__avx512(int m, int n, int64_t taps, const int64_t *off, int64_t k,
                                    const float *a, int64_t lda, const float *b, float *c,
-                                   int64_t ldc, bool acc, const omma_epilogue *e,
+                                   int64_t ldc, unsigned flags, const omma_epilogue *e,
                                    const omma_ahead *next) {
-    tiles[m - 1][n > VL](n, taps, off, k, a, lda, b, c, ldc, acc, e, next);
+    tiles[m - 1][n > VL](n, taps, off, k, a, lda, b, c, ldc, flags, e, next);
 }
 
 void omma_fill_gemm_avx512(omma_kernels *k) {

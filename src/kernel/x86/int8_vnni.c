@@ -40,11 +40,22 @@ static inline void store(const omma_int8_out *o, __m512i sum, int64_t i, int j, 
     else _mm512_mask_storeu_ps((float *)y + at, k, v);
 }
 
+/* Through memory: one copy of this for all tiles, which keeps the sums in registers until then. */
+static __attribute__((noinline)) void store_all(int rows, int vecs, int n, const int32_t *sums,
+                                                const omma_int8_out *o, void *y, int64_t ldy) {
+    for (int j = 0; j < vecs; j++) {
+        const unsigned bits = v_first(j < vecs - 1 ? VL : n - j * VL);
+        for (int i = 0; i < rows; i++)
+            store(o, _mm512_load_si512(sums + (i * vecs + j) * VL), i, j * VL, bits, y, ldy);
+    }
+}
+
 /* Rows are reached from one pointer per three, by the offsets 0, lda, 2*lda. */
 #define TILE(ROWS, VECS)                                                                         \
     static __attribute__((noinline)) void int8_##ROWS##x##VECS##v__vnni(                         \
         int n, int segs, const int64_t *seg, int64_t groups, const uint8_t *a, int64_t lda,      \
         const int8_t *b, const omma_int8_out *o, void *y, int64_t ldy) {                         \
+        int32_t sums[ROWS * VECS * VL] __attribute__((aligned(64)));                             \
         __m512i s[ROWS][VECS];                                                                   \
         UNROLL for (int j = 0; j < VECS; j++) {                                                  \
             const __m512i init = _mm512_loadu_si512(o->init + j * VL);                           \
@@ -70,10 +81,9 @@ static inline void store(const omma_int8_out *o, __m512i sum, int64_t i, int j, 
                 p0 += 4, p3 += 4, p6 += 4, p9 += 4, p12 += 4;                                    \
             }                                                                                    \
         }                                                                                        \
-        UNROLL for (int i = 0; i < ROWS; i++) {                                                  \
-            UNROLL for (int j = 0; j < VECS; j++)                                                \
-                store(o, s[i][j], i, j *VL, v_first(j < VECS - 1 ? VL : n - j * VL), y, ldy);    \
-        }                                                                                        \
+        UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < VECS; j++)              \
+            _mm512_store_si512(sums + (i * VECS + j) * VL, s[i][j]);                             \
+        store_all(ROWS, VECS, n, sums, o, y, ldy);                                               \
     }
 
 #define BOTH(ROWS) \

@@ -18,7 +18,16 @@ typedef __mmask16 vmask;
 static inline vf v_set(float x) { return _mm512_set1_ps(x); }
 static inline vf v_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+/* Past the caches; p is aligned to the vector. A locked instruction, as whoever hands results to
+ * another thread executes, orders it. */
+static inline void v_stream(float *p, vf a) { _mm512_stream_ps(p, a); }
 static inline vf v_spread(const float *p) { return _mm512_set1_ps(*(const omma_f32u *)p); }
+
+/* a, kept in a register: not loaded again where it is used. */
+static inline vf v_keep(vf a) {
+    __asm__("" : "+v"(a));
+    return a;
+}
 
 /* The first n lanes, n in [0, VL]; others read as 0 and are not touched in memory. */
 static inline unsigned v_first(int n) { return (1u << n) - 1; }
@@ -44,6 +53,11 @@ static inline vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } 
 static inline vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 static inline vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+/* 1/a to 1 ulp or nearly, for a in [1, 2^60]. */
+static inline vf v_recip(vf a) {
+    const vf r = _mm512_rcp14_ps(a);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(a, r, _mm512_set1_ps(1)), r, r);
+}
 static inline vf v_round(vf a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }

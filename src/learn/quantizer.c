@@ -1,5 +1,5 @@
-/* quantize.c - see quantize.h. */
-#include "learn/quantize.h"
+/* quantizer.c - see quantizer.h. */
+#include "learn/quantizer.h"
 
 #include <math.h>
 #include <string.h>
@@ -22,6 +22,7 @@ typedef struct work {
     int *node;         /* by product: index in g->nodes */
     double *noise;     /* [product, point], noise to signal */
     omma_steps *steps; /* by value */
+    float **means;     /* by value: of its channels, over all samples */
     bool *fits;        /* by value: its range makes sense */
     bool *chosen;      /* by node of g */
     omma_points points;
@@ -72,7 +73,9 @@ static omma_status find_products(work *w) {
     w->chosen = omma_arena_array(&q->arena, n, sizeof *w->chosen);
     w->steps = omma_arena_array(&q->arena, values, sizeof *w->steps);
     w->fits = omma_arena_array(&q->arena, values, sizeof *w->fits);
-    if (!q->nodes || !w->node || !w->chosen || !w->steps || !w->fits) return no_memory(w);
+    w->means = omma_arena_array(&q->arena, values, sizeof *w->means);
+    if (!q->nodes || !w->node || !w->chosen || !w->steps || !w->fits || !w->means)
+        return no_memory(w);
     int able = 0, old = 0;
     for (int i = 0; i < w->g->n_nodes; i++) {
         const omma_node *node = w->g->nodes[i];
@@ -123,6 +126,49 @@ static double flops_of(const omma_node *n, const omma_tensor *x) {
     return f;
 }
 
+/* Channels of a product's input, and the numbers of t behind each place of them. */
+static int64_t channels_of(const omma_node *n, const omma_tensor *t, int64_t *inner) {
+    const bool conv = !strcmp(n->op->name, "Conv");
+    const int axis = conv ? 1 : t->rank - 1;
+    *inner = 1;
+    if (t->rank < (conv ? 3 : 1)) return 0;
+    for (int d = axis + 1; d < t->rank; d++) *inner *= t->dims[d];
+    return t->dims[axis];
+}
+
+/* Add this sample's part of the mean of each channel that the product reads. */
+static omma_status add_means(work *w, const omma_node *n, const omma_tensor *t) {
+    int64_t inner;
+    const int64_t c = channels_of(n, t, &inner), count = omma_tensor_count(t);
+    float **mean = &w->means[n->in[0]->index];
+    const int64_t want =
+        n->in[1]->dims[!strcmp(n->op->name, "Conv") || omma_node_int(n, "transB", 0)];
+    if (c != want || !count) return OMMA_OK;
+    if (!*mean) *mean = omma_arena_array(&w->q->arena, (size_t)c, sizeof **mean);
+    if (!*mean) return no_memory(w);
+    const double share = (double)c / (double)count / w->n_samples;
+    for (int64_t i = 0; i < count; i += inner) {
+        double sum = 0;
+        for (int64_t k = 0; k < inner; k++) sum += (double)((const float *)t->data)[i + k];
+        (*mean)[i / inner % c] += (float)(sum * share);
+    }
+    return OMMA_OK;
+}
+
+/* The means of what products read: once for each value, by the first product that reads it. */
+static omma_status see_means(work *w, omma_session *s) {
+    for (int p = 0; p < w->q->n_nodes; p++) {
+        const omma_node *n = w->g->nodes[w->node[p]];
+        if (w->q->nodes[p].fate == OMMA_QUANT_UNFIT) continue;
+        bool first = true;
+        for (int k = 0; k < p && first; k++)
+            first = w->q->nodes[k].fate == OMMA_QUANT_UNFIT || input_of(w, k) != n->in[0];
+        const omma_tensor *t = omma_session_watched(s, n->in[0]->name);
+        if (first && t && t->dtype == OMMA_F32) OMMA_TRY(add_means(w, n, t));
+    }
+    return OMMA_OK;
+}
+
 /* One pass over all samples; ranges: by value index, NULL where none is wanted. */
 static omma_status look(work *w, omma_session *s, omma_range **ranges, bool count) {
     for (int i = 0; i < w->n_samples; i++) {
@@ -138,6 +184,7 @@ static omma_status look(work *w, omma_session *s, omma_range **ranges, bool coun
             const omma_tensor *t = omma_session_watched(s, input_of(w, p)->name);
             if (t) w->q->nodes[p].flops = flops_of(w->g->nodes[w->node[p]], t);
         }
+        if (count) OMMA_TRY(see_means(w, s));
         tell(w, "calibrate", i + 1 + (count ? w->n_samples : 0), 2 * w->n_samples);
     }
     return OMMA_OK;
@@ -184,6 +231,11 @@ static omma_status calibrate(work *w) {
     return status;
 }
 
+/* Sample i of those the sensitivity is measured on: they are spread over all. */
+static int judged(const work *w, int i) {
+    return (int)((int64_t)i * w->n_samples / w->q->judged_on);
+}
+
 /* --- sensitivity ------------------------------------------------------------------------ */
 
 static omma_status keep_answers(work *w, int n) {
@@ -192,14 +244,14 @@ static omma_status keep_answers(work *w, int n) {
     OMMA_TRY(omma_points_find(p, w->g, &w->q->arena, w->err));
     p->n_samples = n;
     p->want = omma_arena_array(&w->q->arena, (size_t)(n * p->count), sizeof *p->want);
-    p->energy = omma_arena_array(&w->q->arena, (size_t)p->count, sizeof *p->energy);
+    p->energy = omma_arena_array(&w->q->arena, (size_t)(n * p->count), sizeof *p->energy);
     w->noise =
         omma_arena_array(&w->q->arena, (size_t)w->q->n_nodes * (size_t)p->count, sizeof *w->noise);
     if (!p->want || !p->energy || !w->noise) return no_memory(w);
     omma_status status = omma_session_on_graph(&s, w->g, "the model", &w->run, w->err);
     if (!status) status = omma_points_watch(p, s, w->err);
     for (int i = 0; i < n && !status; i++) {
-        status = run_sample(w, s, i);
+        status = run_sample(w, s, judged(w, i));
         if (!status) status = omma_points_keep(p, s, i, &w->q->arena, w->err);
     }
     omma_session_free(s);
@@ -213,15 +265,16 @@ static omma_status measure(work *w, double *noise) {
     omma_session *s = NULL;
     const omma_points *p = &w->points;
     omma_arena_init(&arena, NULL);
-    omma_status status = omma_qdq_graph(&g, w->g, w->chosen, w->steps, &arena, w->err);
+    omma_status status = omma_qdq_graph(&g, w->g, w->chosen, w->steps,
+                                        (const float *const *)w->means, &arena, w->err);
     if (!status) status = omma_session_on_graph(&s, g, "the quantised model", &w->run, w->err);
     if (!status) status = omma_points_watch(p, s, w->err);
     for (int k = 0; k < p->count; k++) noise[k] = 0;
     for (int i = 0; i < p->n_samples && !status; i++) {
-        status = run_sample(w, s, i);
+        status = run_sample(w, s, judged(w, i));
         if (!status) omma_points_compare(p, s, i, noise);
     }
-    for (int k = 0; k < p->count; k++) noise[k] = p->energy[k] > 0 ? noise[k] / p->energy[k] : 0;
+    omma_points_mean(p, noise);
     omma_session_free(s);
     omma_arena_free(&arena);
     return status;
@@ -353,7 +406,7 @@ static omma_status choose(work *w) {
 omma_status omma_quantize(omma_quant *q, const omma_graph *g, const omma_tensor *const *samples,
                           int n_samples, const omma_quant_options *opt, omma_error *err) {
     omma_quant_options o = opt ? *opt : (omma_quant_options){0};
-    if (!(o.budget > 0)) o.budget = 0.02;
+    if (!(o.budget > 0)) o.budget = 0.01;
     if (!(o.small > 0)) o.small = 0.001;
     work w = {.q = q, .opt = &o, .samples = samples, .n_samples = n_samples, .err = err};
     w.run = (omma_options){.threads = o.threads, .max_memory = o.max_memory};
@@ -369,7 +422,8 @@ omma_status omma_quantize(omma_quant *q, const omma_graph *g, const omma_tensor 
                          "nothing can be quantised within a noise of %g; a larger --budget allows "
                          "more",
                          o.budget);
-    return omma_qdq_graph(&q->graph, w.g, w.chosen, w.steps, &q->arena, err);
+    return omma_qdq_graph(&q->graph, w.g, w.chosen, w.steps, (const float *const *)w.means,
+                          &q->arena, err);
 }
 
 void omma_quant_free(omma_quant *q) { omma_arena_free(&q->arena); }

@@ -1,5 +1,5 @@
-/* quantize.c - `omma quantize`: a float model to one that computes in int8, or, with --bf16, which
- * of its nodes shall stay in float32 when it runs in bfloat16. */
+/* quantize_model.c - `omma quantize`: a float model to one that computes in int8, or, with --bf16,
+ * which of its nodes shall stay in float32 when it runs in bfloat16. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "cli/samples.h"
 #include "file/bytes.h"
 #include "learn/halve.h"
-#include "learn/quantize.h"
+#include "learn/quantizer.h"
 #include "model/onnx_write.h"
 
 static const char help_text[] =
@@ -32,7 +32,7 @@ static const char help_text[] =
     "      --std R,G,B        are fed as 'omma detect' does\n"
     "      --bf16             the list of nodes to keep in float32, see above\n"
     "      --budget F         noise the answers may get, as a share of their energy; default\n"
-    "                         0.02, with --bf16 0.0001; less keeps more in float\n"
+    "                         0.01, with --bf16 0.0001; less keeps more in float\n"
     "      --small F          products with less than this share of the arithmetic stay in\n"
     "                         float; default 0.001\n"
     "      --json             the report as JSON: each product, its error, int8 or why not\n"

@@ -1,4 +1,4 @@
-/* quantize.h - from a float model to one that computes in int8, guided by calibration pictures.
+/* quantizer.h - from a float model to one that computes in int8, guided by calibration pictures.
  *
  *   1  calibrate   run the float model on the samples; the range of every activation that a
  *                  product reads, and the 8 bits that stand for it with the least squared error
@@ -11,8 +11,8 @@
  * Where the model orders its own values (TopK and its like) a change of the order says nothing of
  * how far the values moved: so a product is judged by the values in front of the next ordering, and
  * only those behind the last one by the model's outputs. */
-#ifndef OMMA_LEARN_QUANTIZE_H
-#define OMMA_LEARN_QUANTIZE_H
+#ifndef OMMA_LEARN_QUANTIZER_H
+#define OMMA_LEARN_QUANTIZER_H
 
 #include "graph/graph.h"
 
@@ -32,7 +32,7 @@ typedef struct omma_quant_node {
 } omma_quant_node;
 
 /* Zero means the default.
- *   budget    noise to signal that all chosen products may cause together; 0.02.
+ *   budget    noise to signal that all chosen products may cause together; 0.01.
  *   small     share of the arithmetic below which a product stays in float; 0.001.
  *   threads, max_memory  as in omma_options.
  *   progress  called with what is done, steps done and their number; may be NULL. */

@@ -1,0 +1,85 @@
+/* scaled.c - see scaled.h. */
+#define _DEFAULT_SOURCE /* madvise */
+#include "graph/scaled.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/pages.h"
+
+enum {
+    WORTH = 256 << 10
+}; /* [bytes] of less the numbers stay: an arena gives what is larger a
+      mapping of its own, whose pages may go */
+
+/* The whole pages of the numbers; 0: not worth it. Under AddressSanitizer the memory is the
+ * heap's, and stays. */
+static size_t pages_of(const omma_scaled *s, char **begin) {
+#if defined(__SANITIZE_ADDRESS__)
+    (void)s, *begin = NULL;
+    return 0;
+#else
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)s->data;
+    const size_t bytes = (size_t)s->count * sizeof *s->data;
+    const uintptr_t from = (at + page - 1) & ~(page - 1), to = (at + bytes) & ~(page - 1);
+    *begin = (char *)from;
+    return bytes >= WORTH && to > from ? to - from : 0;
+#endif
+}
+
+static void fill(omma_scaled *s) {
+    const int64_t rows = s->count / s->inner;
+    for (int64_t r = 0; r < rows; r++) {
+        const double by = s->by[r % s->channels];
+        const char *from = (const char *)s->from + (size_t)(r * s->inner) * sizeof(float);
+        float *to = s->data + r * s->inner;
+        for (int64_t i = 0; i < s->inner; i++) {
+            float x;
+            memcpy(&x, from + (size_t)i * sizeof x, sizeof x);
+            to[i] = (float)((double)x * by);
+        }
+    }
+    omma_pages_give_back(s->from, (size_t)s->count * sizeof(float));
+}
+
+omma_scaled *omma_scaled_new(omma_arena *arena, const void *from, int64_t count, const double *by,
+                             int64_t channels, int64_t inner) {
+    omma_scaled *s = omma_arena_alloc(arena, sizeof *s);
+    float *data = s ? omma_arena_array(arena, (size_t)count, sizeof *data) : NULL;
+    if (!data) return NULL;
+    char *begin;
+    *s = (omma_scaled){from, by, channels, inner, count, data, false, false};
+    const size_t bytes = pages_of(s, &begin);
+    if (bytes) mprotect(begin, bytes, PROT_NONE);
+    return s;
+}
+
+void omma_scaled_hold(const omma_value *v) {
+    omma_scaled *s = v->scaled;
+    if (!s || s->held) return;
+    char *begin;
+    const size_t bytes = pages_of(s, &begin);
+    if (bytes) mprotect(begin, bytes, PROT_READ | PROT_WRITE);
+    fill(s);
+    s->held = true;
+}
+
+void omma_scaled_keep(const omma_value *v) {
+    omma_scaled_hold(v);
+    if (v->scaled) v->scaled->stays = true;
+}
+
+void omma_scaled_release(const omma_value *v) {
+    omma_scaled *s = v->scaled;
+    if (!s) {
+        omma_pages_give_back(v->data, omma_value_bytes(v));
+        return;
+    }
+    char *begin;
+    const size_t bytes = s->held && !s->stays ? pages_of(s, &begin) : 0;
+    if (!bytes) return;
+    madvise(begin, bytes, MADV_DONTNEED);
+    mprotect(begin, bytes, PROT_NONE);
+    s->held = false;
+}

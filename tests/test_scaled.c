@@ -1,0 +1,107 @@
+/* test_scaled.c - constants that are made when they are read (graph/scaled.h): the numbers are
+ * right whenever they are held, however often they came and went; a model whose norms are folded
+ * into large weights computes the same at every size, in whatever form a size wants them. */
+#define _DEFAULT_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "graph/scaled.h"
+#include "model/model.h"
+#include "naive.h"
+#include "onnxmake.h"
+
+enum { M = 96, C = 128, K = 9, COUNT = M * C * K };
+
+static float weights[COUNT], norm[4][M], pixels[C * 24 * 24];
+
+static void check(const omma_value *v, const double *by, int64_t channels, int64_t inner) {
+    const float *x = v->data;
+    for (int64_t i = 0; i < COUNT; i++)
+        if (x[i] != (float)(weights[i] * by[i / inner % channels]))
+            fail_msg("number %lld is %g", (long long)i, (double)x[i]);
+}
+
+/* As weights of a convolution, and of one that goes back. */
+static void they_come_and_go(void **state) {
+    (void)state;
+    static const int64_t middle[][2] = {{M, C * K}, {C, K}};
+    omma_arena arena;
+    omma_arena_init(&arena, NULL);
+    double by[C];
+    for (int i = 0; i < C; i++) by[i] = 0.5 + i;
+    for (size_t i = 0; i < sizeof middle / sizeof *middle; i++) {
+        omma_value v = {.dtype = OMMA_F32, .rank = 1, .dims = {COUNT}};
+        v.scaled = omma_scaled_new(&arena, weights, COUNT, by, middle[i][0], middle[i][1]);
+        assert_non_null(v.scaled);
+        v.data = v.scaled->data;
+        for (int round = 0; round < 3; round++) {
+            omma_scaled_hold(&v), omma_scaled_hold(&v);
+            check(&v, by, middle[i][0], middle[i][1]);
+            omma_scaled_release(&v), omma_scaled_release(&v);
+        }
+        omma_scaled_keep(&v);
+        omma_scaled_release(&v);
+        check(&v, by, middle[i][0], middle[i][1]);
+    }
+    omma_value plain = {.dtype = OMMA_F32, .rank = 1, .dims = {COUNT}, .data = weights};
+    omma_scaled_hold(&plain), omma_scaled_release(&plain); /* nothing to do, and nothing is lost */
+    assert_true(weights[1] != 0);
+    omma_arena_free(&arena);
+}
+
+/* Conv, BatchNormalization, Relu, and a frozen norm behind another Conv. */
+static void open_model(omma_model **m) {
+    mk g = {0}, a = {0};
+    omma_error err;
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, C, -1, -1));
+    mk_floats(&g, "w", weights, MK_DIMS(M, C, 3, 3)),
+        mk_floats(&g, "u", weights, MK_DIMS(C, M, 3, 3));
+    for (int i = 0; i < 4; i++)
+        mk_floats(&g, (const char *[]){"s", "b", "m", "v"}[i], norm[i], MK_DIMS(M));
+    mk_floats(&g, "f", weights + 7, MK_DIMS(1, C, 1, 1));
+    mk_attr_ints(&a, "pads", (int64_t[]){1, 1, 1, 1}, 4), mk_op(&g, "Conv", "x,w", "c", &a);
+    mk_op(&g, "BatchNormalization", "c,s,b,m,v", "n", NULL), mk_op(&g, "Relu", "n", "r", NULL);
+    mk_attr_ints(&a, "pads", (int64_t[]){1, 1, 1, 1}, 4), mk_op(&g, "Conv", "r,u", "d", &a);
+    mk_op(&g, "Mul", "d,f", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    mk bytes = mk_model(&g, 17);
+    if (mk_open(m, &bytes, NULL, &err)) fail_msg("%s", err.message);
+    mk_free(&bytes);
+}
+
+static void every_size_finds_them(void **state) {
+    (void)state;
+    static const int64_t sides[][2] = {{24, 24}, {1, 1}, {5, 3}, {24, 24}, {12, 20}, {2, 24}};
+    omma_model *m;
+    omma_session *s[2];
+    omma_error err;
+    open_model(&m);
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(omma_session_new(&s[k], m, &(omma_options){.threads = 1 + k}, &err), 0);
+    assert_int_equal(omma_session_watch(s[1], "c", &err), OMMA_OK);
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
+        const omma_tensor in = {OMMA_F32, 4, {1, C, sides[i][0], sides[i][1]}, pixels};
+        naive x;
+        naive_run(&x, m->graph, &in);
+        const omma_tensor want = omma_value_tensor(x.g->outputs[0]);
+        for (int k = 0; k < 2; k++) {
+            if (omma_session_run(s[k], &in, 1, &err)) fail_msg("%s", err.message);
+            naive_compare(omma_session_output(s[k], 0), &want, 1e-4, "y");
+        }
+        naive_free(&x);
+    }
+    for (int k = 0; k < 2; k++) omma_session_free(s[k]);
+    omma_model_free(m);
+}
+
+int main(void) {
+    for (int i = 0; i < COUNT; i++) weights[i] = (float)(i * 37 % 101 - 50) / 1000;
+    for (int i = 0; i < 4 * M; i++) norm[i / M][i % M] = 0.5f + (float)(i % 13) / 8;
+    for (size_t i = 0; i < sizeof pixels / sizeof *pixels; i++)
+        pixels[i] = (float)(i * 29 % 61) / 30 - 1;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(they_come_and_go),
+                                       cmocka_unit_test(every_size_finds_them)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
