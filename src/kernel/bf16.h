@@ -25,7 +25,7 @@ typedef struct omma_bf16_out {
     int64_t add_ld;        /* [elements] */
     bool add_wide, y_wide; /* float32, else bfloat16 */
     omma_act act;
-    float lo, hi; /* of OMMA_ACT_CLIP */
+    float lo, hi; /* as in omma_epilogue */
 } omma_bf16_out;
 
 static inline float omma_bf16_wide(uint16_t h) {

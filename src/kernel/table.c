@@ -57,6 +57,7 @@ static void fill(void) {
 #ifdef __aarch64__
     k = next_table("neon"); /* every such processor has it */
     OMMA_KERNEL_FILES(FILL, neon)
+    FILL(bf16, c) /* for tiles of this width */
 #endif
     const char *forced = getenv("OMMA_CPU");
     if (forced) best = find(forced);

@@ -106,7 +106,7 @@ static omma_status keep_answers(work *w) {
     omma_points *p = &w->points;
     omma_session *s;
     p->want = omma_arena_array(&h->arena, (size_t)(p->n_samples * p->count), sizeof *p->want);
-    p->energy = omma_arena_array(&h->arena, (size_t)p->count, sizeof *p->energy);
+    p->energy = omma_arena_array(&h->arena, (size_t)(p->n_samples * p->count), sizeof *p->energy);
     w->noise = omma_arena_array(&h->arena, (size_t)h->n_nodes * (size_t)p->count, sizeof *w->noise);
     if (!p->want || !p->energy || !w->noise) return no_memory(w);
     omma_status status = omma_session_on_graph(&s, w->g, "the model", &w->run, w->err);
@@ -152,7 +152,7 @@ static omma_status measure(work *w, int alone, int level, double *noise) {
     if (!status) status = omma_session_on_graph(&s, w->g, "the model", &run, w->err);
     if (!status) status = omma_points_watch(p, s, w->err);
     if (!status) status = run_all(w, s, noise);
-    for (int k = 0; k < p->count; k++) noise[k] = p->energy[k] > 0 ? noise[k] / p->energy[k] : 0;
+    omma_points_mean(p, noise);
     omma_session_free(s);
     omma_arena_free(&arena);
     return status;

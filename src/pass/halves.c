@@ -22,7 +22,6 @@
 
 #include "op/half_ops.h"
 #include "op/last_ops.h"
-#include "graph/scaled.h"
 #include "pass/layout.h"
 
 typedef struct halves halves;
@@ -30,8 +29,10 @@ typedef struct halves halves;
 /* Which inputs of a node on twins are twins. */
 typedef enum kind { FLOAT, PRODUCT, ALL, FIRST } kind;
 
-/* Small is a product with less of the graph's arithmetic than this and fewer weights. */
-#define SMALL_SHARE 2e-3
+/* Small is a product with less of the graph's arithmetic than this share, less of it at all [FLOP]
+ * and fewer weights. */
+#define SMALL_SHARE 3e-3
+#define SMALL_FLOPS 16e6
 enum { SMALL_WEIGHTS = (64 << 10) + 1, FEW_CHANNELS = 64 };
 
 struct halves {
@@ -99,7 +100,8 @@ static bool is_matmul(const omma_node *n) {
 }
 
 static bool is_gemm(const omma_node *n) {
-    if (strcmp(n->op->name, "Gemm") || !is_weights(n->in[1], 2)) return false;
+    const bool named = n->op == &omma_op_GemmAdd || !strcmp(n->op->name, "Gemm");
+    if (!named || !is_weights(n->in[1], 2)) return false;
     const omma_value *c = omma_in(n, 2);
     const bool trans_b = omma_node_int(n, "transB", 0) != 0;
     const float alpha = omma_node_float(n, "alpha", 1), beta = omma_node_float(n, "beta", 1);
@@ -122,15 +124,12 @@ static bool exact_constants(const omma_node *n) {
     for (int i = 0; i < n->n_in; i++) {
         const omma_value *v = n->in[i];
         if (!v || !v->data || v->dtype != OMMA_F32) continue;
-        bool exact = true;
-        omma_scaled_hold(v);
-        for (int64_t k = 0; k < omma_value_count(v) && exact; k++) {
+        if (v->scaled) return false;
+        for (int64_t k = 0; k < omma_value_count(v); k++) {
             uint32_t bits;
             memcpy(&bits, (const char *)v->data + k * 4, 4);
-            exact = !(bits & 0xffff);
+            if (bits & 0xffff) return false;
         }
-        omma_scaled_release(v);
-        if (!exact) return false;
     }
     return true;
 }
@@ -140,7 +139,9 @@ static double flops_of(const omma_node *n) { return n->op->flops ? n->op->flops(
 /* A narrow convolution is near the pixels: it suffers like the first and has little to gain. */
 static bool is_small(const halves *h, const omma_node *n) {
     if (n->op == &omma_op_ConvLast && n->in[0]->dims[3] < FEW_CHANNELS) return true;
-    return flops_of(n) < SMALL_SHARE * h->flops && omma_value_count(n->in[1]) < SMALL_WEIGHTS;
+    const double flops = flops_of(n);
+    return flops < SMALL_SHARE * h->flops && flops < SMALL_FLOPS &&
+           omma_value_count(n->in[1]) < SMALL_WEIGHTS;
 }
 
 static kind kind_of(const halves *h, const omma_node *n) {

@@ -1,6 +1,6 @@
 /* bf16_c.c - the reference bfloat16 tile: plain loops that are right by inspection; see bf16.h.
  * The product of two bfloat16 is exact in float32, so a multiplication and an addition give what a
- * fused one does. */
+ * fused one does. Panels are 16 wide, or 12 for a table that borrows the tile (NEON). */
 #include "kernel/bf16.h"
 #include "kernel/table.h"
 
@@ -15,17 +15,16 @@ static float get(const void *p, bool wide, int64_t i) {
     return wide ? ((const float *)p)[i] : omma_bf16_wide(((const uint16_t *)p)[i]);
 }
 
-static void bf16_tile_c(int m, int n, int64_t taps, const int64_t *off, int64_t pairs,
-                        const uint16_t *a, int64_t lda, const uint16_t *b, const omma_bf16_out *o,
-                        void *y, int64_t ldy, const omma_ahead *next) {
-    enum { NR = 16 };
+/* nr: columns of a panel. */
+static inline void any_tile(int nr, int m, int n, int64_t taps, const int64_t *off, int64_t pairs,
+                            const uint16_t *a, int64_t lda, const uint16_t *b,
+                            const omma_bf16_out *o, void *y, int64_t ldy) {
     const omma_epilogue e = {.act = o->act, .lo = o->lo, .hi = o->hi};
-    (void)next;
     for (int i = 0; i < m; i++)
         for (int j = 0; j < n; j++) {
             float s = 0;
             for (int64_t t = 0; t < taps; t++)
-                s = sum_pairs(pairs, a + 2 * (i * lda + off[t]), b + 2 * (t * pairs * NR + j), NR,
+                s = sum_pairs(pairs, a + 2 * (i * lda + off[t]), b + 2 * (t * pairs * nr + j), nr,
                               s);
             if (o->add) s += get(o->add, o->add_wide, i * o->add_ld + j);
             if (o->col_bias) s += o->col_bias[j];
@@ -34,6 +33,17 @@ static void bf16_tile_c(int m, int n, int64_t taps, const int64_t *off, int64_t 
             else ((uint16_t *)y)[i * ldy + j] = omma_bf16_round(s);
         }
 }
+
+#define TILE(NR)                                                                                  \
+    static void bf16_tile_##NR##_c(int m, int n, int64_t taps, const int64_t *off, int64_t pairs, \
+                                   const uint16_t *a, int64_t lda, const uint16_t *b,             \
+                                   const omma_bf16_out *o, void *y, int64_t ldy,                  \
+                                   const omma_ahead *next) {                                      \
+        (void)next;                                                                               \
+        any_tile(NR, m, n, taps, off, pairs, a, lda, b, o, y, ldy);                               \
+    }
+TILE(16)
+TILE(12)
 
 static void widen_c(int64_t n, const uint16_t *x, float *y) {
     for (int64_t i = 0; i < n; i++) y[i] = omma_bf16_wide(x[i]);
@@ -44,7 +54,7 @@ static void narrow_c(int64_t n, const float *x, uint16_t *y) {
 }
 
 void omma_fill_bf16_c(omma_kernels *k) {
-    k->bf16_tile = bf16_tile_c;
+    k->bf16_tile = k->nr == 12 ? bf16_tile_12_c : bf16_tile_16_c;
     k->bf16_widen = widen_c;
     k->bf16_narrow = narrow_c;
 }
