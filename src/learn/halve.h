@@ -1,7 +1,8 @@
 /* halve.h - which products of a model shall stay in float32 when it runs in bfloat16
  * (omma_options.bf16), measured on pictures: each product alone in bfloat16, how far do the model's
  * answers move? Those that cost most for their arithmetic are given up until all others together
- * are within the budget. How far is as in quantizer.h: noise to signal at the points of points.h. */
+ * are within the budget. How far is as in quantizer.h: noise to signal at the points of points.h.
+ */
 #ifndef OMMA_LEARN_HALVE_H
 #define OMMA_LEARN_HALVE_H
 
