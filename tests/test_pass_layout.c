@@ -108,7 +108,7 @@ static void max_pool(mk *g) {
     mk_attr_ints(&a, "kernel_shape", (int64_t[]){3, 2}, 2);
     mk_attr_ints(&a, "strides", (int64_t[]){2, 1}, 2);
     mk_attr_ints(&a, "pads", (int64_t[]){1, 0, 1, 1}, 4);
-    mk_op(g, "MaxPool", "a", "b", &a);
+    mk_op(g, "MaxPool", "a", "b,", &a); /* the indices are unwanted */
 }
 static void mean_pool(mk *g) {
     mk a = {0};

@@ -41,6 +41,7 @@ omma_status omma_rule_idle_move(omma_fuse *f, omma_node *n) {
     if (!r) return omma_nomem(f->b, n);
     memcpy(dims, y->dims, (size_t)y->rank * sizeof *dims);
     *a = (omma_attr){.name = "shape", .kind = OMMA_ATTR_INTS, .count = y->rank, .ints = dims};
+    r->n_out = 1; /* the others are unwanted */
     r->in[0] = x;
     r->attrs = a, r->n_attrs = 1;
     r->opset = 1; /* where the shape is an attribute */

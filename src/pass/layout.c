@@ -121,13 +121,15 @@ omma_value *omma_twin_constant(omma_relayout *l, omma_value *v, int rank) {
 /* --- nodes ------------------------------------------------------------------------- */
 
 omma_node *omma_layout_node(omma_relayout *l, const omma_node *n, const omma_op *op, int n_in) {
-    omma_node *fresh = omma_graph_node(l->g, op, n->name, n_in, n->n_out);
+    int n_out = n->n_out; /* another operator has no outputs behind the last that is wanted */
+    while (op != n->op && n_out > 1 && !n->out[n_out - 1]) n_out--;
+    omma_node *fresh = omma_graph_node(l->g, op, n->name, n_in, n_out);
     if (!fresh) return NULL;
     l->g->n_nodes--; /* what it reads may still have to be made */
     fresh->attrs = n->attrs, fresh->n_attrs = n->n_attrs;
     fresh->opset = n->opset;
     fresh->offset = n->offset;
-    for (int i = 0; i < n->n_out; i++) {
+    for (int i = 0; i < n_out; i++) {
         if (!n->out[i]) continue;
         omma_value *v = omma_layout_value(l);
         if (!v) return NULL;

@@ -54,7 +54,7 @@ bool omma_set_twin(omma_relayout *l, const omma_value *v, omma_value *twin);
 omma_value *omma_layout_value(omma_relayout *l);
 
 /* A new node, not in the graph's list yet, that stands for n: its name, attributes, opset and
- * offset, with n_in empty inputs and n's number of outputs, all new values. NULL when out of
+ * offset, with n_in empty inputs and n's outputs, all new values. NULL when out of
  * memory. */
 omma_node *omma_layout_node(omma_relayout *l, const omma_node *n, const omma_op *op, int n_in);
 
