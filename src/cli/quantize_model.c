@@ -192,6 +192,7 @@ static int check(job *j, const omma_cli_list *args) {
 
 static omma_status work(job *j, omma_error *err) {
     const omma_tensor *const *samples;
+    OMMA_TRY(omma_bytes_writable(j->output, err));
     OMMA_TRY(omma_model_open(&j->model, j->path, &j->opt, err));
     j->how.model = j->path, j->how.most = j->count, j->how.opt = j->opt;
     j->how.progress = progress, j->how.user = j;

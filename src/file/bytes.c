@@ -141,24 +141,48 @@ omma_status omma_bytes_write(const char *path, const void *data, size_t size, om
     return omma_bytes_write_parts(path, &whole, 1, err);
 }
 
+/* What a path that is not to be replaced is: written in place, or refused. */
+static bool in_place(const char *path, bool *folder) {
+    struct stat st;
+    const bool other = !stat(path, &st) && !S_ISREG(st.st_mode);
+    *folder = other && S_ISDIR(st.st_mode);
+    return other;
+}
+
+/* A new temporary file beside path, its name on the heap in *tmp; -1 with the reason in errno. */
+static int open_beside(const char *path, char **tmp) {
+    size_t len = strlen(path);
+    *tmp = malloc(len + 16);
+    if (!*tmp) return -1;
+    memcpy(*tmp, path, len);
+    memcpy(*tmp + len, ".part-XXXXXX", 13);
+    return mkstemp(*tmp);
+}
+
+static omma_status cannot_write(const char *path, int why, omma_error *err) {
+    return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: %s", strerror(why));
+}
+
+omma_status omma_bytes_writable(const char *path, omma_error *err) {
+    bool folder;
+    char *tmp;
+    if (in_place(path, &folder)) return folder ? cannot_write(path, EISDIR, err) : OMMA_OK;
+    int fd = open_beside(path, &tmp), bad = fd < 0 ? errno : 0;
+    if (!bad) close(fd), unlink(tmp);
+    free(tmp);
+    return bad ? cannot_write(path, bad, err) : OMMA_OK;
+}
+
 omma_status omma_bytes_write_parts(const char *path, const omma_bytes *parts, size_t n,
                                    omma_error *err) {
-    struct stat st;
-    if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-        if (S_ISDIR(st.st_mode))
-            return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: is a folder");
+    bool folder;
+    char *tmp;
+    if (in_place(path, &folder)) {
+        if (folder) return cannot_write(path, EISDIR, err);
         int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write_all(fd, parts, n, 0))
-            return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: %s", strerror(errno));
-        return OMMA_OK;
+        return fd < 0 || write_all(fd, parts, n, 0) ? cannot_write(path, errno, err) : OMMA_OK;
     }
-    size_t len = strlen(path);
-    char *tmp = malloc(len + 16);
-    if (!tmp) return omma_fail_at(err, OMMA_E_NOMEM, path, -1, "no memory for its name");
-    memcpy(tmp, path, len);
-    memcpy(tmp + len, ".part-XXXXXX", 13);
-    int fd = mkstemp(tmp);
-    int bad = fd < 0 ? errno : 0;
+    int fd = open_beside(path, &tmp), bad = fd < 0 ? errno : 0;
     if (!bad) {
         mode_t mask = umask(0);
         umask(mask);
@@ -168,8 +192,7 @@ omma_status omma_bytes_write_parts(const char *path, const omma_bytes *parts, si
         if (bad) unlink(tmp);
     }
     free(tmp);
-    if (bad) return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot write: %s", strerror(bad));
-    return OMMA_OK;
+    return bad ? cannot_write(path, bad, err) : OMMA_OK;
 }
 
 omma_status omma_folder_make(const char *path, omma_error *err) {

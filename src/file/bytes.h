@@ -45,6 +45,10 @@ void omma_bytes_free(omma_bytes *b);
  * and an old one is untouched. */
 omma_status omma_bytes_write(const char *path, const void *data, size_t size, omma_error *err);
 
+/* Could a file be written there? For work that takes long, before it begins. Returns OMMA_OK, or
+ * what omma_bytes_write would; nothing is left behind. */
+omma_status omma_bytes_writable(const char *path, omma_error *err);
+
 /* As omma_bytes_write, n pieces one behind the other. */
 omma_status omma_bytes_write_parts(const char *path, const omma_bytes *parts, size_t n,
                                    omma_error *err);
