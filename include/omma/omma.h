@@ -228,6 +228,50 @@ OMMA_API const omma_tensor *omma_session_output(const omma_session *s, int i);
  * is not watched; valid until the session's next run. */
 OMMA_API const omma_tensor *omma_session_watched(const omma_session *s, const char *value);
 
+/* --- gradients ----------------------------------------------------------------- */
+
+/* A model differentiated. The gradient is a graph of its own, made for the shapes of the inputs at
+ * the first run with them, and run as a session runs a model. */
+typedef struct omma_gradient omma_gradient;
+
+/* What is differentiated, and by what; zeroed: all of the model's floating outputs by all of its
+ * floating inputs. Names are copied. */
+typedef struct omma_gradient_how {
+    const char *const *of; /* n_of names of values; NULL: the outputs */
+    int n_of;
+    const char *const *by; /* n_by names: inputs, parameters, any value inside; NULL: the inputs */
+    int n_by;
+    int seeded; /* each run gives a cotangent for every `of`; else ones: the gradient of the sum of
+                   all their numbers */
+} omma_gradient_how;
+
+/* Make the gradient of a model, which outlives it.
+ *   how, opt  may be NULL.
+ * Returns OMMA_OK or OMMA_E_NOMEM; what cannot be differentiated is told by the first run.
+ * Thread-safe. */
+OMMA_API omma_status omma_gradient_new(omma_gradient **out, const omma_model *m,
+                                       const omma_gradient_how *how, const omma_options *opt,
+                                       omma_error *err);
+OMMA_API void omma_gradient_free(omma_gradient *g);
+
+/* Run forward and back.
+ *   inputs  as for omma_session_run.
+ *   seeds   when seeded: a cotangent for each `of`, of its shape and type; else NULL.
+ * Returns as omma_session_run; OMMA_E_NOTFOUND (no value of a name); OMMA_E_UNSUPPORTED also names
+ * the node that has no gradient, and why. One thread at a time per gradient. */
+OMMA_API omma_status omma_gradient_run(omma_gradient *g, const omma_tensor *inputs, int n,
+                                       const omma_tensor *seeds, omma_error *err);
+
+/* Of the last successful run: value i of those differentiated, and the gradient by value i of
+ * `by`, of that value's shape and type (zeros where nothing leads from it to any `of`). NULL when
+ * there is none; valid until the next run. */
+OMMA_API const omma_tensor *omma_gradient_value(const omma_gradient *g, int i);
+OMMA_API const omma_tensor *omma_gradient_result(const omma_gradient *g, int i);
+
+/* How many `by` there are, and the name of each (NULL past the end). */
+OMMA_API int omma_gradient_count(const omma_gradient *g);
+OMMA_API const char *omma_gradient_name(const omma_gradient *g, int i);
+
 #ifdef __cplusplus
 }
 #endif

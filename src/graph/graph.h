@@ -22,8 +22,9 @@
 typedef struct omma_op omma_op;
 typedef struct omma_build omma_build; /* op/op.h: what infer and prepare may use */
 typedef struct omma_exec omma_exec;   /* op/op.h: what run may use */
-typedef struct omma_grad omma_grad;   /* the gradient's graph builder; not there yet */
-typedef struct omma_field omma_field; /* the field's set builder; not there yet */
+typedef struct omma_maker omma_maker; /* op/make.h: writes nodes */
+typedef struct omma_grad omma_grad;   /* op/grad.h: carries cotangents back */
+typedef struct omma_field omma_field; /* op/field.h: collects which elements read which */
 typedef struct omma_node omma_node;
 typedef struct omma_value omma_value;
 typedef struct omma_graph omma_graph;
@@ -55,6 +56,10 @@ struct omma_op {
      * and sets *done, and n is taken out; or it leaves everything as it is, and infer follows. */
     omma_status (*expand)(omma_build *b, omma_graph *g, omma_node *n, bool *done);
     double (*flops)(const omma_node *n); /* NULL: one per output element */
+    /* The two readings in reverse. A row without one of them may say which plainer operators it
+     * stands for: parts makes nodes that write its outputs (omma_make_output), and they are read
+     * instead. */
+    omma_status (*parts)(omma_maker *m, const omma_node *n);
     omma_status (*grad)(omma_grad *g, const omma_node *n);
     omma_status (*field)(omma_field *f, const omma_node *n);
     const char *no_grad, *no_field; /* why there is none */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "model/external.h"
+#include "run/gradient.h"
 #include "run/session.h"
 
 /* The file, looked up in the folder that external data are looked up in. */
@@ -66,4 +67,10 @@ omma_status omma_session_new(omma_session **out, const omma_model *m, const omma
     omma_options o = opt ? *opt : (omma_options){0};
     if (!o.max_memory) o.max_memory = m->budget.limit;
     return omma_session_on_shared(out, m->shared, m->path, &o, err);
+}
+
+omma_status omma_gradient_new(omma_gradient **out, const omma_model *m,
+                              const omma_gradient_how *how, const omma_options *opt,
+                              omma_error *err) {
+    return omma_gradient_on_graph(out, m->graph, m->path, how, opt, err);
 }

@@ -12,8 +12,8 @@
 #include "base/checked.h"
 #include "base/pool.h"
 #include "graph/scaled.h"
+#include "op/conv_grad.h"
 #include "op/fused.h"
-#include "op/window.h"
 
 typedef struct conv_param {
     omma_window win;
@@ -188,6 +188,38 @@ static double conv_flops(const omma_node *n) {
     return 2.0 * (double)omma_value_count(n->out[0]) * (double)p->c * (double)p->win.kernel_count;
 }
 
+static omma_status conv_grad(omma_grad *g, const omma_node *n) {
+    const conv_param *p = n->param;
+    omma_value *dy = omma_grad_out(g, n, 0);
+    if (p->act.act)
+        return omma_unsupported(g->m.b, n,
+                                "a fused activation is differentiated before it is fused");
+    if (omma_grad_wants(g, n, 0))
+        OMMA_TRY(omma_grad_add(
+            g, n, 0, omma_conv_grad_input(&g->m, dy, n->in[1], n->in[0], &p->win, p->groups)));
+    if (omma_grad_wants(g, n, 1))
+        OMMA_TRY(omma_grad_add(
+            g, n, 1, omma_conv_grad_weights(&g->m, dy, n->in[0], n->in[1], &p->win, p->groups)));
+    if (!omma_grad_wants(g, n, 2)) return OMMA_OK;
+    return omma_grad_add(g, n, 2, omma_make_sum(&g->m, dy, ~2u & ((1u << dy->rank) - 1), false));
+}
+
+static omma_status conv_field(omma_field *f, const omma_node *n) {
+    const conv_param *p = n->param;
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    const int64_t per_group = p->m / p->groups;
+    if (!r) return f->status;
+    omma_relation_same(r, 0, 0);
+    if (p->groups > 1) r->axis[1] = omma_map_blocks(1, per_group, p->c);
+    for (int d = 0; d < p->win.k; d++) r->axis[2 + d] = omma_window_map(&p->win, d, 2 + d);
+    r = omma_field_relate(f, 0, 1);
+    if (!r) return f->status;
+    omma_relation_same(r, 0, 1); /* of the weights, those of its channel */
+    r = omma_field_relate(f, 0, 2);
+    if (r) omma_relation_same(r, 0, 1);
+    return f->status;
+}
+
 const omma_op omma_op_Conv = {.name = "Conv",
                               .min_in = 2,
                               .max_in = 3,
@@ -197,5 +229,5 @@ const omma_op omma_op_Conv = {.name = "Conv",
                               .prepare = conv_prepare,
                               .run = conv_run,
                               .flops = conv_flops,
-                              .no_grad = OMMA_NOT_YET,
-                              .no_field = OMMA_NOT_YET};
+                              .grad = conv_grad,
+                              .field = conv_field};

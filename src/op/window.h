@@ -7,7 +7,7 @@
 #ifndef OMMA_OP_WINDOW_H
 #define OMMA_OP_WINDOW_H
 
-#include "op/op.h"
+#include "op/field.h"
 
 enum { OMMA_MAX_SPATIAL = OMMA_MAX_RANK - 2 };
 
@@ -41,6 +41,11 @@ omma_status omma_window_kernel(omma_build *b, const omma_node *n, int k, int64_t
 /* Set out (and the pads of auto_pad) of a convolution or pooling: rounded down, or up with
  * ceil, windows that would start in the padding behind the input left out. */
 omma_status omma_window_slide(omma_build *b, const omma_node *n, bool ceil, omma_window *w);
+
+/* Which inputs along spatial axis d the outputs of axis `from` see. */
+static inline omma_map omma_window_map(const omma_window *w, int d, int from) {
+    return omma_map_window(from, w->stride[d], -w->pad[d], w->dilation[d], w->kernel[d]);
+}
 
 /* Is t one of the floating types convolutions take? */
 static inline bool omma_is_float(omma_dtype t) {
