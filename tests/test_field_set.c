@@ -8,7 +8,7 @@
 
 #include "field/set.h"
 
-enum { MOST = 4096 };
+enum { MOST = 16384 };
 
 static uint32_t seed = 1;
 static int rnd(int n) {
@@ -72,7 +72,7 @@ static void random_set(omma_arena *a, omma_set *s, plain *p, int rank, const int
     for (int64_t i = 0; i < count(p); i++) {
         int64_t at[OMMA_MAX_RANK];
         at_of(p, i, at);
-        p->in[i] = loose ? rnd(2) : 1;
+        p->in[i] = !loose || rnd(2);
         for (int d = 0; d < rank && !loose; d++) p->in[i] &= keep[d][at[d]];
         if (p->in[i]) omma_bit_set(bits, i);
     }
