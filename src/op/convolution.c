@@ -207,14 +207,12 @@ static omma_status conv_grad(omma_grad *g, const omma_node *n) {
 static omma_status conv_field(omma_field *f, const omma_node *n) {
     const conv_param *p = n->param;
     omma_relation *r = omma_field_relate(f, 0, 0);
-    const int64_t per_group = p->m / p->groups;
-    if (!r) return f->status;
-    omma_relation_same(r, 0, 0);
-    if (p->groups > 1) r->axis[1] = omma_map_blocks(1, per_group, p->c);
-    for (int d = 0; d < p->win.k; d++) r->axis[2 + d] = omma_window_map(&p->win, d, 2 + d);
-    r = omma_field_relate(f, 0, 1);
-    if (!r) return f->status;
-    omma_relation_same(r, 0, 1); /* of the weights, those of its channel */
+    if (r) omma_relation_same(r, 0, 0);
+    if (r && p->groups > 1) r->axis[1] = omma_map_blocks(1, p->m / p->groups, p->c);
+    for (int d = 0; d < p->win.k && r; d++) r->axis[2 + d] = omma_window_map(&p->win, d, 2 + d);
+    r = omma_field_relate(f, 0, 1); /* of weights that are computed, those of its channel */
+    if (r) omma_relation_same(r, 0, 1);
+    for (int d = 0; d < p->win.k && r; d++) r->axis[2 + d] = omma_window_taps(f, &p->win, d, 2 + d);
     r = omma_field_relate(f, 0, 2);
     if (r) omma_relation_same(r, 0, 1);
     return f->status;

@@ -1,6 +1,7 @@
-/* grad.h - what a room's gradient is written with. The pass that differentiates (pass/gradient.c)
- * walks the graph backward and calls each row's grad once all that reads its outputs has spoken;
- * the row makes nodes (make.h) that carry the cotangents of its outputs to its inputs:
+/* grad.h - what a room's gradient is written with. The pass that differentiates
+ * (pass/differentiate.c) walks the graph backward and calls each row's grad once all that reads its
+ * outputs has spoken; the row makes nodes (make.h) that carry the cotangents of its outputs to its
+ * inputs:
  *
  *     static omma_status sigmoid_grad(omma_grad *g, const omma_node *n) {
  *         omma_maker *m = &g->m;

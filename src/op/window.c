@@ -102,3 +102,18 @@ omma_status omma_window_slide(omma_build *b, const omma_node *n, bool ceil, omma
     }
     return OMMA_OK;
 }
+
+omma_map omma_window_taps(omma_field *f, const omma_window *w, int d, int from) {
+    omma_map map;
+    int32_t *start, *item, n = 0;
+    const int64_t outs = w->out[d], taps = w->kernel[d];
+    if (!omma_map_list(f, &map, from, outs, outs * taps, &start, &item)) return map;
+    for (int64_t o = 0; o < outs; o++) {
+        for (int64_t t = 0; t < taps; t++) {
+            const int64_t i = o * w->stride[d] - w->pad[d] + t * w->dilation[d];
+            if (i >= 0 && i < w->in[d]) item[n++] = (int32_t)t;
+        }
+        start[o + 1] = n;
+    }
+    return map;
+}

@@ -47,6 +47,10 @@ static inline omma_map omma_window_map(const omma_window *w, int d, int from) {
     return omma_map_window(from, w->stride[d], -w->pad[d], w->dilation[d], w->kernel[d]);
 }
 
+/* Which taps along spatial axis d the outputs of axis `from` use: those not in the padding. Failure
+ * is in f->status. */
+omma_map omma_window_taps(omma_field *f, const omma_window *w, int d, int from);
+
 /* Is t one of the floating types convolutions take? */
 static inline bool omma_is_float(omma_dtype t) {
     return t == OMMA_F32 || t == OMMA_F64 || t == OMMA_F16 || t == OMMA_BF16;

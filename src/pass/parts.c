@@ -1,6 +1,6 @@
 /* parts.c - operators that stand for plainer ones give way to them before a reading in reverse:
- * an attention to products and a softmax. See gradient.h. */
-#include "pass/gradient.h"
+ * an attention to products and a softmax. See differentiate.h. */
+#include "pass/differentiate.h"
 
 static bool by_parts(const omma_op *op, omma_reading reading) {
     if (reading == OMMA_READ_GRADIENT) return op->parts && !op->grad;

@@ -3,7 +3,7 @@
 #ifndef OMMA_RUN_SPECIALISED_H
 #define OMMA_RUN_SPECIALISED_H
 
-#include "pass/gradient.h"
+#include "pass/differentiate.h"
 
 typedef struct omma_specialised {
     omma_graph *graph;

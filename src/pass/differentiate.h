@@ -1,7 +1,7 @@
-/* gradient.h - differentiation: a pass that appends nodes. What comes out is a graph like any
+/* differentiate.h - differentiation: a pass that appends nodes. What comes out is a graph like any
  * other, which is fused, planned and run like any other. */
-#ifndef OMMA_PASS_GRADIENT_H
-#define OMMA_PASS_GRADIENT_H
+#ifndef OMMA_PASS_DIFFERENTIATE_H
+#define OMMA_PASS_DIFFERENTIATE_H
 
 #include "op/grad.h"
 #include "pass/pass.h"

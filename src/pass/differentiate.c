@@ -1,8 +1,8 @@
-/* gradient.c - reverse mode: one walk from the last node to the first, in which every node that
- * lies between what is differentiated and what it is differentiated by hands the cotangents of
+/* differentiate.c - reverse mode: one walk from the last node to the first, in which every node
+ * that lies between what is differentiated and what it is differentiated by hands the cotangents of
  * its outputs to its inputs, by making nodes (op/grad.h). Nodes of integers end the walk; a node
  * of floating numbers without a gradient is an error, which names it and says why. */
-#include "pass/gradient.h"
+#include "pass/differentiate.h"
 
 #include <string.h>
 

@@ -1,0 +1,168 @@
+/* mask.c - see mask.h. A mask is a constant that is added (Swin's -100, others' -1e4 or -inf) or
+ * chosen by a constant condition. What such a number is behind a softmax is zero, or so little
+ * that float32 does not see it beside the others (e^-64); where that is not exact, since the
+ * number is finite, the mask is called soft. A row that is blocked all along is not: its softmax
+ * is of the numbers it has. */
+#include "field/mask.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "field/carry.h"
+#include "op/broadcast.h"
+
+static const double BLOCKS = -64;
+
+static bool is_op(const omma_node *n, const char *name) { return !strcmp(n->op->name, name); }
+
+static omma_status no_memory(omma_error *err) {
+    return omma_fail(err, OMMA_E_NOMEM, "no memory for a field");
+}
+
+static uint64_t *zeros(omma_fields *f, const omma_value *v) {
+    return omma_arena_array(&f->arena, (size_t)omma_bit_words(omma_value_count(v)) + 1,
+                            sizeof(uint64_t));
+}
+
+static bool is_float(const omma_value *v) { return v->dtype == OMMA_F32 || v->dtype == OMMA_F64; }
+
+static double number(const omma_value *v, const void *p, int64_t i) {
+    if (v->dtype == OMMA_F64) {
+        double d;
+        memcpy(&d, (const char *)p + i * 8, 8);
+        return d;
+    }
+    float x;
+    memcpy(&x, (const char *)p + i * 4, 4);
+    return (double)x;
+}
+
+/* Where in c, broadcast to y, element i of y is. */
+static int64_t place(const omma_value *c, const omma_value *y, int64_t i) {
+    int64_t at = 0, stride = 1;
+    for (int d = y->rank - 1, e = c->rank - 1; e >= 0; d--, e--) {
+        const int64_t k = i % y->dims[d];
+        i /= y->dims[d];
+        if (c->dims[e] > 1) at += k * stride;
+        stride *= c->dims[e];
+    }
+    return at;
+}
+
+/* Does c block anything? Most constants that are added are biases. */
+static bool blocks_any(const omma_value *c, bool *soft) {
+    bool any = false;
+    if (!c->data || !is_float(c)) return false;
+    for (int64_t i = 0, n = omma_value_count(c); i < n; i++) {
+        const double x = number(c, c->data, i);
+        if (!(x <= BLOCKS)) continue;
+        any = true;
+        *soft |= !isinf(x);
+    }
+    return any;
+}
+
+static omma_status set_dead(omma_fields *f, const omma_value *y, uint64_t *bits, bool soft) {
+    if (!omma_bits_any(bits, 0, omma_value_count(y))) return OMMA_OK;
+    f->dead[y->index] = bits;
+    f->soft[y->index] = soft;
+    return OMMA_OK;
+}
+
+static omma_status add(omma_fields *f, const omma_node *n, omma_error *err) {
+    const omma_value *y = n->out[0];
+    uint64_t *bits = NULL;
+    bool soft = false;
+    for (int k = 0; k < 2; k++) {
+        const omma_value *c = n->in[k], *x = n->in[1 - k];
+        const uint64_t *had = f->dead[x->index];
+        const bool blocks = blocks_any(c, &soft);
+        if (!blocks && !had) continue;
+        if (!bits && !(bits = zeros(f, y))) return no_memory(err);
+        soft |= had && f->soft[x->index];
+        for (int64_t i = 0, m = omma_value_count(y); i < m; i++)
+            if ((blocks && number(c, c->data, place(c, y, i)) <= BLOCKS) ||
+                (had && omma_bit(had, place(x, y, i))))
+                omma_bit_set(bits, i);
+    }
+    return bits ? set_dead(f, y, bits, soft) : OMMA_OK;
+}
+
+static omma_status where(omma_fields *f, const omma_node *n, omma_error *err) {
+    const omma_value *c = n->in[0], *y = n->out[0];
+    bool soft = false;
+    if (!c->data || !is_float(y)) return OMMA_OK;
+    if (!blocks_any(n->in[1], &soft) && !blocks_any(n->in[2], &soft)) return OMMA_OK;
+    uint64_t *bits = zeros(f, y);
+    if (!bits) return no_memory(err);
+    for (int64_t i = 0, m = omma_value_count(y); i < m; i++) {
+        const unsigned char yes = ((const unsigned char *)c->data)[place(c, y, i)];
+        const omma_value *v = n->in[yes ? 1 : 2];
+        if (v->data && number(v, v->data, place(v, y, i)) <= BLOCKS) omma_bit_set(bits, i);
+    }
+    return set_dead(f, y, bits, soft);
+}
+
+/* What moves elements moves these with them: alive is what is made from what is alive. */
+static omma_status move(omma_fields *f, const omma_node *n, int k, omma_error *err) {
+    const omma_value *x = n->in[0], *y = n->out[k];
+    const int64_t in = omma_value_count(x), out = omma_value_count(y);
+    omma_arena tmp;
+    omma_set alive, there, all = omma_set_none(y->rank, y->dims);
+    omma_arena_init(&tmp, f->arena.budget);
+    uint64_t *bits = zeros(f, y), *live = omma_arena_array(&tmp, (size_t)omma_bit_words(in) + 1, 8);
+    bool ok = bits && live;
+    for (int64_t w = 0; ok && w < omma_bit_words(in); w++) live[w] = ~f->dead[x->index][w];
+    if (ok && in & 63) live[in >> 6] &= omma_bit_mask(in & 63);
+    ok = ok && omma_set_of_bits(&tmp, &alive, x->rank, x->dims, live);
+    for (int i = 0; ok && i < f->node[n->index].count; i++) {
+        const omma_relation *r = f->node[n->index].relation[i];
+        if (r->out != k || r->in != 0) continue;
+        ok = omma_carry_forth(&tmp, &there, &alive, r, y) && omma_set_unite(&tmp, &all, &there);
+    }
+    ok = ok && omma_set_to_bits(&tmp, &all, bits);
+    omma_arena_free(&tmp);
+    if (!ok) return no_memory(err);
+    for (int64_t w = 0; w < omma_bit_words(out); w++) bits[w] = ~bits[w];
+    if (out & 63) bits[out >> 6] &= omma_bit_mask(out & 63);
+    return set_dead(f, y, bits, f->soft[x->index]);
+}
+
+/* Rows along the softmax's axis that are blocked all along are alive again. */
+omma_status omma_field_soften(omma_fields *f, const omma_node *n, omma_error *err) {
+    const omma_value *x = omma_in(n, 0), *y = n->out[0];
+    if (!is_op(n, "Softmax") || !y || !f->dead[x->index]) return OMMA_OK;
+    const int64_t axis = omma_node_int(n, "axis", n->opset < 13 ? 1 : -1);
+    const int a = (int)(axis < 0 ? axis + x->rank : axis);
+    int64_t before = 1, behind = 1, length;
+    uint64_t *bits = zeros(f, y);
+    if (!bits) return no_memory(err);
+    for (int d = 0; d < a; d++) before *= x->dims[d];
+    for (int d = a + 1; d < x->rank; d++) behind *= x->dims[d];
+    length = x->dims[a];
+    if (n->opset < 13) length *= behind, behind = 1;
+    memcpy(bits, f->dead[x->index], (size_t)omma_bit_words(omma_value_count(y)) * 8);
+    for (int64_t i = 0; i < before * behind; i++) {
+        const int64_t first = i / behind * length * behind + i % behind;
+        bool all = true;
+        for (int64_t j = 0; j < length && all; j++) all = omma_bit(bits, first + j * behind);
+        for (int64_t j = 0; j < length && all; j++)
+            bits[(first + j * behind) >> 6] &= ~((uint64_t)1 << ((first + j * behind) & 63));
+    }
+    f->dead[x->index] = bits; /* in front of it too */
+    return set_dead(f, y, bits, f->soft[x->index]);
+}
+
+omma_status omma_field_mask(omma_fields *f, const omma_node *n, omma_error *err) {
+    static const char *const moves[] = {"Reshape", "Transpose", "Squeeze", "Unsqueeze",
+                                        "Flatten", "Identity",  "Cast",    "Dropout",
+                                        "Slice",   "Split",     "Expand"};
+    const omma_value *x = omma_in(n, 0);
+    if (is_op(n, "Add") && n->out[0]) return add(f, n, err);
+    if (is_op(n, "Where") && n->out[0]) return where(f, n, err);
+    if (!x || !f->dead[x->index]) return OMMA_OK;
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
+        for (int k = 0; is_op(n, moves[i]) && k < n->n_out; k++)
+            if (n->out[k] && n->out[k]->dtype == x->dtype) OMMA_TRY(move(f, n, k, err));
+    return OMMA_OK;
+}
