@@ -272,6 +272,64 @@ OMMA_API const omma_tensor *omma_gradient_result(const omma_gradient *g, int i);
 OMMA_API int omma_gradient_count(const omma_gradient *g);
 OMMA_API const char *omma_gradient_name(const omma_gradient *g, int i);
 
+/* --- fields -------------------------------------------------------------------- */
+
+/* A model's field of view for inputs of given shapes: which elements of an input can influence
+ * which elements inside, whatever the weights; exact, with holes. */
+typedef struct omma_fov omma_fov;
+
+typedef enum omma_fov_status {
+    OMMA_FOV_EXACT = 0,
+    OMMA_FOV_UPPER_BOUND = 1, /* what is outside cannot be reached, what is inside may be */
+    OMMA_FOV_DATA = 2,        /* for the image at hand only: sampling places depend on it */
+    OMMA_FOV_WHOLE = 3        /* everything */
+} omma_fov_status;
+
+/* Which ways count; combine by adding. */
+enum {
+    OMMA_FOV_VALUE = 1,     /* numbers that become the result's */
+    OMMA_FOV_STATISTIC = 2, /* means and variances of norms, gates */
+    OMMA_FOV_CONTROL = 4,   /* what decides which elements are read: offsets, indices */
+    OMMA_FOV_STRUCTURAL = 7,
+    OMMA_FOV_CONTENT = 1
+};
+
+/* Read a model, which outlives the result.
+ *   inputs  n tensors in the model's input order: their types and shapes. Where all have data,
+ *           they are the image at hand, on which the model is run once if it samples at places that
+ *           depend on it.
+ *   opt     may be NULL.
+ * Returns as omma_session_run, and OMMA_E_UNSUPPORTED with the node and the reason where an
+ * operator has no field. Thread-safe. */
+OMMA_API omma_status omma_fov_new(omma_fov **out, const omma_model *m, const omma_tensor *inputs,
+                                  int n, const omma_options *opt, omma_error *err);
+OMMA_API void omma_fov_free(omma_fov *f);
+
+/* The shape that a value has here: rank and dims [OMMA_MAX_RANK]. Returns OMMA_OK or
+ * OMMA_E_NOTFOUND (no such value, or it became a constant). */
+OMMA_API omma_status omma_fov_shape(const omma_fov *f, const char *value, int *rank, int64_t *dims,
+                                    omma_error *err);
+
+/* Backward: the elements of `input` that can influence a unit.
+ *   value   the name of the unit's value
+ *   at      its index, one number an axis; -1: all along that axis
+ *   paths   OMMA_FOV_STRUCTURAL, OMMA_FOV_CONTENT, or a sum of their parts
+ *   input   the name of an input (or of any value on the way)
+ *   bits    receives a bit for each element of input, row-major, 64 a word, lowest first:
+ *           (elements + 63) / 64 words, which are overwritten
+ *   status  receives how far to trust it; may be NULL
+ * Returns OMMA_OK, OMMA_E_NOTFOUND, OMMA_E_RANGE (an index) or OMMA_E_NOMEM. One thread at a time
+ * per omma_fov. */
+OMMA_API omma_status omma_fov_back(omma_fov *f, const char *value, const int64_t *at,
+                                   unsigned paths, const char *input, uint64_t *bits,
+                                   omma_fov_status *status, omma_error *err);
+
+/* Forward: the elements of `value` that the element `at` of `input` can influence; the rest as
+ * above. */
+OMMA_API omma_status omma_fov_forth(omma_fov *f, const char *input, const int64_t *at,
+                                    unsigned paths, const char *value, uint64_t *bits,
+                                    omma_fov_status *status, omma_error *err);
+
 #ifdef __cplusplus
 }
 #endif
