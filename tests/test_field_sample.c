@@ -93,10 +93,23 @@ static void roi_align(void **state) {
     }
 }
 
+static void affine_grid(void **state) {
+    (void)state;
+    static const int64_t sizes[][5] = {{2, 3, 4, 5}, {1, 1, 1, 3}, {2, 1, 3, 1, 2}};
+    for (int k = 0; k < 6; k++) {
+        const int axes = k / 2 == 2 ? 3 : 2;
+        gradcheck *c = gradcheck_new("AffineGrid", 20, 1);
+        gradcheck_float(c, 0.1, 1, GRADCHECK_DIMS(sizes[k / 2][0], axes, axes + 1));
+        gradcheck_list(c, sizes[k / 2], axes + 2);
+        gradcheck_int(c, "align_corners", k % 2);
+        fieldcheck_run(c, FIELDCHECK_EXACT);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resize_modes), cmocka_unit_test(grid_sample),
+        cmocka_unit_test(resize_modes),        cmocka_unit_test(grid_sample),
         cmocka_unit_test(grid_sample_control), cmocka_unit_test(grid_sample_3d),
-        cmocka_unit_test(roi_align)};
+        cmocka_unit_test(roi_align),           cmocka_unit_test(affine_grid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
