@@ -41,7 +41,7 @@ static void put_head(const omma_field_job *j, const char *more) {
            x->dims[j->table.across], j->content ? "content" : "structural", more);
 }
 
-static void put_row(const omma_field_job *j, const omma_field_row *r, int width) {
+static void put_row(const omma_field_row *r, int width) {
     char range[64];
     omma_cli_put_name(r->label, width);
     put_shape(r->value, 17);
@@ -105,7 +105,7 @@ static void put_table(const omma_field_job *j) {
     printf(" %-17s %9s %6s %9s %7s %6s %6s  %s\n", "shape", "sees", "jump", "cell 0", "padding",
            "cover", "share", "paths");
     for (int i = 0; i < j->table.count; i++)
-        if (j->all || j->table.row[i].stage) put_row(j, &j->table.row[i], width);
+        if (j->all || j->table.row[i].stage) put_row(&j->table.row[i], width);
     put_advice(j);
 }
 

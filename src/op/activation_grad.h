@@ -11,6 +11,8 @@
  *     SwishGrad      dy, x           attribute alpha, as Swish's
  *     HardSwishGrad  dy, x           at the kinks 0 (x = -3) and 1 (x = 3)
  *
+ *     SoftmaxGrad    dy, y           y (dy - sum y dy), attribute axis, as Softmax's (softmax.c)
+ *
  * dy, y, x, dx: floats of one type and shape. */
 #ifndef OMMA_OP_ACTIVATION_GRAD_H
 #define OMMA_OP_ACTIVATION_GRAD_H
@@ -18,7 +20,7 @@
 #include "op/make.h"
 
 extern const omma_op omma_op_ClipGrad, omma_op_SigmoidGrad, omma_op_TanhGrad, omma_op_GeluGrad,
-    omma_op_SwishGrad, omma_op_HardSwishGrad;
+    omma_op_SwishGrad, omma_op_HardSwishGrad, omma_op_SoftmaxGrad;
 
 /* Why they have no gradient of their own, and no field. */
 #define OMMA_NO_SECOND "the gradient of a gradient is not built"
