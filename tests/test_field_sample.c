@@ -61,9 +61,55 @@ static void grid_sample_3d(void **state) {
     }
 }
 
+/* --- RoiAlign ----------------------------------------------------------------------------- */
+
+static gradcheck *aligning(int k) {
+    static const double regions[] = {0.7, 1.1, 5.3, 4.6, -2.2, 0.3, 3.9,  7.7,
+                                     2.5, 2.5, 2.6, 2.7, -9.1, 1.2, -4.7, 3.4};
+    gradcheck *c = gradcheck_new("RoiAlign", k % 2 ? 16 : 10, 1);
+    gradcheck_float(c, 0, 1e-3, GRADCHECK_DIMS(2, 2, 5, 6)); /* any can become the largest */
+    gradcheck_data(c, regions, GRADCHECK_DIMS(4, 4));
+    gradcheck_whole(c, (const int64_t[]){0, 1, 1, 0}, GRADCHECK_DIMS(4));
+    gradcheck_text(c, "mode", k / 6 ? "max" : "avg");
+    gradcheck_int(c, "sampling_ratio", k % 3);
+    gradcheck_int(c, "output_height", 3);
+    gradcheck_int(c, "output_width", 2);
+    return c;
+}
+
+static void roi_align(void **state) {
+    (void)state;
+    for (int k = 0; k < 12; k++) {
+        gradcheck *c = aligning(k);
+        c->in[1].still = true;
+        fieldcheck_run(c, FIELDCHECK_EXACT | FIELDCHECK_KNOWN);
+        c = aligning(k);
+        c->in[1].fixed = c->in[2].fixed = true;
+        fieldcheck_run(c, FIELDCHECK_EXACT);
+        fieldcheck_run(aligning(k), 0);
+        c = aligning(k);
+        c->in[2].fixed = true; /* the image is known, the place is not */
+        fieldcheck_run(c, 0);
+    }
+}
+
+static void affine_grid(void **state) {
+    (void)state;
+    static const int64_t sizes[][5] = {{2, 3, 4, 5}, {1, 1, 1, 3}, {2, 1, 3, 1, 2}};
+    for (int k = 0; k < 6; k++) {
+        const int axes = k / 2 == 2 ? 3 : 2;
+        gradcheck *c = gradcheck_new("AffineGrid", 20, 1);
+        gradcheck_float(c, 0.1, 1, GRADCHECK_DIMS(sizes[k / 2][0], axes, axes + 1));
+        gradcheck_list(c, sizes[k / 2], axes + 2);
+        gradcheck_int(c, "align_corners", k % 2);
+        fieldcheck_run(c, FIELDCHECK_EXACT);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resize_modes), cmocka_unit_test(grid_sample),
-        cmocka_unit_test(grid_sample_control), cmocka_unit_test(grid_sample_3d)};
+        cmocka_unit_test(resize_modes),        cmocka_unit_test(grid_sample),
+        cmocka_unit_test(grid_sample_control), cmocka_unit_test(grid_sample_3d),
+        cmocka_unit_test(roi_align),           cmocka_unit_test(affine_grid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,10 +148,65 @@ static void grid_sample_kinks(void **state) {
     }
 }
 
+/* --- RoiAlign ----------------------------------------------------------------------------- */
+
+static const double regions[] = {0.7, 1.1, 5.3,  4.6, -2.2, 0.3, 3.9,  7.7,  2.15, 2.2,
+                                 2.6, 2.7, -9.1, 1.2, -4.7, 3.4, 1.23, -1.1, 9.6,  2.8};
+
+static void roi_align(void **state) {
+    (void)state;
+    for (int k = 0; k < 24; k++) {
+        gradcheck *c = gradcheck_new("RoiAlign", k % 2 ? 16 : 10, 1);
+        gradcheck_float(c, k / 12 ? 0.1 : -1, 1, GRADCHECK_DIMS(2, 3, 5, 6));
+        gradcheck_data(c, regions, GRADCHECK_DIMS(5, 4))->still = true;
+        gradcheck_whole(c, (const int64_t[]){0, 1, 1, 0, 1}, GRADCHECK_DIMS(5));
+        gradcheck_text(c, "mode", k / 12 ? "max" : "avg");
+        gradcheck_int(c, "sampling_ratio", k % 3);
+        gradcheck_int(c, "output_height", 1 + k / 3 % 4);
+        gradcheck_int(c, "output_width", 2);
+        gradcheck_real(c, "spatial_scale", k % 4 > 1 ? 1.f : 0.75f);
+        if (k % 8 == 3) gradcheck_text(c, "coordinate_transformation_mode", "output_half_pixel");
+        gradcheck_run(c);
+    }
+}
+
+/* By the regions it is zero, as in torchvision. */
+static void roi_align_regions(void **state) {
+    (void)state;
+    gradcheck_side s;
+    gradcheck *c = gradcheck_new("RoiAlign", 16, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(1, 2, 4, 4));
+    gradcheck_data(c, regions, GRADCHECK_DIMS(2, 4));
+    gradcheck_whole(c, (const int64_t[]){0, 0}, GRADCHECK_DIMS(2));
+    gradcheck_build(&s, c, OMMA_F64);
+    gradcheck_back(&s, c);
+    assert_int_equal(s.n_by, 2);
+    for (int i = 0; i < 8; i++)
+        assert_true(gradcheck_number(omma_gradient_result(s.gradient, 1), i) == 0);
+    gradcheck_drop(&s);
+    omma_arena_free(&c->arena);
+    test_free(c);
+}
+
+static void affine_grid(void **state) {
+    (void)state;
+    static const int64_t sizes[][5] = {{2, 3, 4, 5}, {1, 1, 1, 3}, {2, 1, 3, 1, 2}};
+    for (int k = 0; k < 6; k++) {
+        const int axes = k / 2 == 2 ? 3 : 2;
+        gradcheck *c = gradcheck_new("AffineGrid", 20, 1);
+        gradcheck_float(c, -1, 1, GRADCHECK_DIMS(sizes[k / 2][0], axes, axes + 1));
+        gradcheck_list(c, sizes[k / 2], axes + 2);
+        gradcheck_int(c, "align_corners", k % 2);
+        gradcheck_run(c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resize_modes),   cmocka_unit_test(resize_axes),
         cmocka_unit_test(upsample),       cmocka_unit_test(grid_sample),
-        cmocka_unit_test(grid_sample_3d), cmocka_unit_test(grid_sample_kinks)};
+        cmocka_unit_test(grid_sample_3d), cmocka_unit_test(grid_sample_kinks),
+        cmocka_unit_test(roi_align),      cmocka_unit_test(roi_align_regions),
+        cmocka_unit_test(affine_grid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
