@@ -3,16 +3,15 @@
 #include "fieldcheck.h"
 #include "partscheck.h"
 
-enum { GRADIENT = 1, FIELD = 2 };
-
 /* A way to ask for it. */
 typedef struct sdpa {
     int opset, rank;
     int64_t batch, heads, groups, q_len, kv_len, past, d, e;
-    int mask; /* 0 none, 1 bool, 2 numbers, 3 whole numbers */
+    int mask; /* 0 none, 1 bool, 2 numbers, 3 whole numbers, 4 numbers that hide nothing */
     int mask_rank;
     int64_t mask_dims[4];
     bool causal, nonpad, fixed; /* fixed: the mask is a constant */
+    bool alone;                 /* a query sees one key only: no number of theirs changes that */
     float scale, softcap;
     int mode, outs;
 } sdpa;
@@ -33,12 +32,10 @@ static void add_mask(gradcheck *c, const sdpa *a) {
     gradcheck_in *in;
     if (a->mask == 1) in = gradcheck_bool(c, yes, a->mask_rank, a->mask_dims);
     else if (a->mask == 3) in = gradcheck_whole(c, whole, a->mask_rank, a->mask_dims);
-    else {
-        in = gradcheck_float(c, -1, 1, a->mask_rank, a->mask_dims);
-        for (int64_t i = 0; i < n; i++)
-            if (!yes[i]) ((double *)in->data)[i] = -INFINITY;
-        in->still = true;
-    }
+    else in = gradcheck_float(c, -1, 1, a->mask_rank, a->mask_dims);
+    for (int64_t i = 0; i < n && a->mask == 2; i++)
+        if (!yes[i]) ((double *)in->data)[i] = -INFINITY;
+    in->still = a->mask == 2;
     in->fixed = a->fixed;
 }
 
@@ -279,7 +276,32 @@ static void precise(void **state) {
     partscheck_free(c);
 }
 
+/* By queries, keys, values, past, and numbers of a mask; through scores that are handed out too. */
+static void gradients(void **state) {
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        gradcheck_run(make(&cases[i]));
+        for (int mode = 0; mode < 4; mode++) {
+            sdpa a = cases[i];
+            a.mode = mode, a.outs = 4;
+            gradcheck *c = make(&a);
+            c->deaf[3] = mode == 2; /* -inf among them */
+            gradcheck_run(c);
+        }
+    }
+}
+
+/* What a mask hides is in no field; numbers of a mask that is no constant may hide anything. */
+static void fields(void **state) {
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        const bool known = cases[i].fixed || cases[i].mask != 2;
+        fieldcheck_run(make(&cases[i]), known && !cases[i].alone ? FIELDCHECK_EXACT : 0);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(precise)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(precise),
+                                       cmocka_unit_test(gradients), cmocka_unit_test(fields)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

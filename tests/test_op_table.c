@@ -1,5 +1,5 @@
 /* test_op_table.c - the table of operators: in order, complete, and every row with either
- * a function or a reason in each column. */
+ * a function, parts or a reason in each column. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
