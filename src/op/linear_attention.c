@@ -207,13 +207,15 @@ static pieces cut_up(omma_maker *m, const omma_node *n, const linear *p) {
     return s;
 }
 
-/* The state one step on. */
+/* The state one step on; NULL: zeros, which nothing is multiplied with. */
 static omma_value *next_state(omma_maker *m, const pieces *s, int64_t t, omma_value *state) {
     omma_value *add = s->v[t];
-    if (s->decay) state = omma_make_2(m, "Mul", state, s->decay[t]);
-    if (s->row) add = omma_make_2(m, "Sub", add, omma_make_2(m, "MatMul", s->row[t], state));
+    if (s->decay && state) state = omma_make_2(m, "Mul", state, s->decay[t]);
+    if (s->row && state)
+        add = omma_make_2(m, "Sub", add, omma_make_2(m, "MatMul", s->row[t], state));
     if (s->beta) add = omma_make_2(m, "Mul", add, s->beta[t]);
-    return omma_make_2(m, "Add", state, omma_make_2(m, "Mul", s->k[t], add));
+    add = omma_make_2(m, "Mul", s->k[t], add);
+    return state ? omma_make_2(m, "Add", state, add) : add;
 }
 
 static omma_status parts(omma_maker *m, const omma_node *n) {
@@ -223,15 +225,15 @@ static omma_status parts(omma_maker *m, const omma_node *n) {
                   rows[3] = {p->len, p->batch, p->heads * p->e};
     OMMA_TRY(omma_unroll_check(m, p->len, NODES));
     const pieces s = cut_up(m, n, p);
-    omma_value **y = omma_unroll_list(m, p->len), *past = omma_in(n, PAST), *at;
-    at = past ? wide(m, past)
-              : omma_make_2(m, "Expand", wide(m, omma_make_number(m, n->in[Q], 0)),
-                            omma_make_ints(m, state, 4));
+    omma_value **y = omma_unroll_list(m, p->len), *at = wide(m, omma_in(n, PAST));
     for (int64_t t = 0; t < p->len && !m->status; t++) {
         at = next_state(m, &s, t, at);
         y[t] = omma_make_2(m, "MatMul", s.q[t], at);
     }
     OMMA_TRY(m->status);
+    if (!at)
+        at =
+            omma_make_2(m, "Expand", omma_make_number(m, n->in[Q], 0), omma_make_ints(m, state, 4));
     if (n->n_out > 1 && n->out[1]) omma_make_output(m, 1, omma_make_cast(m, at, n->out[1]->dtype));
     if (!n->out[0]) return m->status;
     omma_value *all = p->len ? omma_make_concat(m, y, (int)p->len, 0) : wide(m, n->in[V]);
