@@ -102,9 +102,9 @@ static omma_status along(omma_walk *w, const omma_node *n, const omma_relation *
     if (w->at[to->index] && omma_set_is_all(w->at[to->index])) return OMMA_OK;
     if (!(back ? omma_carry_back : omma_carry_forth)(&w->arena, &s, w->at[from->index], r, to))
         return no_memory(err);
+    w->met |= w->f->node[n->index].soft ? OMMA_MET_SOFT : 0u; /* also where it left nothing */
     if (s.empty) return OMMA_OK;
-    w->met |= (r->bound ? OMMA_MET_BOUND : 0u) | (r->data ? OMMA_MET_DATA : 0u) |
-              (w->f->node[n->index].soft ? OMMA_MET_SOFT : 0u);
+    w->met |= (r->bound ? OMMA_MET_BOUND : 0u) | (r->data ? OMMA_MET_DATA : 0u);
     return omma_walk_add(w, to, &s, err);
 }
 

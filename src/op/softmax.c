@@ -269,13 +269,20 @@ static omma_status back_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+/* Either input's bytes will do for the result. It is not elementwise: it has an axis. */
+static omma_status back_prepare(omma_build *b, omma_node *n) {
+    (void)b;
+    n->in_place |= 3;
+    return OMMA_OK;
+}
+
 const omma_op omma_op_SoftmaxGrad = {.name = "omma.SoftmaxGrad",
                                      .min_in = 2,
                                      .max_in = 2,
                                      .min_out = 1,
                                      .max_out = 1,
-                                     .flags = OMMA_OP_ELEMENTWISE,
                                      .infer = back_infer,
+                                     .prepare = back_prepare,
                                      .run = back_run,
                                      .flops = flops,
                                      .no_grad = OMMA_NO_SECOND,

@@ -1,0 +1,149 @@
+/* randomwide.h - random graphs of every operator that has a field, with random attributes and edge
+ * values, for the tests of fields and gradients: what can influence a number, what does.
+ *
+ *     wide_seed = 7;
+ *     wide w;
+ *     wide_graph(&w, WIDE_ALL, step);   // one input "image": f32 [1..2,C,H,W]; step: see below
+ *     ...w.g, w.v[0] to w.v[w.n - 1]...
+ *     wide_free(&w);
+ *
+ * The steps (wide_steps) each make a node or a few. A graph is of some at random, one of which the
+ * caller may choose; WIDE_NEAR leaves out those behind which everything sees everything. */
+#ifndef OMMA_TESTS_RANDOMWIDE_H
+#define OMMA_TESTS_RANDOMWIDE_H
+
+#include "randomwide_index.h"
+#include "randomwide_move.h"
+#include "randomwide_nets.h"
+#include "randomwide_plain.h"
+
+typedef enum wide_kind { WIDE_LOCAL, WIDE_READS, WIDE_FAR } wide_kind;
+typedef enum wide_choice { WIDE_NEAR, WIDE_SAMPLING, WIDE_ALL } wide_choice;
+
+typedef struct wide_step {
+    const char *name;
+    void (*make)(wide *w);
+    wide_kind kind; /* FAR: numbers are made from many; READS: from places the data decide */
+} wide_step;
+
+static const wide_step wide_steps[] = {
+    {"plain", plain_step, WIDE_LOCAL},
+    {"clip", clip_step, WIDE_LOCAL},
+    {"scaler", scaler_step, WIDE_LOCAL},
+    {"dropout", dropout_step, WIDE_LOCAL},
+    {"binary", binary_step, WIDE_LOCAL},
+    {"several", several_step, WIDE_LOCAL},
+    {"gated", gated_step, WIDE_LOCAL},
+    {"logic", logic_step, WIDE_LOCAL},
+    {"bits", bits_step, WIDE_LOCAL},
+    {"type", type_step, WIDE_LOCAL},
+    {"quantise", quantise_step, WIDE_LOCAL},
+    {"whole conv", whole_conv_step, WIDE_LOCAL},
+    {"whole product", whole_product_step, WIDE_FAR},
+    {"view", view_step, WIDE_LOCAL},
+    {"squeeze", squeeze_step, WIDE_LOCAL},
+    {"transpose", transpose_step, WIDE_LOCAL},
+    {"concat", concat_step, WIDE_LOCAL},
+    {"slice", slice_step, WIDE_LOCAL},
+    {"split", split_step, WIDE_LOCAL},
+    {"pad", pad_step, WIDE_LOCAL},
+    {"expand", expand_step, WIDE_LOCAL},
+    {"tile", tile_step, WIDE_LOCAL},
+    {"depth", depth_step, WIDE_LOCAL},
+    {"crop", crop_step, WIDE_LOCAL},
+    {"triangle", triangle_step, WIDE_LOCAL},
+    {"reduce", reduce_step, WIDE_FAR},
+    {"cumulate", cumulate_step, WIDE_FAR},
+    {"hard", hard_step, WIDE_FAR},
+    {"shape", shape_step, WIDE_LOCAL},
+    {"conv", conv_step, WIDE_LOCAL},
+    {"causal", causal_step, WIDE_LOCAL},
+    {"transposed", transposed_step, WIDE_LOCAL},
+    {"pool", pool_step, WIDE_LOCAL},
+    {"unpool", unpool_step, WIDE_READS},
+    {"global", global_step, WIDE_FAR},
+    {"columns", columns_step, WIDE_LOCAL},
+    {"channel norm", channel_norm_step, WIDE_FAR},
+    {"row norm", row_norm_step, WIDE_FAR},
+    {"local norm", local_norm_step, WIDE_LOCAL},
+    {"matmul", matmul_step, WIDE_FAR},
+    {"gemm", gemm_step, WIDE_FAR},
+    {"einsum", einsum_step, WIDE_FAR},
+    {"det", det_step, WIDE_FAR},
+    {"fourier", fourier_step, WIDE_FAR},
+    {"softmax", softmax_step, WIDE_FAR},
+    {"attend", attend_step, WIDE_FAR},
+    {"attention", attention_step, WIDE_FAR},
+    {"linear attention", linear_attention_step, WIDE_FAR},
+    {"rotary", rotary_step, WIDE_READS},
+    {"recurrent", recurrent_step, WIDE_FAR},
+    {"gather", gather_step, WIDE_READS},
+    {"gather elements", gather_elements_step, WIDE_READS},
+    {"gather nd", gather_nd_step, WIDE_READS},
+    {"topk", topk_step, WIDE_READS},
+    {"onehot", onehot_step, WIDE_READS},
+    {"reverse", reverse_step, WIDE_READS},
+    {"scatter", scatter_step, WIDE_READS},
+    {"scatter nd", scatter_nd_step, WIDE_READS},
+    {"tensor scatter", tensor_scatter_step, WIDE_READS},
+    {"resize", resize_step, WIDE_LOCAL},
+    {"upsample", upsample_step, WIDE_LOCAL},
+    {"grid", grid_step, WIDE_READS},
+    {"roi", roi_step, WIDE_READS},
+    {"deform", deform_step, WIDE_READS},
+    {"loss", loss_step, WIDE_READS},
+};
+
+enum { WIDE_STEPS = (int)(sizeof wide_steps / sizeof *wide_steps) };
+
+/* A graph of the input alone. */
+static inline void wide_begin(wide *w) {
+    *w = (wide){0};
+    omma_arena_init(&w->arena, NULL);
+    w->g = omma_graph_new(&w->arena, "wide");
+    w->b = (omma_build){.arena = &w->arena, .err = &w->err, .kern = omma_kernels_best()};
+    w->image = omma_graph_value(w->g, "image");
+    w->image->is_input = true;
+    w->image->dtype = OMMA_F32;
+    w->image->rank = 4;
+    memcpy(w->image->dims, (int64_t[]){1 + rare(), between(1, 4), between(8, 20), between(8, 20)},
+           4 * sizeof(int64_t));
+    w->g->inputs = omma_arena_array(&w->arena, 1, sizeof *w->g->inputs);
+    w->g->inputs[w->g->n_inputs++] = w->image;
+    push(w, w->image);
+    if (!w->n) w->v[w->n++] = w->image;
+}
+
+static inline const wide_step *wide_any_step(wide_choice choice) {
+    for (;;) {
+        const wide_step *s = &wide_steps[roll(WIDE_STEPS)];
+        if (s->kind == WIDE_LOCAL || (s->kind == WIDE_READS && choice != WIDE_NEAR) ||
+            (s->kind == WIDE_FAR && choice == WIDE_ALL && coin()))
+            return s;
+    }
+}
+
+/* The step of that number is among them; -1: none must be. */
+static inline void wide_graph(wide *w, wide_choice choice, int step) {
+    wide_begin(w);
+    const int n = 2 + roll(8), at = roll(n);
+    for (int i = 0; i < n; i++) {
+        const int had = w->n;
+        const wide_step *s = i == at && step >= 0 ? &wide_steps[step] : wide_any_step(choice);
+        for (int t = 0; t < 8 && w->n == had; t++) s->make(w), w->n_attrs = 0;
+    }
+}
+
+/* Forget what was inferred, as a graph is when it was read from a file. */
+static inline void wide_forget(wide *w) {
+    for (int i = 0; i < w->g->n_nodes; i++) {
+        omma_node *n = w->g->nodes[i];
+        n->param = NULL;
+        for (int k = 0; k < n->n_out; k++)
+            n->out[k]->dtype = OMMA_NONE, n->out[k]->rank = -1;
+    }
+}
+
+static inline void wide_free(wide *w) { omma_arena_free(&w->arena); }
+
+#endif
