@@ -3,12 +3,13 @@
  *
  *     wide_seed = 7;
  *     wide w;
- *     wide_graph(&w, WIDE_ALL, step);   // one input "image": f32 [1..2,C,H,W]; step: see below
- *     ...w.g, w.v[0] to w.v[w.n - 1]...
+ *     wide_graph(&w, WIDE_ALL, step, turn);   // one input "image": f32 [1..2,C,H,W]
+ *     ...w.g, w.v[0] to w.v[w.n - 1], w.chosen...
  *     wide_free(&w);
  *
  * The steps (wide_steps) each make a node or a few. A graph is of some at random, one of which the
- * caller may choose; WIDE_NEAR leaves out those behind which everything sees everything. */
+ * caller chooses, 0 to WIDE_STEPS - 1, and its variant; WIDE_NEAR leaves out those behind which
+ * everything sees everything. */
 #ifndef OMMA_TESTS_RANDOMWIDE_H
 #define OMMA_TESTS_RANDOMWIDE_H
 
@@ -56,6 +57,7 @@ static const wide_step wide_steps[] = {
     {"cumulate", cumulate_step, WIDE_FAR},
     {"hard", hard_step, WIDE_FAR},
     {"shape", shape_step, WIDE_LOCAL},
+    {"sequence", sequence_step, WIDE_LOCAL},
     {"conv", conv_step, WIDE_LOCAL},
     {"causal", causal_step, WIDE_LOCAL},
     {"transposed", transposed_step, WIDE_LOCAL},
@@ -72,6 +74,7 @@ static const wide_step wide_steps[] = {
     {"det", det_step, WIDE_FAR},
     {"fourier", fourier_step, WIDE_FAR},
     {"softmax", softmax_step, WIDE_FAR},
+    {"mask", mask_step, WIDE_FAR},
     {"attend", attend_step, WIDE_FAR},
     {"attention", attention_step, WIDE_FAR},
     {"linear attention", linear_attention_step, WIDE_FAR},
@@ -98,7 +101,7 @@ enum { WIDE_STEPS = (int)(sizeof wide_steps / sizeof *wide_steps) };
 
 /* A graph of the input alone. */
 static inline void wide_begin(wide *w) {
-    *w = (wide){0};
+    *w = (wide){.turn = -1};
     omma_arena_init(&w->arena, NULL);
     w->g = omma_graph_new(&w->arena, "wide");
     w->b = (omma_build){.arena = &w->arena, .err = &w->err, .kern = omma_kernels_best()};
@@ -123,15 +126,29 @@ static inline const wide_step *wide_any_step(wide_choice choice) {
     }
 }
 
-/* The step of that number is among them; -1: none must be. */
-static inline void wide_graph(wide *w, wide_choice choice, int step) {
+static inline void wide_make(wide *w, const wide_step *s) {
+    const int had = w->n;
+    for (int t = 0; t < 8 && w->n == had; t++) s->make(w), w->n_attrs = 0;
+}
+
+/* The step of that number, in its variant of this turn, and behind it a plain operator. */
+static inline void wide_choose(wide *w, int step, int turn) {
+    const int had = w->n;
+    w->turn = turn;
+    wide_make(w, &wide_steps[step]);
+    w->turn = -1;
+    if (w->n == had) return;
+    w->chosen[0] = w->v[w->n - 1];
+    w->chosen[1] = plain_of(w, w->chosen[0], (step + turn * WIDE_STEPS) % PLAIN_OPS);
+    push(w, w->chosen[1]);
+}
+
+static inline void wide_graph(wide *w, wide_choice choice, int step, int turn) {
     wide_begin(w);
-    const int n = 2 + roll(8), at = roll(n);
-    for (int i = 0; i < n; i++) {
-        const int had = w->n;
-        const wide_step *s = i == at && step >= 0 ? &wide_steps[step] : wide_any_step(choice);
-        for (int t = 0; t < 8 && w->n == had; t++) s->make(w), w->n_attrs = 0;
-    }
+    const int n = 2 + roll(rare() ? 16 : 7), at = roll(n);
+    for (int i = 0; i < n && w->n < WIDE_VALUES - 40; i++)
+        if (i == at) wide_choose(w, step, turn);
+        else wide_make(w, wide_any_step(choice));
 }
 
 /* Forget what was inferred, as a graph is when it was read from a file. */

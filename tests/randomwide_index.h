@@ -109,7 +109,7 @@ static void scatter_step(wide *w) {
     for (int i = 0; i < x->rank; i++) d[i] = between(1, x->dims[i]);
     omma_value *at = places(w, x->dims[axis], x->rank, d), *v = shaped(w, x->rank, d);
     wide_int(w, "axis", coin() ? axis : axis - x->rank);
-    if (!old && coin()) wide_text(w, "reduction", reductions[roll(5)]);
+    if (!old && coin()) wide_text(w, "reduction", reductions[variant(w, 5)]);
     push(w, put(w, old ? "Scatter" : "ScatterElements", old ? 9 : 18, x, at, v));
 }
 
@@ -125,7 +125,7 @@ static void scatter_nd_step(wide *w) {
     for (int i = depth; i < x->rank; i++) d[1 + i - depth] = x->dims[i];
     omma_value *at = places64(w, least, DIMS(d[0], depth));
     omma_value *v = shaped(w, 1 + x->rank - depth, d);
-    if (coin()) wide_text(w, "reduction", reductions[roll(5)]);
+    if (coin()) wide_text(w, "reduction", reductions[variant(w, 5)]);
     push(w, put(w, "ScatterND", 18, x, at, v));
 }
 
@@ -157,7 +157,7 @@ static void resize_attrs(wide *w, const char *mode) {
 
 static void resize_step(wide *w) {
     omma_value *x = map_of(w, 2);
-    const char *mode = w->positive ? ONE_OF("nearest", "linear") : ONE_OF("nearest", "linear", "cubic");
+    const char *mode = w->positive ? VARIANT("nearest", "linear") : VARIANT("nearest", "linear", "cubic");
     omma_value *scales = NULL, *sizes = NULL, *roi = NULL;
     const bool crop = rare();
     if (coin()) {
@@ -195,7 +195,7 @@ static void grid_step(wide *w) {
     omma_value *x = map_of(w, 2);
     omma_value *grid = grid_of(w, x->dims[0], between(1, 5), between(1, 5));
     if (coin()) wide_text(w, "mode", ONE_OF("linear", "nearest", "cubic"));
-    wide_text(w, "padding_mode", ONE_OF("zeros", "border", "reflection"));
+    wide_text(w, "padding_mode", VARIANT("zeros", "border", "reflection"));
     wide_int(w, "align_corners", roll(2));
     push(w, put(w, "GridSample", 20, x, grid));
 }
@@ -231,7 +231,7 @@ static void deform_step(wide *w) {
 /* --- losses ------------------------------------------------------------------------------------------ */
 
 static void loss_step(wide *w) {
-    const bool soft = coin(), flat = coin();
+    const bool soft = variant(w, 2), flat = coin();
     const int64_t c = between(2, 5), d[] = {between(1, 3), c, between(1, 4)}, t[] = {d[0], d[2]};
     omma_value *x = flat ? shaped(w, 2, d) : shaped(w, 3, d);
     omma_value *labels = places64(w, c, flat ? 1 : 2, t);

@@ -32,7 +32,9 @@ typedef struct wide {
     int n;
     omma_value *image; /* the input */
     int made, refused;
-    bool positive; /* weights are */
+    int turn;              /* which variant of a step is due; -1: any */
+    bool positive;         /* weights are */
+    omma_value *chosen[2]; /* made by the step and the plain operator the caller chose */
 } wide;
 
 #define DIMS(...) \
@@ -53,6 +55,9 @@ static inline uint32_t wide_bits(void) {
 static inline int roll(int64_t n) { return n > 0 ? (int)(wide_bits() % (uint32_t)n) : 0; }
 static inline bool coin(void) { return roll(2); }
 static inline bool rare(void) { return roll(4) == 0; }
+
+/* One of a step's n variants. */
+static inline int variant(const wide *w, int n) { return w->turn < 0 ? roll(n) : w->turn % n; }
 
 /* From [lo, hi]. */
 static inline int64_t between(int64_t lo, int64_t hi) { return lo + roll(hi - lo + 1); }
@@ -322,5 +327,8 @@ static inline const char *one_of(int n, const char *const *words) { return words
 #define ONE_OF(...)                                                                 \
     one_of((int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)), \
            (const char *const[]){__VA_ARGS__})
+#define VARIANT(...)              \
+    ((const char *const[]){__VA_ARGS__})[variant( \
+        w, (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)))]
 
 #endif

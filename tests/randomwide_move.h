@@ -110,7 +110,7 @@ static void pad_step(wide *w) {
     static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
     omma_value *x = any(w);
     int64_t pads[2 * OMMA_MAX_RANK] = {0}, axes[OMMA_MAX_RANK];
-    const int mode = roll(4), n = coin() ? some_axes(x->rank, axes, 2) : 0, all = n ? n : x->rank;
+    const int mode = variant(w, 4), n = coin() ? some_axes(x->rank, axes, 2) : 0, all = n ? n : x->rank;
     for (int i = 0; i < 2 * all; i++) {
         const int64_t a = n ? axes[i % all] : i % all, len = x->dims[a < 0 ? a + x->rank : a];
         const int64_t most = mode == 1 ? len - 1 : len;
@@ -194,7 +194,7 @@ static void reduce_step(wide *w) {
     static const char *const ops[] = {
         "ReduceL1",   "ReduceL2",  "ReduceLogSum", "ReduceLogSumExp", "ReduceMax",
         "ReduceMean", "ReduceMin", "ReduceProd",   "ReduceSum",       "ReduceSumSquare"};
-    const char *op = ops[roll(10)];
+    const char *op = ops[variant(w, 10)];
     omma_value *x = any(w);
     int64_t axes[OMMA_MAX_RANK];
     const int n = some_axes(x->rank, axes, rare() ? 4 : 1);
@@ -237,21 +237,63 @@ static void hard_step(wide *w) {
 
 /* --- shapes and settings -------------------------------------------------------------------------- */
 
+/* Numbers that no input decides, and something that does. */
 static void shape_step(wide *w) {
     omma_value *x = any(w), *y = NULL;
-    switch (roll(5)) {
+    switch (variant(w, 7)) {
     case 0: y = cast(w, put(w, "Shape", 15, x), OMMA_F32); break;
     case 1: y = cast(w, put(w, "Size", 13, x), OMMA_F32); break;
-    case 2: y = put(w, "ConstantOfShape", 9, put(w, "Shape", 13, x)); break;
+    case 2: y = put(w, "ConstantOfShape", 9, list(w, x->rank, x->dims)); break;
     case 3: y = put(w, "Range", 11, number(w, 0), number(w, 3), number(w, 0.5)); break;
+    case 4: y = put(w, VARIANT("HannWindow", "HammingWindow", "BlackmanWindow"), 17, whole(w, 6)); break;
+    case 5:
+        wide_reals(w, "value_floats", 3, (float[]){0.5f, -1, 2});
+        y = put_first(w, "Constant", 13, 0, NULL);
+        break;
     default:
         if (x->rank != 2) x = ranked_as(w, x, 2);
         if (coin()) wide_int(w, "k", between(-2, 2));
         y = put(w, "EyeLike", 9, x);
     }
     if (!y) return;
-    y = put(w, ONE_OF("Add", "Mul"), 13, y,
-            y->rank ? shaped(w, 1, y->dims + y->rank - 1) : any(w)); /* makes it depend */
+    x = y->rank ? shaped(w, 1, y->dims + y->rank - 1) : any(w);
+    push(w, put(w, ONE_OF("Add", "Mul"), 13, y, x));
+}
+
+/* --- sequences: they give way to plain operators, so nothing infers them here ------------------- */
+
+static inline omma_node *put_blind(wide *w, const char *op, int opset, int ins, omma_value *const *in) {
+    omma_node *n = omma_graph_node(w->g, omma_op_find(op),
+                                   omma_arena_printf(&w->arena, "n%d", w->g->n_nodes), ins, 1);
+    n->opset = opset;
+    n->attrs = wide_copy(w, w->attrs, (size_t)w->n_attrs * sizeof *w->attrs);
+    n->n_attrs = w->n_attrs;
+    w->n_attrs = 0;
+    for (int i = 0; i < ins; i++) n->in[i] = in[i];
+    omma_node_set_output(n, 0, wide_value(w));
+    return n;
+}
+
+/* Cut along an axis, and joined again; or one of two. */
+static void sequence_step(wide *w) {
+    omma_value *x = any(w), *y;
+    if (!x->rank) return;
+    if (coin()) {
+        omma_value *two[] = {x, shaped(w, x->rank, x->dims)}, *at[2];
+        if (!two[1]) return;
+        at[0] = put_blind(w, "SequenceConstruct", 11, 2, two)->out[0];
+        at[1] = whole(w, between(-2, 1));
+        y = put_blind(w, "SequenceAt", 11, 2, at)->out[0];
+    } else {
+        const int axis = roll(x->rank);
+        omma_value *in[] = {x, whole(w, 1 + roll(2))};
+        wide_int(w, "axis", axis);
+        omma_value *list_of = put_blind(w, "SplitToSequence", 11, 2, in)->out[0];
+        wide_int(w, "axis", axis);
+        y = put_blind(w, "ConcatFromSequence", 11, 1, &list_of)->out[0];
+    }
+    y->dtype = x->dtype, y->rank = x->rank;
+    memcpy(y->dims, x->dims, sizeof y->dims);
     push(w, y);
 }
 

@@ -102,7 +102,7 @@ static void transposed_step(wide *w) {
 
 static void pool_step(wide *w) {
     static const char *const ops[] = {"AveragePool", "MaxPool", "LpPool"};
-    const int which = roll(3);
+    const int which = variant(w, 3);
     omma_value *x = spatial(w, rare() ? 1 + roll(3) : 2);
     int64_t kernel[NET_AXES];
     if (!x) return;
@@ -132,7 +132,7 @@ static void unpool_step(wide *w) {
 
 static void global_step(wide *w) {
     omma_value *x = spatial(w, 1 + roll(3));
-    const char *op = ONE_OF("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool");
+    const char *op = VARIANT("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool");
     omma_value *y = put(w, op, op[6] == 'L' ? 2 : 1, x);
     push(w, y);
     if (y && coin()) push(w, put(w, "Mul", 13, x, un(w, "Sigmoid", y))); /* squeeze and excite */
@@ -153,7 +153,7 @@ static void channel_norm_step(wide *w) {
     const int64_t c = x->dims[1];
     omma_value *scale = floats(w, 0.5, 1.5, 1, &c), *bias = floats(w, -0.3, 0.3, 1, &c);
     omma_value *in[] = {x, scale, bias, floats(w, -0.3, 0.3, 1, &c), floats(w, 0.5, 1.5, 1, &c)};
-    const int which = roll(5);
+    const int which = variant(w, 5);
     if (which == 0) {
         if (coin()) wide_real(w, "epsilon", 1e-2);
         push(w, put_first(w, "BatchNormalization", 15, 5, in));
@@ -180,7 +180,7 @@ static void row_norm_step(wide *w) {
     omma_value *bias = coin() ? floats(w, -0.5, 0.5, rank - axis, x->dims + axis) : NULL;
     int64_t axes[OMMA_MAX_RANK];
     const int n = some_axes(rank, axes, 2);
-    switch (roll(4)) {
+    switch (variant(w, 4)) {
     case 0:
         wide_int(w, "axis", coin() ? axis : axis - rank), wide_real(w, "epsilon", 1e-2);
         push_all(w, put_node(w, "LayerNormalization", 17, 3, (omma_value *[]){x, scale, bias},
@@ -215,7 +215,7 @@ static void matmul_step(wide *w) {
     if (!x->rank) return;
     const int64_t k = x->dims[x->rank - 1];
     if (k > 500) return;
-    const int way = roll(4);
+    const int way = variant(w, 4);
     if (way == 0) push(w, put(w, "MatMul", 13, x, weights(w, k, 1, &k)));
     if (way == 1) push(w, put(w, "MatMul", 13, x, weights(w, k, DIMS(k, between(1, 6)))));
     if (way < 2) return;
@@ -248,7 +248,7 @@ static void einsum_step(wide *w) {
         "ij,jk->ik",  "bij,bjk->bik", "ij->ji",       "i,j->ij",         "bhwc,hkc->bhwk",
         "ijk->jk",    "ij,ij->",      "bij,bkj->bki", "ii->i",           "ijj->ij",
         "ij,jk,kl->il", "ij",         "ijk,k->i",     "bhid,bhjd->bhij", "iji->j"};
-    const char *e = equations[roll(15)], *s = e;
+    const char *e = equations[variant(w, 15)], *s = e;
     int64_t length[26];
     omma_value *in[3] = {0};
     int n = 0;
@@ -317,6 +317,65 @@ static void softmax_step(wide *w) {
     push(w, plain || !y ? y : put(w, "Clip", 13, y, number(w, -50)));
 }
 
+/* What is done to numbers on the way to or from a softmax; what is known of them must follow. */
+static inline omma_value *on_the_way(wide *w, omma_value *x) {
+    int64_t d[OMMA_MAX_RANK];
+    if (!x) return NULL;
+    const int axis = roll(x->rank);
+    switch (roll(11)) {
+    case 0: return un(w, ONE_OF("Identity", "Transpose", "Relu", "Neg"), x);
+    case 1: return ranked_as(w, x, 1 + roll(4));
+    case 2: return put(w, "Add", 13, x, number(w, ((double[]){100, -100, 1e9, 0.5})[roll(4)]));
+    case 3: return put(w, ONE_OF("Add", "Mul", "Sub", "Max"), 13, x, fellow(w, x, -1, 1));
+    case 4: return put(w, "Add", 13, fellow(w, x, -1, 1), x);
+    case 5: return put(w, "Where", 16, some_bools(w, x), x, fellow(w, x, -1, 1));
+    case 6: return put(w, "Mul", 13, x, number(w, ((double[]){0.01, -1, 0.5})[roll(3)]));
+    case 7: return masked(w, x);
+    case 8:
+        memcpy(d, x->dims, sizeof d);
+        return put(w, "Expand", 13, x, list(w, x->rank, d));
+    case 9:
+        if (!x->rank || x->dims[axis] < 2) return x;
+        return put(w, "Slice", 13, x, list(w, 1, (int64_t[]){1}), list(w, 1, (int64_t[]){INT64_MAX}),
+                   list(w, 1, (int64_t[]){axis}));
+    default: return x;
+    }
+}
+
+static inline omma_value *mixed(wide *w, omma_value *x) {
+    if (!x || !x->rank) return x;
+    int64_t d[OMMA_MAX_RANK];
+    memcpy(d, x->dims, sizeof d);
+    if (x->rank == 1) d[1] = between(1, 3);
+    const int rank = x->rank < 2 ? 2 : x->rank;
+    if (coin()) { /* on the left, or on the right */
+        d[rank - 2] = x->dims[x->rank - 1], d[rank - 1] = between(1, 3);
+        return put(w, "MatMul", 13, x, shaped(w, rank, d));
+    }
+    if (x->rank < 2) return x;
+    d[rank - 1] = x->dims[rank - 2], d[rank - 2] = between(1, 3);
+    return put(w, "MatMul", 13, shaped(w, rank, d), x);
+}
+
+static void mask_step(wide *w) {
+    omma_value *x = any(w);
+    if (!x->rank || count(x) > 600) return;
+    x = masked(w, tame(w, x));
+    for (int i = roll(3); i > 0; i--) x = on_the_way(w, x);
+    if (!x || !x->rank) return;
+    if (roll(5)) {
+        wide_int(w, "axis", coin() ? -1 : an_axis(x->rank));
+        x = put(w, roll(6) ? "Softmax" : "LogSoftmax", coin() ? 13 : 11, x);
+    }
+    for (int i = roll(3); i > 0; i--) x = on_the_way(w, x);
+    if (coin()) x = mixed(w, x);
+    if (x && x->rank && rare()) {
+        x = masked(w, x);
+        if (x) wide_int(w, "axis", -1), x = put(w, "Softmax", 13, x);
+    }
+    push(w, x);
+}
+
 /* Scores, maybe masked, and what they choose. */
 static void attend_step(wide *w) {
     const int64_t h = between(1, 2), t = between(2, 7), s = between(2, 7), d = between(1, 4);
@@ -373,7 +432,7 @@ static void linear_attention_step(wide *w) {
                         tame(w, shaped(w, DIMS(1, t, coin() ? g : g * d))),
                         tame(w, shaped(w, DIMS(1, t, coin() ? g : 1)))};
     wide_int(w, "q_num_heads", h), wide_int(w, "kv_num_heads", g);
-    wide_text(w, "update_rule", ONE_OF("linear", "delta", "gated", "gated_delta"));
+    wide_text(w, "update_rule", VARIANT("linear", "delta", "gated", "gated_delta"));
     push_all(w, put_node(w, "LinearAttention", 27, 6, in, 1 + coin()));
 }
 
@@ -397,7 +456,7 @@ static void rotary_step(wide *w) {
 static void recurrent_step(wide *w) {
     static const char *const names[] = {"RNN", "GRU", "LSTM"};
     static const int64_t gates[] = {1, 3, 4};
-    const int which = roll(3), dir = roll(3);
+    const int which = variant(w, 3), dir = roll(3);
     const int64_t t = between(1, 5), b = between(1, 2), i = between(1, 4), h = between(1, 4),
                   dirs = dir == 2 ? 2 : 1;
     const bool batch_first = rare();

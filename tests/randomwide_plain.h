@@ -69,14 +69,18 @@ static inline omma_value *plain_input(wide *w, omma_value *x, plain_range range)
     return x;
 }
 
-static void plain_step(wide *w) {
-    const plain_op *p = &plain_ops[roll(sizeof plain_ops / sizeof *plain_ops)];
-    omma_value *x = plain_input(w, any(w), p->range);
+enum { PLAIN_OPS = (int)(sizeof plain_ops / sizeof *plain_ops) };
+
+static inline omma_value *plain_of(wide *w, omma_value *x, int which) {
+    const plain_op *p = &plain_ops[which];
+    x = plain_input(w, x, p->range);
     for (int i = 0; i < 2 && p->reals[i]; i++)
         if (coin()) wide_real(w, p->reals[i], real(0.1, 0.9));
     if (!strcmp(p->name, "Gelu") && coin()) wide_text(w, "approximate", "tanh");
-    push(w, put(w, p->name, p->opset, x));
+    return put(w, p->name, p->opset, x);
 }
+
+static void plain_step(wide *w) { push(w, plain_of(w, any(w), variant(w, PLAIN_OPS))); }
 
 static void clip_step(wide *w) {
     omma_value *x = any(w);
@@ -102,7 +106,7 @@ static void scaler_step(wide *w) {
 
 static void dropout_step(wide *w) {
     omma_value *x = any(w);
-    const int way = roll(3);
+    const int way = variant(w, 3);
     omma_value *in[] = {x, number(w, 0.3), constant(w, OMMA_BOOL, 0, NULL, &(char){0})};
     omma_node *n = put_node(w, "Dropout", way ? 13 : 10, way ? 1 + way : 1, in, 1 + coin());
     push_all(w, n);
@@ -122,7 +126,7 @@ static inline omma_value *fellow(wide *w, const omma_value *x, double lo, double
 static void binary_step(wide *w) {
     static const char *const ops[] = {"Add", "Sub", "Mul", "Max", "Min", "Div", "Mod", "Pow",
                                       "PRelu"};
-    const char *op = ops[roll(9)];
+    const char *op = ops[variant(w, 9)];
     omma_value *x = any(w), *z = fellow(w, x, -1, 1);
     if (!strcmp(op, "Div") || !strcmp(op, "Mod")) z = above(w, z, 0.4);
     if (!strcmp(op, "Pow")) x = above(w, x, 0.3), z = coin() ? tame(w, z) : number(w, 2);
@@ -135,7 +139,7 @@ static void several_step(wide *w) {
     omma_value *x = any(w), *in[4] = {x};
     const int n = 1 + roll(4);
     for (int i = 1; i < n; i++) in[i] = fellow(w, x, -1, 1);
-    push(w, put_first(w, ONE_OF("Sum", "Mean", "Max", "Min"), 13, n, in));
+    push(w, put_first(w, VARIANT("Sum", "Mean", "Max", "Min"), 13, n, in));
 }
 
 static void gated_step(wide *w) {
@@ -153,7 +157,7 @@ static inline omma_value *some_bools(wide *w, omma_value *x) {
     case 1: return un(w, "IsInf", x);
     case 2: return bools(w, x->rank, x->dims);
     default:
-        return put(w, ONE_OF("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), 16, x,
+        return put(w, VARIANT("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), 16, x,
                    fellow(w, x, -0.5, 0.5));
     }
 }
@@ -179,20 +183,20 @@ static inline omma_value *as_whole(wide *w, omma_value *x, omma_dtype t) {
 static void bits_step(wide *w) {
     const omma_dtype t = (omma_dtype[]){OMMA_U8, OMMA_U32, OMMA_I32, OMMA_I64}[roll(4)];
     omma_value *x = any(w), *a = as_whole(w, x, t), *b = as_whole(w, fellow(w, x, -1, 1), t);
-    const int way = roll(5);
+    const int way = variant(w, 5);
     if (way == 0) a = a ? un(w, "BitwiseNot", a) : NULL;
     else if (way == 1 && (t == OMMA_U8 || t == OMMA_U32)) {
         wide_text(w, "direction", ONE_OF("LEFT", "RIGHT"));
         a = put(w, "BitShift", 11, a, constant(w, t, 0, NULL, &(int64_t){1 + roll(2)}));
     } else if (way == 2) a = put(w, "Mod", 13, a, constant(w, t, 0, NULL, &(int64_t){3}));
-    else a = put(w, ONE_OF("BitwiseAnd", "BitwiseOr", "BitwiseXor", "Add", "Mul", "Max"), 18, a, b);
+    else a = put(w, VARIANT("BitwiseAnd", "BitwiseOr", "BitwiseXor", "Add", "Mul", "Max"), 18, a, b);
     push(w, a ? cast(w, a, OMMA_F32) : NULL);
 }
 
 static void type_step(wide *w) {
     static const omma_dtype types[] = {OMMA_F64, OMMA_F16, OMMA_BF16, OMMA_I32,
                                        OMMA_U8,  OMMA_I64, OMMA_BOOL};
-    const omma_dtype t = types[roll(7)];
+    const omma_dtype t = types[variant(w, 7)];
     omma_value *x = any(w), *y;
     if (rare()) {
         wide_int(w, "to", OMMA_I32);

@@ -17,7 +17,7 @@
 #include "run/gradient.h"
 #include "run/session.h"
 
-enum { UNITS = 3, PICKS = 3, TRIALS = 3, PIXELS = 2 * 4 * 20 * 20, WORDS = PIXELS / 64 + 1 };
+enum { TURNS = 12, UNITS = 3, PICKS = 3, TRIALS = 3, PIXELS = 2 * 4 * 20 * 20, WORDS = PIXELS / 64 + 1 };
 
 typedef struct trial {
     wide w;
@@ -61,8 +61,11 @@ static void choose_units(trial *t) {
     omma_graph *g = t->w.g;
     g->outputs = omma_arena_array(&t->w.arena, UNITS, sizeof *g->outputs);
     for (int tries = 0; tries < 12 && t->n < UNITS; tries++) {
-        omma_value *v = t->n ? any(&t->w) : t->w.v[t->w.n - 1];
-        if (v->is_output || v->is_input) continue;
+        omma_value *v = tries == 0   ? t->w.chosen[1]
+                        : tries == 1 ? t->w.v[t->w.n - 1]
+                        : tries == 2 ? t->w.chosen[0]
+                                     : any(&t->w);
+        if (!v || v->dtype != OMMA_F32 || v->is_output || v->is_input) continue;
         v->is_output = true;
         t->unit[t->n++] = v->name;
         g->outputs[g->n_outputs++] = v;
@@ -107,6 +110,31 @@ static bool is_tame(const trial *t) {
             if (!(fabsf(x[k]) < 1e12f)) return false;
     }
     return true;
+}
+
+/* The same gradient when no pass changes the graph. */
+static void check_passes(trial *t, const float *g, const float *seed_unused) {
+    (void)seed_unused;
+    const omma_options one = {.threads = 1};
+    const omma_gradient_how how = {
+        .of = t->unit, .n_of = t->n, .by = (const char *[]){"image"}, .n_by = 1, .seeded = 1};
+    omma_gradient *plain;
+    double most = 0, off = 0;
+    int64_t at = 0;
+    setenv("OMMA_PASSES", "-all", 1);
+    if (omma_gradient_on_graph(&plain, t->w.g, "wide", &how, &one, &t->err) ||
+        omma_gradient_run(plain, &t->in, 1, t->seed, &t->err))
+        fault(t, t->err.message);
+    unsetenv("OMMA_PASSES");
+    const float *p = omma_gradient_result(plain, 0)->data;
+    for (int64_t k = 0; k < omma_tensor_count(&t->in); k++) {
+        most = fmax(most, fabs((double)p[k]));
+        if (fabs((double)p[k] - (double)g[k]) > off) off = fabs((double)p[k] - (double)g[k]), at = k;
+    }
+    if (off > 1e-3 * most + 1e-6)
+        fault(t, said("gradient by pixel %lld: %g with passes, %g without, the largest is %g", (long long)at,
+                      (double)g[at], (double)p[at], most));
+    omma_gradient_free(plain);
 }
 
 static bool open_trial(trial *t) {
@@ -209,6 +237,7 @@ static void check_gradient(trial *t, int unit, const int64_t *at, const uint64_t
         return;
     }
     seen.gradients++;
+    if (getenv("OMMA_CHECK_PASSES")) check_passes(t, g, NULL);
     for (int64_t k = 0; k < omma_tensor_count(&t->in); k++) seen.support += g[k] != 0;
     holds(t, unit, at, g, shape, soft, "shape's");
     holds(t, unit, at, g, image, soft, "image's");
@@ -286,7 +315,8 @@ static void one_graph(uint32_t number) {
     memset(&t, 0, sizeof t);
     t.number = number;
     wide_seed = number;
-    wide_graph(&t.w, choices[number / WIDE_STEPS % 4], (int)(number % WIDE_STEPS));
+    const int turn = (int)(number / WIDE_STEPS);
+    wide_graph(&t.w, choices[turn % 4], (int)(number % WIDE_STEPS), turn);
     seen.refused += t.w.refused;
     choose_units(&t);
     t.in = omma_value_tensor(t.w.image);
@@ -312,7 +342,7 @@ static long number_in(const char *name, long otherwise) {
 static void containment(void **state) {
     (void)state;
     const long only = number_in("OMMA_RANDOM_SEED", -1),
-               most = number_in("OMMA_RANDOM_GRAPHS", rounds(528));
+               most = number_in("OMMA_RANDOM_GRAPHS", rounds(TURNS * WIDE_STEPS));
     for (long i = only >= 0 ? only : number_in("OMMA_RANDOM_FROM", 0); i < (only >= 0 ? only + 1 : most); i++)
         one_graph((uint32_t)i);
     print_message("%ld graphs of %ld nodes (%ld attempts refused, %ld graphs of wild numbers); %ld units "
@@ -323,8 +353,16 @@ static void containment(void **state) {
                   seen.nan, seen.none, seen.moves, seen.pairs);
 }
 
+static void every_operator(void **state) {
+    (void)state;
+    int n;
+    const omma_op *const *all = omma_op_all(&n);
+    for (int i = 0; i < n; i++)
+        if (!used[i]) print_message("unused: %s field %d parts %d no_field %s\n", all[i]->name, all[i]->field != NULL, all[i]->parts != NULL, all[i]->no_field ? all[i]->no_field : "-");
+}
+
 int main(void) {
     if (!getenv("OMMA_RANDOM_SEED")) unsetenv("OMMA_PASSES");
-    const struct CMUnitTest tests[] = {cmocka_unit_test(containment)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(containment), cmocka_unit_test(every_operator)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
