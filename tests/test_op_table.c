@@ -121,7 +121,8 @@ static void do_first(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(in_order), cmocka_unit_test(complete), cmocka_unit_test(faults_are_found),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(in_order), cmocka_unit_test(complete),
+                                       cmocka_unit_test(faults_are_found),
                                        cmocka_unit_test(do_first)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
