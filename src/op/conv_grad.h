@@ -7,8 +7,8 @@
 #include "op/grad.h"
 #include "op/window.h"
 
-/* An attribute of Conv, 1: what is zero for want of numbers in the window is zero to the last bit. A
- * tile of Winograd's mixes neighbouring windows, and what must cancel does so but for rounding. */
+/* An attribute of Conv, 1: what is zero for want of numbers in its window is zero to the last bit.
+ * A tile of Winograd's mixes neighbouring windows; what must cancel does so but for rounding. */
 #define OMMA_CONV_LOCAL "omma.local"
 
 /* Of y = Conv(x, w) by x.
