@@ -243,7 +243,8 @@ static inline void gradcheck_back(gradcheck_side *s, const gradcheck *c) {
         const int64_t n = gradcheck_count(&s->seed[i]);
         s->seed[i].data = omma_arena_alloc(&s->arena, (size_t)n * 8 + 8);
         for (int64_t k = 0; k < n; k++)
-            omma_set_number(s->t, s->seed[i].data, k, (double)(float)gradcheck_random(-1, 1));
+            omma_set_number(s->seed[i].dtype, s->seed[i].data, k,
+                            (double)(float)gradcheck_random(-1, 1));
     }
     const omma_gradient_how how = {
         .of = s->of, .n_of = s->n_of, .by = s->by, .n_by = s->n_by, .seeded = 1};

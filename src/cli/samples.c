@@ -81,7 +81,22 @@ static omma_status list(reading *r, kind k) {
     return s;
 }
 
+/* One file stands for a folder that holds nothing else. */
+static omma_status take_file(reading *r) {
+    const char *slash = strrchr(r->folder, '/'), *name = slash ? slash + 1 : r->folder;
+    r->names = omma_arena_array(r->arena, 1, sizeof *r->names);
+    if (!r->names) return no_memory(r);
+    r->names[0] = omma_arena_strndup(r->arena, name, strlen(name));
+    r->n_names = 1;
+    r->kind = ends(name, ".npy") ? ARRAYS : PICTURES;
+    /* "/x.png" is in "", which with "/x.png" behind it is right */
+    r->folder = slash ? omma_arena_strndup(r->arena, r->folder, (size_t)(slash - r->folder)) : ".";
+    return r->names[0] && r->folder ? OMMA_OK : no_memory(r);
+}
+
 static omma_status look(reading *r) {
+    struct stat st;
+    if (!stat(r->folder, &st) && S_ISREG(st.st_mode)) return take_file(r);
     const bool one = omma_model_input_count(r->m) == 1;
     OMMA_TRY(list(r, PICTURES));
     if (!r->n_names) OMMA_TRY(list(r, one ? ARRAYS : FOLDERS));

@@ -17,7 +17,7 @@ typedef struct omma_samples_how {
     void *user;
 } omma_samples_how;
 
-/* Take samples from a folder. It holds pictures, or .npy files for a model with one input, or for
+/* Take samples from a folder, or from one file of its kind. The folder holds pictures, or .npy files for a model with one input, or for
  * one with more a folder for each sample with NAME.npy for each input ('/' as '_').
  *   out    receives *count arrays of tensors by input, on arena.
  * Pictures for a detector (task/detector.h) are prepared as `omma detect` does. Returns OMMA_OK,

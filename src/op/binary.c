@@ -1,5 +1,5 @@
 /* binary.c - operators on two or more tensors number by number: arithmetic, comparison, logic,
- * bits, PRelu, Where, and Max, Min, Sum, Mean of any number of inputs. How they broadcast is in
+ * bits, PRelu, and Max, Min, Sum, Mean of any number of inputs. How they broadcast is in
  * broadcast.h; a piece is one call of a loop over two operands of stride 0 or 1.
  *
  * Before opset 7 shapes must be equal unless the attribute `broadcast` is set; then input 1 lies
@@ -26,23 +26,6 @@ typedef struct binary {
     const pair_fn *fn; /* by omma_dtype; the 16-bit floats use F32's */
 } binary;
 
-static bool same_shape(const omma_value *x, const omma_value *z) {
-    return x->rank == z->rank && !memcmp(x->dims, z->dims, (size_t)x->rank * sizeof *x->dims);
-}
-
-/* Two operands, by the rules of n's opset. */
-static omma_status lay_out_pair(omma_build *b, omma_node *n, const binary *op, omma_dtype t) {
-    const omma_value *x = n->in[0], *z = n->in[1];
-    if (n->opset >= 7 || same_shape(x, z)) return omma_broadcast_plan(b, n, op, t);
-    if (!omma_node_int(n, "broadcast", 0))
-        return omma_bad(b, n, "'%s' and '%s' differ in shape, and broadcast is not set", x->name,
-                        z->name);
-    int axis = x->rank - z->rank;
-    if (omma_node_attr(n, "axis") && z->rank)
-        OMMA_TRY(omma_axis(b, n, omma_node_int(n, "axis", 0), x->rank, &axis));
-    return omma_broadcast_along(b, n, op, t, axis);
-}
-
 /* Inputs of one type out of op->types. */
 static omma_status want_types(omma_build *b, const omma_node *n, const binary *op) {
     OMMA_TRY(omma_want(b, n, 0, op->types));
@@ -52,7 +35,7 @@ static omma_status want_types(omma_build *b, const omma_node *n, const binary *o
 
 static omma_status infer_pair(omma_build *b, omma_node *n, const binary *op) {
     OMMA_TRY(want_types(b, n, op));
-    return lay_out_pair(b, n, op, op->is_bool ? OMMA_BOOL : n->in[0]->dtype);
+    return omma_broadcast_pair(b, n, op, op->is_bool ? OMMA_BOOL : n->in[0]->dtype);
 }
 
 /* One operation on numbers of type t. */
@@ -245,46 +228,134 @@ BITS(BitwiseXor, x ^ z, x ^ z)
 BITS(ShiftLeft, x, z > 63 ? 0 : x << z)
 BITS(ShiftRight, x, z > 63 ? 0 : x >> z)
 
+/* --- gradients ------------------------------------------------------------------ */
+
+static omma_status Add_grad(omma_grad *g, const omma_node *n) {
+    omma_value *dy = omma_grad_out(g, n, 0);
+    for (int i = 0; i < n->n_in; i++)
+        if (omma_grad_wants(g, n, i)) OMMA_TRY(omma_broadcast_back(g, n, i, dy));
+    return g->m.status;
+}
+
+static omma_status Sub_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0);
+    if (omma_grad_wants(g, n, 0)) OMMA_TRY(omma_broadcast_back(g, n, 0, dy));
+    if (!omma_grad_wants(g, n, 1)) return m->status;
+    return omma_broadcast_back(g, n, 1, omma_make_1(m, "Neg", dy));
+}
+
+static omma_status Mul_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0);
+    for (int i = 0; i < 2; i++)
+        if (omma_grad_wants(g, n, i)) {
+            omma_value *other = omma_broadcast_lined(m, n, 1 - i);
+            OMMA_TRY(omma_broadcast_back(g, n, i, omma_make_2(m, "Mul", dy, other)));
+        }
+    return m->status;
+}
+
+/* d (x / z) / dz = -y / z. */
+static omma_status Div_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *c = omma_make_2(m, "Div", omma_grad_out(g, n, 0), omma_broadcast_lined(m, n, 1));
+    if (omma_grad_wants(g, n, 0)) OMMA_TRY(omma_broadcast_back(g, n, 0, c));
+    if (!omma_grad_wants(g, n, 1)) return m->status;
+    c = omma_make_1(m, "Neg", omma_make_2(m, "Mul", c, n->out[0]));
+    return omma_broadcast_back(g, n, 1, c);
+}
+
+/* y = x - q z with the whole number q = (x - y) / z. */
+static omma_status Mod_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0], *z = omma_broadcast_lined(m, n, 1);
+    if (omma_grad_wants(g, n, 0)) OMMA_TRY(omma_broadcast_back(g, n, 0, dy));
+    if (!omma_grad_wants(g, n, 1)) return m->status;
+    omma_value *q = omma_make_2(m, "Div", omma_make_2(m, "Sub", n->out[0], x), z);
+    return omma_broadcast_back(g, n, 1, omma_make_2(m, "Mul", dy, omma_make_1(m, "Round", q)));
+}
+
+/* At x = 0 the slope's side. */
+static omma_status PRelu_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0], *none = omma_make_number(m, x, 0);
+    if (omma_grad_wants(g, n, 0)) {
+        omma_value *less = omma_make_2(m, "Mul", dy, omma_broadcast_lined(m, n, 1));
+        omma_value *above = omma_make_2(m, "Greater", x, none);
+        OMMA_TRY(omma_broadcast_back(g, n, 0, omma_make_3(m, "Where", above, dy, less)));
+    }
+    if (!omma_grad_wants(g, n, 1)) return m->status;
+    omma_value *below = omma_make_2(m, "Min", x, none);
+    return omma_broadcast_back(g, n, 1, omma_make_2(m, "Mul", dy, below));
+}
+
+static omma_status Mean_grad(omma_grad *g, const omma_node *n) {
+    omma_value *dy = omma_make_scaled(&g->m, omma_grad_out(g, n, 0), 1.0 / n->n_in);
+    for (int i = 0; i < n->n_in; i++)
+        if (omma_grad_wants(g, n, i)) OMMA_TRY(omma_broadcast_back(g, n, i, dy));
+    return g->m.status;
+}
+
+/* Max and Min. Inputs that tie have equal shares, as with PyTorch's maximum and amax. */
+static omma_status extreme_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0), *y = n->out[0], *count = NULL;
+    if (n->n_in == 1) return omma_grad_add(g, n, 0, dy);
+    omma_value **is = omma_arena_array(m->g->arena, (size_t)n->n_in, sizeof(*is));
+    if (!is) return m->status = omma_nomem(m->b, n);
+    for (int i = 0; i < n->n_in; i++) {
+        is[i] = omma_make_cast(m, omma_make_2(m, "Equal", n->in[i], y), y->dtype);
+        count = i ? omma_make_2(m, "Add", count, is[i]) : is[i];
+    }
+    omma_value *share = omma_make_2(m, "Div", dy, count);
+    for (int i = 0; i < n->n_in; i++)
+        if (omma_grad_wants(g, n, i))
+            OMMA_TRY(omma_broadcast_back(g, n, i, omma_make_2(m, "Mul", share, is[i])));
+    return m->status;
+}
+
 /* --- rows --------------------------------------------------------------------- */
 
 #define NO_BOOL_GRAD "boolean output: nothing to differentiate"
 #define NO_BIT_GRAD "bits of integers: nothing to differentiate"
-#define ROW(Name, infer_, run_, min_in_, max_in_, flops_, no_grad_) \
-    const omma_op omma_op_##Name = {.name = #Name,                  \
-                                    .min_in = min_in_,              \
-                                    .max_in = max_in_,              \
-                                    .min_out = 1,                   \
-                                    .max_out = 1,                   \
-                                    .flags = OMMA_OP_ELEMENTWISE,   \
-                                    .infer = infer_,                \
-                                    .run = run_,                    \
-                                    .flops = flops_,                \
-                                    .no_grad = no_grad_,            \
-                                    .no_field = OMMA_NOT_YET};
+#define ROW(Name, infer_, run_, min_in_, max_in_, flops_, grad_, no_grad_) \
+    const omma_op omma_op_##Name = {.name = #Name,                         \
+                                    .min_in = min_in_,                     \
+                                    .max_in = max_in_,                     \
+                                    .min_out = 1,                          \
+                                    .max_out = 1,                          \
+                                    .flags = OMMA_OP_ELEMENTWISE,          \
+                                    .infer = infer_,                       \
+                                    .run = run_,                           \
+                                    .flops = flops_,                       \
+                                    .grad = grad_,                         \
+                                    .no_grad = no_grad_,                   \
+                                    .field = omma_broadcast_field};
 
-/* name, types, f32 kernel, result is bool, why no gradient */
-#define BINARY_LIST(X)                                        \
-    X(Add, OMMA_IN_NUMBER, OMMA_BIN_ADD, false, OMMA_NOT_YET) \
-    X(Sub, OMMA_IN_NUMBER, OMMA_BIN_SUB, false, OMMA_NOT_YET) \
-    X(Mul, OMMA_IN_NUMBER, OMMA_BIN_MUL, false, OMMA_NOT_YET) \
-    X(Div, OMMA_IN_NUMBER, OMMA_BIN_DIV, false, OMMA_NOT_YET) \
-    X(And, OMMA_IN_BOOL, -1, true, NO_BOOL_GRAD)              \
-    X(Or, OMMA_IN_BOOL, -1, true, NO_BOOL_GRAD)               \
-    X(Xor, OMMA_IN_BOOL, -1, true, NO_BOOL_GRAD)              \
-    X(Equal, OMMA_IN_ANY, -1, true, NO_BOOL_GRAD)             \
-    X(Greater, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)        \
-    X(GreaterOrEqual, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD) \
-    X(Less, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)           \
-    X(LessOrEqual, OMMA_IN_NUMBER, -1, true, NO_BOOL_GRAD)    \
-    X(BitwiseAnd, OMMA_IN_INT, -1, false, NO_BIT_GRAD)        \
-    X(BitwiseOr, OMMA_IN_INT, -1, false, NO_BIT_GRAD)         \
-    X(BitwiseXor, OMMA_IN_INT, -1, false, NO_BIT_GRAD)
-#define X(Name, types_, kernel_, is_bool_, no_grad_)                     \
+/* name, types, f32 kernel, result is bool, gradient, or why there is none */
+#define BINARY_LIST(X)                                              \
+    X(Add, OMMA_IN_NUMBER, OMMA_BIN_ADD, false, Add_grad, NULL)     \
+    X(Sub, OMMA_IN_NUMBER, OMMA_BIN_SUB, false, Sub_grad, NULL)     \
+    X(Mul, OMMA_IN_NUMBER, OMMA_BIN_MUL, false, Mul_grad, NULL)     \
+    X(Div, OMMA_IN_NUMBER, OMMA_BIN_DIV, false, Div_grad, NULL)     \
+    X(And, OMMA_IN_BOOL, -1, true, NULL, NO_BOOL_GRAD)              \
+    X(Or, OMMA_IN_BOOL, -1, true, NULL, NO_BOOL_GRAD)               \
+    X(Xor, OMMA_IN_BOOL, -1, true, NULL, NO_BOOL_GRAD)              \
+    X(Equal, OMMA_IN_ANY, -1, true, NULL, NO_BOOL_GRAD)             \
+    X(Greater, OMMA_IN_NUMBER, -1, true, NULL, NO_BOOL_GRAD)        \
+    X(GreaterOrEqual, OMMA_IN_NUMBER, -1, true, NULL, NO_BOOL_GRAD) \
+    X(Less, OMMA_IN_NUMBER, -1, true, NULL, NO_BOOL_GRAD)           \
+    X(LessOrEqual, OMMA_IN_NUMBER, -1, true, NULL, NO_BOOL_GRAD)    \
+    X(BitwiseAnd, OMMA_IN_INT, -1, false, NULL, NO_BIT_GRAD)        \
+    X(BitwiseOr, OMMA_IN_INT, -1, false, NULL, NO_BIT_GRAD)         \
+    X(BitwiseXor, OMMA_IN_INT, -1, false, NULL, NO_BIT_GRAD)
+#define X(Name, types_, kernel_, is_bool_, grad_, no_grad_)              \
     static omma_status Name##_infer(omma_build *b, omma_node *n) {       \
         static const binary op = {types_, kernel_, is_bool_, Name##_fn}; \
         return infer_pair(b, n, &op);                                    \
     }                                                                    \
-    ROW(Name, Name##_infer, pair_run, 2, 2, NULL, no_grad_)
+    ROW(Name, Name##_infer, pair_run, 2, 2, NULL, grad_, no_grad_)
 BINARY_LIST(X)
 #undef X
 
@@ -297,7 +368,7 @@ static omma_status BitShift_infer(omma_build *b, omma_node *n) {
         return omma_bad(b, n, "direction '%s' is neither LEFT nor RIGHT", way);
     return infer_pair(b, n, strcmp(way, "LEFT") ? &right : &left);
 }
-ROW(BitShift, BitShift_infer, pair_run, 2, 2, NULL, NO_BIT_GRAD)
+ROW(BitShift, BitShift_infer, pair_run, 2, 2, NULL, NULL, NO_BIT_GRAD)
 
 /* PRelu: the slope broadcasts to x, x never to the slope. */
 static omma_status PRelu_infer(omma_build *b, omma_node *n) {
@@ -312,7 +383,7 @@ static omma_status PRelu_infer(omma_build *b, omma_node *n) {
         return omma_bad(b, n, "the slope '%s' does not broadcast to '%s'", slope->name, x->name);
     return OMMA_OK;
 }
-ROW(PRelu, PRelu_infer, pair_run, 2, 2, NULL, OMMA_NOT_YET)
+ROW(PRelu, PRelu_infer, pair_run, 2, 2, NULL, PRelu_grad, NULL)
 
 /* Mod: with fmod = 0 integers only, sign of the divisor; with 1 as C's fmod and %. */
 static omma_status Mod_infer(omma_build *b, omma_node *n) {
@@ -323,116 +394,7 @@ static omma_status Mod_infer(omma_build *b, omma_node *n) {
         return omma_bad(b, n, "floating point needs the attribute fmod = 1");
     return infer_pair(b, n, &by_floor);
 }
-ROW(Mod, Mod_infer, pair_run, 2, 2, NULL, OMMA_NOT_YET)
-
-/* --- Pow: the base decides the type; the exponent may have another ------------ */
-
-static omma_status Pow_infer(omma_build *b, omma_node *n) {
-    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_NUMBER));
-    OMMA_TRY(omma_want(b, n, 1, OMMA_IN_NUMBER));
-    return lay_out_pair(b, n, NULL, n->in[0]->dtype);
-}
-
-/* x to the power of e by squaring; wraps around. */
-static uint64_t int_pow(uint64_t x, uint64_t e) {
-    uint64_t y = 1;
-    for (; e; e >>= 1, x *= x)
-        if (e & 1) y *= x;
-    return y;
-}
-
-/* Integers: exact with an integer exponent; a negative one leaves 1, -1 or 0. */
-static bool pow_ints(omma_dtype t, omma_dtype te, int64_t n, const void *a, int sa, const void *e,
-                     int se, void *y) {
-    bool ok = true;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t x = omma_get_int(t, a, i * sa);
-        if (!omma_type_in(te, OMMA_IN_INT)) {
-            omma_set_number(t, y, i,
-                            pow(omma_get_number(t, a, i * sa), omma_get_number(te, e, i * se)));
-            continue;
-        }
-        const int64_t k = omma_get_int(te, e, i * se);
-        if (k >= 0 || te == OMMA_U64)
-            omma_set_int(t, y, i, (int64_t)int_pow((uint64_t)x, (uint64_t)k));
-        else if (x == 1 || (x == -1 && omma_type_in(t, OMMA_IN_SIGNED)))
-            omma_set_int(t, y, i, k % 2 ? x : 1);
-        else ok = ok && x, omma_set_int(t, y, i, 0);
-    }
-    return ok;
-}
-
-static void pow_floats(const omma_kernels *k, int64_t n, const float *a, int sa, const float *e,
-                       int se, float *y) {
-    if (!se && *e == 2) k->binary[OMMA_BIN_MUL](n, a, sa, a, sa, y);
-    else
-        for (int64_t i = 0; i < n; i++) y[i] = powf(a[i * sa], e[i * se]);
-}
-
-static bool pow_piece(const omma_piece_job *j, const omma_piece *w) {
-    omma_piece_room ta, te;
-    float fa[OMMA_PIECE], fe[OMMA_PIECE];
-    int sa, se;
-    const omma_dtype t = j->n->in[0]->dtype, type_e = j->n->in[1]->dtype;
-    const void *a = omma_piece_wide(j, w, 0, &ta, fa, &sa),
-               *e = omma_piece_wide(j, w, 1, &te, fe, &se);
-    const omma_dtype wide_e = type_e == OMMA_F16 || type_e == OMMA_BF16 ? OMMA_F32 : type_e;
-    void *y = omma_piece_out(j, w);
-    if (omma_type_in(t, OMMA_IN_INT)) return pow_ints(t, wide_e, w->n, a, sa, e, se, y);
-    if (t == OMMA_F64) {
-        for (int64_t i = 0; i < w->n; i++)
-            ((double *)y)[i] = pow(((const double *)a)[i * sa], omma_get_number(wide_e, e, i * se));
-        return true;
-    }
-    if (wide_e != OMMA_F32) {
-        for (int64_t i = 0; i < (se ? w->n : 1); i++) fe[i] = (float)omma_get_number(wide_e, e, i);
-        e = fe;
-    }
-    pow_floats(j->x->kern, w->n, a, sa, e, se, t == OMMA_F32 ? y : ta.f);
-    if (t != OMMA_F32) omma_store_halves(t, ta.f, w->n, y);
-    return true;
-}
-
-static omma_status Pow_run(const omma_exec *x, const omma_node *n) {
-    return omma_broadcast_walk(x, n, pow_piece);
-}
-ROW(Pow, Pow_infer, Pow_run, 2, 2, NULL, OMMA_NOT_YET)
-
-/* --- Where -------------------------------------------------------------------- */
-
-static omma_status Where_infer(omma_build *b, omma_node *n) {
-    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_BOOL));
-    OMMA_TRY(omma_want(b, n, 1, OMMA_IN_ANY));
-    OMMA_TRY(omma_want(b, n, 2, OMMA_IN_ANY));
-    if (n->in[1]->dtype != n->in[2]->dtype)
-        return omma_bad(b, n, "the choices are of types %s and %s",
-                        omma_dtype_name(n->in[1]->dtype), omma_dtype_name(n->in[2]->dtype));
-    return omma_broadcast_plan(b, n, NULL, n->in[1]->dtype);
-}
-
-#define CHOOSE(T)                      \
-    for (int64_t i = 0; i < w->n; i++) \
-        memcpy((T *)y + i, c[i * sc] ? (const T *)a + i * sa : (const T *)b + i * sb, sizeof(T));
-
-static bool where_piece(const omma_piece_job *j, const omma_piece *w) {
-    omma_piece_room tc, ta, tb;
-    int sc, sa, sb;
-    const uint8_t *c = omma_piece_get(j, w, 0, &tc, &sc);
-    const void *a = omma_piece_get(j, w, 1, &ta, &sa), *b = omma_piece_get(j, w, 2, &tb, &sb);
-    void *y = omma_piece_out(j, w);
-    switch (omma_dtype_size(j->n->out[0]->dtype)) {
-    case 1: CHOOSE(uint8_t) break;
-    case 2: CHOOSE(uint16_t) break;
-    case 4: CHOOSE(uint32_t) break;
-    default: CHOOSE(uint64_t) break;
-    }
-    return true;
-}
-
-static omma_status Where_run(const omma_exec *x, const omma_node *n) {
-    return omma_broadcast_walk(x, n, where_piece);
-}
-ROW(Where, Where_infer, Where_run, 3, 3, NULL, OMMA_NOT_YET)
+ROW(Mod, Mod_infer, pair_run, 2, 2, NULL, Mod_grad, NULL)
 
 /* --- Max, Min, Sum, Mean of any number of inputs ------------------------------ */
 
@@ -479,14 +441,14 @@ static double many_flops(const omma_node *n) {
     return n->out[0] ? (double)omma_value_count(n->out[0]) * n->n_in : 0;
 }
 
-#define MANY(Name, types_, kernel_, fn_, run_)                     \
+#define MANY(Name, types_, kernel_, fn_, run_, grad_)              \
     static omma_status Name##_infer(omma_build *b, omma_node *n) { \
         static const binary op = {types_, kernel_, false, fn_};    \
         OMMA_TRY(want_types(b, n, &op));                           \
         return omma_broadcast_plan(b, n, &op, n->in[0]->dtype);    \
     }                                                              \
-    ROW(Name, Name##_infer, run_, 1, -1, many_flops, OMMA_NOT_YET)
-MANY(Max, OMMA_IN_NUMBER, OMMA_BIN_MAX, Max_fn, many_run)
-MANY(Min, OMMA_IN_NUMBER, OMMA_BIN_MIN, Min_fn, many_run)
-MANY(Sum, OMMA_IN_FLOAT, OMMA_BIN_ADD, Add_fn, many_run)
-MANY(Mean, OMMA_IN_FLOAT, OMMA_BIN_ADD, Add_fn, Mean_run)
+    ROW(Name, Name##_infer, run_, 1, -1, many_flops, grad_, NULL)
+MANY(Max, OMMA_IN_NUMBER, OMMA_BIN_MAX, Max_fn, many_run, extreme_grad)
+MANY(Min, OMMA_IN_NUMBER, OMMA_BIN_MIN, Min_fn, many_run, extreme_grad)
+MANY(Sum, OMMA_IN_FLOAT, OMMA_BIN_ADD, Add_fn, many_run, Add_grad)
+MANY(Mean, OMMA_IN_FLOAT, OMMA_BIN_ADD, Add_fn, Mean_run, Mean_grad)

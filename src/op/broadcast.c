@@ -63,6 +63,8 @@ static omma_status lay_out(omma_build *b, omma_node *n, omma_value *const *v, co
     if (!p || !full) return omma_nomem(b, n);
     p->op = op;
     p->n_op = n->n_in;
+    p->along = v != n->in;
+    if (p->along) memcpy(p->wide, v[1]->dims, sizeof p->wide);
     if (!omma_dims_count(dims, rank, &p->count))
         return omma_bad(b, n, "the size of the output overflows");
     if (!p->count) return OMMA_OK;
@@ -103,6 +105,22 @@ omma_status omma_broadcast_along(omma_build *b, omma_node *n, const void *op, om
                             v->name, (long long)wide.dims[d], (long long)x->dims[d], d);
     }
     return lay_out(b, n, (omma_value *[]){n->in[0], &wide}, op, t);
+}
+
+static bool same_shape(const omma_value *x, const omma_value *z) {
+    return x->rank == z->rank && !memcmp(x->dims, z->dims, (size_t)x->rank * sizeof *x->dims);
+}
+
+omma_status omma_broadcast_pair(omma_build *b, omma_node *n, const void *op, omma_dtype t) {
+    const omma_value *x = n->in[0], *z = n->in[1];
+    if (n->opset >= 7 || same_shape(x, z)) return omma_broadcast_plan(b, n, op, t);
+    if (!omma_node_int(n, "broadcast", 0))
+        return omma_bad(b, n, "'%s' and '%s' differ in shape, and broadcast is not set", x->name,
+                        z->name);
+    int axis = x->rank - z->rank;
+    if (omma_node_attr(n, "axis") && z->rank)
+        OMMA_TRY(omma_axis(b, n, omma_node_int(n, "axis", 0), x->rank, &axis));
+    return omma_broadcast_along(b, n, op, t, axis);
 }
 
 /* --- the walk over pieces ----------------------------------------------------- */
@@ -228,4 +246,38 @@ const void *omma_piece_wide(const omma_piece_job *j, const omma_piece *w, int i,
     if (t != OMMA_F16 && t != OMMA_BF16) return x;
     omma_load_halves(t, x, *stride ? w->n : 1, wide);
     return wide;
+}
+
+/* --- the readings in reverse ------------------------------------------------------------------ */
+
+static bool lies_along(const omma_node *n, int i) {
+    return i == 1 && ((const omma_spread *)n->param)->along;
+}
+
+omma_value *omma_broadcast_lined(omma_maker *m, const omma_node *n, int i) {
+    const omma_spread *p = n->param;
+    return lies_along(n, i) ? omma_make_reshape(m, n->in[i], n->out[0]->rank, p->wide) : n->in[i];
+}
+
+omma_status omma_broadcast_back(omma_grad *g, const omma_node *n, int i, omma_value *c) {
+    const omma_spread *p = n->param;
+    if (!lies_along(n, i)) return omma_grad_add(g, n, i, omma_make_fitted(&g->m, c, n->in[i]));
+    omma_value wide = {.rank = n->out[0]->rank};
+    memcpy(wide.dims, p->wide, sizeof wide.dims);
+    c = omma_make_fitted(&g->m, c, &wide);
+    return omma_grad_add(g, n, i, omma_make_shaped(&g->m, c, n->in[i]));
+}
+
+omma_status omma_broadcast_field(omma_field *f, const omma_node *n) {
+    const omma_spread *p = n->param;
+    if (!p->along) return omma_field_elementwise(f, n);
+    OMMA_TRY(omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE));
+    omma_relation *r = omma_field_relate(f, 0, 1);
+    if (!r) return f->status;
+    omma_relation_view_in(r, r->out_rank, p->wide);
+    for (int d = 0; d < r->out_rank; d++) {
+        if (r->in_dims[d] == r->out_dims[d]) omma_relation_same(r, d, d);
+        else if (d > 1 && !n->in[0]->data) r->path = OMMA_PATH_STATISTIC; /* a gate */
+    }
+    return f->status;
 }

@@ -19,6 +19,8 @@
 #include <stdatomic.h>
 
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 
 enum { OMMA_PIECE = 1024 };
 
@@ -35,6 +37,8 @@ typedef struct omma_spread {
     int64_t dims[OMMA_MAX_RANK];
     int64_t count, pieces, per_row; /* per_row 0: pieces span rows */
     int64_t grain;
+    bool along;                  /* input 1 lies along an axis of its own choice: */
+    int64_t wide[OMMA_MAX_RANK]; /* its dims among the output's axes */
     int n_op;
     omma_operand in[];
 } omma_spread;
@@ -71,6 +75,9 @@ omma_status omma_broadcast_plan(omma_build *b, omma_node *n, const void *op, omm
 omma_status omma_broadcast_along(omma_build *b, omma_node *n, const void *op, omma_dtype t,
                                  int axis);
 
+/* Two operands by the rules of n's opset: before 7 by the attributes broadcast and axis. */
+omma_status omma_broadcast_pair(omma_build *b, omma_node *n, const void *op, omma_dtype t);
+
 /* Hand all pieces of the output to fn. Fails when fn returned false for one. */
 omma_status omma_broadcast_walk(const omma_exec *x, const omma_node *n, omma_piece_fn fn);
 
@@ -87,5 +94,16 @@ static inline void *omma_piece_out(const omma_piece_job *j, const omma_piece *w)
     const omma_value *y = j->n->out[0];
     return (char *)y->mem + (size_t)w->at * omma_dtype_size(y->dtype);
 }
+
+/* --- the readings in reverse ---------------------------------------------------------------- */
+
+/* Input i so that it broadcasts to the output by today's rules. */
+omma_value *omma_broadcast_lined(omma_maker *m, const omma_node *n, int i);
+
+/* Add c, of the output's shape, to the cotangent of input i: summed over what is repeated. */
+omma_status omma_broadcast_back(omma_grad *g, const omma_node *n, int i, omma_value *c);
+
+/* A row's field: as omma_field_elementwise, by the rules of n's opset. */
+omma_status omma_broadcast_field(omma_field *f, const omma_node *n);
 
 #endif

@@ -10,6 +10,8 @@
 
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 
 /* v rounded to odd, as omma_odd_f32: a double has too few bits for all of v, so of those that
  * 24 cannot hold the last sixteen count as one. */
@@ -158,6 +160,17 @@ static omma_status Cast_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+/* The cotangent in the type of the input, which omma_grad_add sees to. */
+static omma_status Cast_grad(omma_grad *g, const omma_node *n) {
+    return omma_grad_add(g, n, 0, omma_grad_out(g, n, 0));
+}
+
+/* Of CastLike's second input nothing but the type counts. */
+static omma_status same_place(omma_field *f, const omma_node *n) {
+    (void)n;
+    return omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE);
+}
+
 #define ROW(Name, inputs)                                         \
     const omma_op omma_op_##Name = {.name = #Name,                \
                                     .min_in = inputs,             \
@@ -167,8 +180,8 @@ static omma_status Cast_run(const omma_exec *x, const omma_node *n) {
                                     .flags = OMMA_OP_ELEMENTWISE, \
                                     .infer = Name##_infer,        \
                                     .run = Cast_run,              \
-                                    .no_grad = OMMA_NOT_YET,      \
-                                    .no_field = OMMA_NOT_YET};
+                                    .grad = Cast_grad,            \
+                                    .field = same_place};
 ROW(Cast, 1)
 ROW(CastLike, 2)
 
@@ -199,4 +212,4 @@ const omma_op omma_op_BitCast = {.name = "BitCast",
                                  .infer = BitCast_infer,
                                  .run = BitCast_run,
                                  .no_grad = "the bits of numbers: nothing to differentiate",
-                                 .no_field = OMMA_NOT_YET};
+                                 .field = same_place};

@@ -17,8 +17,8 @@
 #include "base/checked.h"
 #include "base/pool.h"
 #include "graph/scaled.h"
+#include "op/conv_grad.h"
 #include "op/fused.h"
-#include "op/window.h"
 
 enum { BAND_BYTES = 256 << 10 }; /* of a band's columns */
 
@@ -431,6 +431,114 @@ static double transpose_flops(const omma_node *n) {
     return 2.0 * (double)omma_value_count(n->in[0]) * (double)p->m * (double)p->win.kernel_count;
 }
 
+/* --- the readings in reverse ------------------------------------------------------------ */
+
+/* The Conv whose gradient by the input this operator is: it goes from y to x. */
+static omma_window reversed(const omma_window *w) {
+    omma_window r = *w;
+    r.in_count = 1;
+    for (int d = 0; d < w->k; d++) {
+        r.in[d] = w->out[d], r.out[d] = w->in[d];
+        r.in_count *= r.in[d];
+    }
+    return r;
+}
+
+/* dx: that Conv of dy. Outputs behind the last tap, which hold the bias alone, are left out. */
+static omma_value *input_grad(omma_maker *m, omma_value *dy, const omma_node *n) {
+    const transpose_param *p = n->param;
+    const omma_window *w = &p->win;
+    int64_t pads[2 * OMMA_MAX_SPATIAL];
+    for (int d = 0; d < w->k; d++) {
+        const int64_t reach = w->dilation[d] * (w->kernel[d] - 1) + 1,
+                      full = w->stride[d] * (w->in[d] - 1) + reach - w->pad[d];
+        pads[d] = w->pad[d];
+        pads[w->k + d] = full > w->out[d] ? full - w->out[d] : 0;
+        if (full < w->out[d]) dy = omma_make_slice(m, dy, 2 + d, 0, full < 0 ? 0 : full, 1);
+    }
+    const omma_attr attrs[] = {OMMA_A_INTS("strides", w->stride, w->k),
+                               OMMA_A_INTS("dilations", w->dilation, w->k),
+                               OMMA_A_INTS("pads", pads, 2 * w->k), OMMA_A_INT("group", p->groups)};
+    return omma_make(m, "Conv", (omma_value *[]){dy, n->in[1]}, 2, attrs, 4);
+}
+
+static omma_status transpose_grad(omma_grad *g, const omma_node *n) {
+    const transpose_param *p = n->param;
+    omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0];
+    const bool empty = !omma_value_count(x) || !omma_value_count(dy);
+    if (omma_grad_wants(g, n, 0) && !empty)
+        OMMA_TRY(omma_grad_add(g, n, 0, input_grad(&g->m, dy, n)));
+    if (omma_grad_wants(g, n, 1) && !empty) {
+        const omma_window back = reversed(&p->win);
+        OMMA_TRY(omma_grad_add(g, n, 1,
+                               omma_conv_grad_weights(&g->m, x, dy, n->in[1], &back, p->groups)));
+    }
+    if (!omma_grad_wants(g, n, 2)) return OMMA_OK;
+    return omma_grad_add(g, n, 2, omma_make_sum(&g->m, dy, ~2u & ((1u << dy->rank) - 1), false));
+}
+
+/* Along spatial axis d, what output o is made from: inputs i (or the taps t that bring them) with
+ * o = s i - pad + d t. Depends on the phase of o; where the kernel is shorter than the stride some
+ * outputs have none. */
+static bool phases(omma_field *f, omma_map *map, const omma_window *w, int d, bool taps) {
+    const int64_t s = w->stride[d], dil = w->dilation[d], k = w->kernel[d];
+    int32_t *start, *item, n = 0;
+    const int64_t each = k < w->in[d] ? k : w->in[d];
+    if (!omma_map_list(f, map, 2 + d, w->out[d], w->out[d] * each, &start, &item)) return false;
+    for (int64_t o = 0; o < w->out[d]; o++) {
+        start[o] = n;
+        for (int64_t q = 0; q < k; q++) {
+            const int64_t t = taps ? q : k - 1 - q, i = o + w->pad[d] - t * dil;
+            if (i < 0 || i % s || i / s >= w->in[d]) continue;
+            item[n++] = (int32_t)(taps ? t : i / s);
+        }
+    }
+    start[w->out[d]] = n;
+    if (taps) return true;
+    map->slope = 1 / (double)s;
+    map->low = (double)(w->pad[d] - dil * (k - 1)) / (double)s;
+    map->high = (double)w->pad[d] / (double)s;
+    return true;
+}
+
+/* Of the weights: those of the output channel, its group's, and the taps that reach the place. With
+ * groups, seen as [G, C, M, kernel...] beside [N, G, M, out...]; with more axes than that leaves
+ * room for, of any channel. */
+static omma_status weights_field(omma_field *f, omma_relation *r, const transpose_param *p) {
+    const int rank = r->in_rank;
+    int64_t in[OMMA_MAX_RANK + 1] = {p->groups, p->c, p->m},
+                               out[OMMA_MAX_RANK + 1] = {p->n, p->groups, p->m};
+    const bool split = p->groups > 1 && rank < OMMA_MAX_RANK;
+    memcpy(in + 3, p->win.kernel, (size_t)p->win.k * sizeof *in);
+    memcpy(out + 3, p->win.out, (size_t)p->win.k * sizeof *out);
+    if (split) omma_relation_view_in(r, rank + 1, in), omma_relation_view_out(r, rank + 1, out);
+    if (split) omma_relation_same(r, 0, 1);
+    r->bound = p->groups > 1 && !split;
+    if (!r->bound) omma_relation_same(r, 1 + split, 1 + split);
+    for (int d = 0; d < p->win.k; d++) {
+        omma_map *map = &r->axis[2 + split + d];
+        if (!phases(f, map, &p->win, d, true)) return f->status;
+        map->from += split;
+    }
+    return f->status;
+}
+
+static omma_status transpose_field(omma_field *f, const omma_node *n) {
+    const transpose_param *p = n->param;
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (r) {
+        omma_relation_same(r, 0, 0);
+        if (p->groups > 1) r->axis[1] = omma_map_blocks(1, p->m, p->c);
+        for (int d = 0; d < p->win.k; d++)
+            if (!phases(f, &r->axis[2 + d], &p->win, d, false)) return f->status;
+    }
+    r = omma_field_relate(f, 0, 1);
+    if (r) OMMA_TRY(weights_field(f, r, p));
+    r = omma_field_relate(f, 0, 2);
+    if (r) omma_relation_same(r, 0, 1);
+    return f->status;
+}
+
 const omma_op omma_op_ConvTranspose = {.name = "ConvTranspose",
                                        .min_in = 2,
                                        .max_in = 3,
@@ -440,5 +548,5 @@ const omma_op omma_op_ConvTranspose = {.name = "ConvTranspose",
                                        .prepare = transpose_prepare,
                                        .run = transpose_run,
                                        .flops = transpose_flops,
-                                       .no_grad = OMMA_NOT_YET,
-                                       .no_field = OMMA_NOT_YET};
+                                       .grad = transpose_grad,
+                                       .field = transpose_field};

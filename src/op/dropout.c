@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 #include "op/mersenne.h"
 
 enum { RATIO = 1, TRAINING = 2 };
@@ -66,6 +68,23 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+/* The same numbers of the cotangent are left out, by the same seed. */
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    omma_value *in[] = {omma_grad_out(g, n, 0), omma_in(n, RATIO), omma_in(n, TRAINING)};
+    const omma_node *d =
+        omma_make_node(&g->m, n->op, n->opset, in, n->opset < 12 ? 1 : 3, n->attrs, n->n_attrs, 1);
+    return omma_grad_add(g, n, 0, d ? d->out[0] : NULL);
+}
+
+static omma_status field(omma_field *f, const omma_node *n) {
+    OMMA_TRY(omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE));
+    for (int k = 0; k < n->n_out; k++) {
+        OMMA_TRY(omma_field_control(f, k, RATIO));
+        OMMA_TRY(omma_field_control(f, k, TRAINING));
+    }
+    return f->status;
+}
+
 const omma_op omma_op_Dropout = {.name = "Dropout",
                                  .min_in = 1,
                                  .max_in = 3,
@@ -74,5 +93,5 @@ const omma_op omma_op_Dropout = {.name = "Dropout",
                                  .flags = OMMA_OP_ELEMENTWISE,
                                  .infer = infer,
                                  .run = run,
-                                 .no_grad = OMMA_NOT_YET,
-                                 .no_field = OMMA_NOT_YET};
+                                 .grad = grad,
+                                 .field = field};

@@ -13,13 +13,16 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "op/field.h"
 #include "op/fused.h"
+#include "op/grad.h"
 #include "op/window.h"
 
 enum {
     LETTERS = 52,
     LABELS = LETTERS + OMMA_MAX_RANK, /* letters, then the indices of "...", outermost first */
-    DOTS = LETTERS
+    DOTS = LETTERS,
+    MAX_OPERANDS = 64
 };
 
 /* An index of the nest. */
@@ -43,7 +46,8 @@ typedef struct einsum_param {
     int n_batch;
     loop *batch; /* of the fast way */
     group row, col, sum;
-    size_t a_at; /* bytes: where a copy of a's matrix goes */
+    size_t a_at;      /* bytes: where a copy of a's matrix goes */
+    const int **term; /* by operand, and behind them the result: the label of each dim */
 } einsum_param;
 
 /* The equation while it is taken apart. */
@@ -55,6 +59,7 @@ typedef struct parse {
     int times[LABELS];
     int64_t *stride[LABELS]; /* [n_in] of each label */
     int dots;                /* indices "..." stands for, the most of any operand */
+    const int **term;        /* [n_in + 1] */
 } parse;
 
 static int label_of(char c) {
@@ -87,6 +92,15 @@ static omma_status term(parse *p, int dots, int *list, int *count, bool *has_dot
         while (n--) list[(*count)++] = label++;
         p->s += ellipsis ? 3 : 1;
     }
+    return OMMA_OK;
+}
+
+/* Keep the labels of operand i, or of the result behind the last. */
+static omma_status keep_term(parse *p, int i, const int *list, int count) {
+    int *copy = omma_arena_array(p->b->arena, (size_t)count + 1, sizeof *copy);
+    if (!copy) return omma_nomem(p->b, p->n);
+    if (count) memcpy(copy, list, (size_t)count * sizeof *copy);
+    p->term[i] = copy;
     return OMMA_OK;
 }
 
@@ -134,6 +148,7 @@ static omma_status terms(parse *p, bool counting) {
         } else {
             p->s = start;
             OMMA_TRY(term(p, dots, list, &count, &has));
+            OMMA_TRY(keep_term(p, i, list, count));
             OMMA_TRY(bind(p, i, list));
         }
         if (*p->s == ',' && i + 1 < p->n->n_in) p->s++;
@@ -243,6 +258,8 @@ static omma_status einsum_infer(omma_build *b, omma_node *n) {
     int64_t dims[OMMA_MAX_RANK];
     if (!e || !p) return omma_nomem(b, n);
     *p = (parse){.b = b, .n = n, .s = omma_node_string(n, "equation", "")};
+    e->term = p->term = omma_arena_array(b->arena, (size_t)n->n_in + 1, sizeof *p->term);
+    if (!p->term) return omma_nomem(b, n);
     for (int l = 0; l < LABELS; l++) {
         p->len[l] = -1;
         p->stride[l] = omma_arena_array(b->arena, (size_t)n->n_in, sizeof(int64_t));
@@ -258,6 +275,7 @@ static omma_status einsum_infer(omma_build *b, omma_node *n) {
     p->s = start;
     OMMA_TRY(terms(p, false));
     OMMA_TRY(result(p, out, &n_out));
+    OMMA_TRY(keep_term(p, n->n_in, out, n_out));
     OMMA_TRY(build_nest(p, e, out, n_out, dims));
     OMMA_TRY(plan_fast(b, n, e));
     return omma_out(b, n, 0, n->in[0]->dtype, n_out, dims);
@@ -364,9 +382,7 @@ static void one(const nest_job *j, int64_t out, int64_t *at) {
     else set_whole(j->t, j->n->out[0]->mem, out, whole_sum);
 }
 
-/* Items are numbers of the result. The offsets of up to 64 operands live on the stack;
- * infer refuses more. */
-enum { MAX_OPERANDS = 64 };
+/* Items are numbers of the result. The offsets of all operands live on the stack. */
 
 static void nest_items(void *arg, int64_t begin, int64_t end, int worker) {
     const nest_job *j = arg;
@@ -399,14 +415,185 @@ static double einsum_flops(const omma_node *n) {
     return (double)n->n_in * (double)e->out_count * (double)e->sum_count;
 }
 
+/* --- the gradient --------------------------------------------------------------------------- */
+
+/* The equation of a gradient while it is written: dy and the other operands come in, and eyes,
+ * which say that two dims of the operand carry one index. */
+typedef struct writing {
+    omma_grad *g;
+    const omma_node *n;
+    char letter[LABELS]; /* of each label that occurs; 0: none yet */
+    int used;            /* letters */
+    char text[(MAX_OPERANDS + 1) * (OMMA_MAX_RANK + 1) + 4];
+    int len;
+    omma_value *in[MAX_OPERANDS];
+    int n_in;
+    bool has[LABELS]; /* a term that comes in has the label */
+} writing;
+
+static char fresh_letter(writing *w) {
+    if (w->used == LETTERS) return 0;
+    const int i = w->used++;
+    return (char)(i < 26 ? 'a' + i : 'A' + i - 26);
+}
+
+static char letter_of(writing *w, int label) {
+    if (!w->letter[label]) w->letter[label] = fresh_letter(w);
+    return w->letter[label];
+}
+
+/* Operand v comes in with these labels. */
+static void come_in(writing *w, omma_value *v, const int *labels) {
+    if (w->n_in) w->text[w->len++] = ',';
+    for (int d = 0; d < v->rank; d++) {
+        w->text[w->len++] = letter_of(w, labels[d]);
+        w->has[labels[d]] = true;
+    }
+    w->in[w->n_in++] = v;
+}
+
+/* The unit matrix of n rows, of like's type. */
+static omma_value *eye(omma_maker *m, const omma_value *like, int64_t n) {
+    const int64_t dims[] = {n, n};
+    omma_value *flat =
+        omma_make_2(m, "Expand", omma_make_number(m, like, 1), omma_make_ints(m, dims, 2));
+    return omma_make_1(m, "EyeLike", flat);
+}
+
+/* Dim d of the operand carries the index of an earlier one: it gets a letter of its own and an eye
+ * between the two. */
+static char twin_letter(writing *w, const omma_value *x, int label, int64_t len) {
+    const char first = letter_of(w, label), second = fresh_letter(w);
+    if (w->n_in == MAX_OPERANDS || !second) return 0;
+    w->text[w->len++] = ',';
+    w->text[w->len++] = first;
+    w->text[w->len++] = second;
+    w->in[w->n_in++] = eye(&w->g->m, x, len);
+    w->has[label] = true;
+    return second;
+}
+
+/* The letters of what comes out for operand i, and its dims: those that nothing that comes in
+ * has, and those of size 1, are left out, to be put back with size 1. */
+static int write_result(writing *w, int i, char *out, int64_t *dims) {
+    const einsum_param *e = w->n->param;
+    const omma_value *x = w->n->in[i];
+    const int *labels = e->term[i];
+    int n_out = 0;
+    bool first[LABELS] = {0};
+    char own[OMMA_MAX_RANK] = {0};
+    for (int d = 0; d < x->rank; d++) {
+        if (x->dims[d] == 1) continue;
+        if (first[labels[d]] && !(own[d] = twin_letter(w, x, labels[d], x->dims[d]))) return -1;
+        first[labels[d]] = true;
+    }
+    for (int d = 0; d < x->rank; d++) {
+        dims[d] = 1;
+        if (x->dims[d] == 1 || !w->has[labels[d]]) continue;
+        out[n_out++] = own[d] ? own[d] : letter_of(w, labels[d]);
+    }
+    return n_out;
+}
+
+/* Expand what came out, z, to the operand: letters that were left out, or have length 1 in all that
+ * came in, are repeated. */
+static omma_value *read_result(writing *w, int i, omma_value *z, int64_t *dims) {
+    const einsum_param *e = w->n->param;
+    const omma_value *x = w->n->in[i];
+    for (int d = 0, k = 0; z && d < x->rank; d++)
+        if (x->dims[d] != 1 && w->has[e->term[i][d]]) dims[d] = z->dims[k++];
+    return omma_make_spread(&w->g->m, omma_make_reshape(&w->g->m, z, x->rank, dims), x);
+}
+
+static omma_status operand_grad(omma_grad *g, const omma_node *n, int i) {
+    const einsum_param *e = n->param;
+    omma_maker *m = &g->m;
+    writing *w = omma_arena_alloc(m->g->arena, sizeof *w);
+    char out[OMMA_MAX_RANK];
+    int64_t dims[OMMA_MAX_RANK];
+    if (!w) return omma_nomem(m->b, n);
+    *w = (writing){.g = g, .n = n};
+    come_in(w, omma_grad_out(g, n, 0), e->term[n->n_in]);
+    for (int k = 0; k < n->n_in; k++)
+        if (k != i) come_in(w, n->in[k], e->term[k]);
+    const int n_out = write_result(w, i, out, dims);
+    if (n_out < 0 || memchr(w->text, 0, (size_t)w->len))
+        return omma_unsupported(m->b, n, "a gradient of more than %d letters or %d operands",
+                                LETTERS, MAX_OPERANDS);
+    memcpy(w->text + w->len, "->", 2);
+    memcpy(w->text + w->len + 2, out, (size_t)n_out);
+    const omma_attr equation = OMMA_A_STRING("equation", w->text);
+    omma_value *z = omma_make(m, "Einsum", w->in, w->n_in, &equation, 1);
+    return omma_grad_add(g, n, i, read_result(w, i, z, dims));
+}
+
+/* By an operand: the sum of products of the cotangent and the other operands, their letters in
+ * other places. */
+static omma_status einsum_grad(omma_grad *g, const omma_node *n) {
+    for (int i = 0; i < n->n_in; i++)
+        if (omma_grad_wants(g, n, i)) OMMA_TRY(operand_grad(g, n, i));
+    return OMMA_OK;
+}
+
+/* --- the field ------------------------------------------------------------------------------ */
+
+/* Elements of operand v whose places along dims of one index agree; NULL: all. */
+static const uint64_t *diagonal(omma_field *f, const omma_value *v, const int *labels) {
+    int before[OMMA_MAX_RANK]; /* a dim of the same index, or -1 */
+    bool any = false;
+    for (int d = 0; d < v->rank; d++) {
+        before[d] = -1;
+        for (int k = 0; k < d && v->dims[d] != 1; k++)
+            if (labels[k] == labels[d] && v->dims[k] != 1) before[d] = k;
+        any |= before[d] >= 0;
+    }
+    const int64_t count = omma_value_count(v);
+    uint64_t *only =
+        any ? omma_arena_array(f->b->arena, (size_t)(count + 63) / 64, sizeof *only) : NULL;
+    if (any && !only) f->status = omma_nomem(f->b, f->n);
+    for (int64_t i = 0; only && i < count; i++) {
+        int64_t at[OMMA_MAX_RANK];
+        bool same = true;
+        omma_unravel(i, v->dims, v->rank, at);
+        for (int d = 0; d < v->rank; d++) same &= before[d] < 0 || at[d] == at[before[d]];
+        if (same) only[i / 64] |= UINT64_C(1) << (i % 64);
+    }
+    return only;
+}
+
+/* Where index d of r's input is in the result; -1: nowhere, or an earlier dim has the index, which
+ * the diagonal ties this one to. */
+static int kept_at(const omma_relation *r, const int *labels, const int *result, int d) {
+    for (int k = 0; k < d; k++)
+        if (labels[k] == labels[d] && r->in_dims[k] != 1) return -1;
+    for (int k = 0; k < r->out_rank; k++)
+        if (labels[d] == result[k] && r->in_dims[d] == r->out_dims[k]) return k;
+    return -1;
+}
+
+/* An index that the result has is the same there; of the others, all places are read. */
+static omma_status einsum_field(omma_field *f, const omma_node *n) {
+    const einsum_param *e = n->param;
+    for (int i = 0; i < n->n_in; i++) {
+        omma_relation *r = omma_field_relate(f, 0, i);
+        if (!r) continue;
+        for (int d = 0; d < r->in_rank; d++) {
+            const int from = kept_at(r, e->term[i], e->term[n->n_in], d);
+            if (from >= 0) omma_relation_same(r, d, from);
+        }
+        r->in_only = diagonal(f, n->in[i], e->term[i]);
+    }
+    return f->status;
+}
+
 const omma_op omma_op_Einsum = {.name = "Einsum",
                                 .min_in = 1,
-                                .max_in = 64,
+                                .max_in = MAX_OPERANDS,
                                 .min_out = 1,
                                 .max_out = 1,
                                 .infer = einsum_infer,
                                 .prepare = einsum_prepare,
                                 .run = einsum_run,
                                 .flops = einsum_flops,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
+                                .grad = einsum_grad,
+                                .field = einsum_field};

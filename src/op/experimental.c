@@ -12,6 +12,8 @@
 
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 #include "op/move.h"
 
 typedef struct job {
@@ -102,6 +104,38 @@ static omma_status ImageScaler_run(const omma_exec *x, const omma_node *n) {
                                .fn = ImageScaler_number});
 }
 
+/* --- gradients ------------------------------------------------------------------ */
+
+static omma_status scaled_grad(omma_grad *g, const omma_node *n, const char *scale) {
+    return omma_grad_add(g, n, 0,
+                         omma_make_scaled(&g->m, omma_grad_out(g, n, 0), setting(n, scale, 1)));
+}
+
+static omma_status Affine_grad(omma_grad *g, const omma_node *n) {
+    return scaled_grad(g, n, "alpha");
+}
+static omma_status ImageScaler_grad(omma_grad *g, const omma_node *n) {
+    return scaled_grad(g, n, "scale");
+}
+
+static omma_status ParametricSoftplus_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    const double a = setting(n, "alpha", 1), b = setting(n, "beta", 1);
+    omma_value *s = omma_make_1(m, "Sigmoid", omma_make_scaled(m, n->in[0], b));
+    omma_value *dy = omma_make_scaled(m, omma_grad_out(g, n, 0), a * b);
+    return omma_grad_add(g, n, 0, omma_make_2(m, "Mul", dy, s));
+}
+
+/* a b (1 - t^2) with t = tanh(b x). */
+static omma_status ScaledTanh_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    const double a = setting(n, "alpha", 1), b = setting(n, "beta", 1);
+    omma_value *t = omma_make_1(m, "Tanh", omma_make_scaled(m, n->in[0], b));
+    omma_value *slope =
+        omma_make_shifted(m, omma_make_scaled(m, omma_make_squared(m, t), -a * b), a * b);
+    return omma_grad_add(g, n, 0, omma_make_2(m, "Mul", omma_grad_out(g, n, 0), slope));
+}
+
 /* --- Crop --------------------------------------------------------------------- */
 
 static omma_status Crop_infer(omma_build *b, omma_node *n) {
@@ -140,19 +174,42 @@ static omma_status Crop_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-#define ROW(Name, infer_, flags_)                            \
-    const omma_op omma_op_##Name = {.name = #Name,           \
-                                    .min_in = 1,             \
-                                    .max_in = 1,             \
-                                    .min_out = 1,            \
-                                    .max_out = 1,            \
-                                    .flags = flags_,         \
-                                    .infer = infer_,         \
-                                    .run = Name##_run,       \
-                                    .no_grad = OMMA_NOT_YET, \
-                                    .no_field = OMMA_NOT_YET};
-ROW(Affine, number_infer, OMMA_OP_ELEMENTWISE)
-ROW(ParametricSoftplus, number_infer, OMMA_OP_ELEMENTWISE)
-ROW(ScaledTanh, number_infer, OMMA_OP_ELEMENTWISE)
-ROW(ImageScaler, ImageScaler_infer, OMMA_OP_ELEMENTWISE)
-ROW(Crop, Crop_infer, 0)
+/* What was cut off gets zeros. */
+static omma_status Crop_grad(omma_grad *g, const omma_node *n) {
+    const omma_value *x = n->in[0], *y = n->out[0];
+    int64_t border[4], pads[8] = {0};
+    int count;
+    OMMA_TRY(omma_ints_attr(g->m.b, n, "border", border, 4, &count));
+    for (int d = 2; d < 4; d++) {
+        pads[d] = border[3 - d];
+        pads[4 + d] = x->dims[d] - y->dims[d] - pads[d];
+    }
+    return omma_grad_add(
+        g, n, 0, omma_make_2(&g->m, "Pad", omma_grad_out(g, n, 0), omma_make_ints(&g->m, pads, 8)));
+}
+
+static omma_status Crop_field(omma_field *f, const omma_node *n) {
+    int64_t border[4];
+    int count;
+    OMMA_TRY(omma_ints_attr(f->b, n, "border", border, 4, &count));
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    for (int d = 0; r && d < 4; d++) r->axis[d] = omma_map_moved(d, d < 2 ? 0 : border[3 - d], 1);
+    return f->status;
+}
+
+#define ROW(Name, infer_, field_, flags_)                \
+    const omma_op omma_op_##Name = {.name = #Name,       \
+                                    .min_in = 1,         \
+                                    .max_in = 1,         \
+                                    .min_out = 1,        \
+                                    .max_out = 1,        \
+                                    .flags = flags_,     \
+                                    .infer = infer_,     \
+                                    .run = Name##_run,   \
+                                    .grad = Name##_grad, \
+                                    .field = field_};
+ROW(Affine, number_infer, omma_field_elementwise, OMMA_OP_ELEMENTWISE)
+ROW(ParametricSoftplus, number_infer, omma_field_elementwise, OMMA_OP_ELEMENTWISE)
+ROW(ScaledTanh, number_infer, omma_field_elementwise, OMMA_OP_ELEMENTWISE)
+ROW(ImageScaler, ImageScaler_infer, omma_field_elementwise, OMMA_OP_ELEMENTWISE)
+ROW(Crop, Crop_infer, Crop_field, 0)

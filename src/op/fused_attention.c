@@ -13,6 +13,7 @@
  * sizes: a rule that errs must not become a read out of bounds. */
 #include "kernel/attend.h"
 #include "op/fused.h"
+#include "op/last_ops.h"
 
 enum { Q, K, V, MASK };                              /* inputs */
 enum { AT_OUTER = 1, AT_ROW = 4, AT_COL, AT_COUNT }; /* in a list of strides */
@@ -124,5 +125,5 @@ const omma_op omma_op_FusedAttention = {.name = "omma.Attention",
                                         .prepare = attention_prepare,
                                         .run = attention_run,
                                         .flops = attention_flops,
-                                        .no_grad = OMMA_NOT_YET,
-                                        .no_field = OMMA_NOT_YET};
+                                        .no_grad = OMMA_MADE_LATE,
+                                        .no_field = OMMA_MADE_LATE};

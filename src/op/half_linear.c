@@ -3,6 +3,7 @@
 
 #include "base/pool.h"
 #include "graph/scaled.h"
+#include "op/last_ops.h"
 
 /* --- HalfLinear ---------------------------------------------------------------------------- */
 
@@ -82,8 +83,8 @@ const omma_op omma_op_HalfLinear = {.name = "omma.HalfLinear",
                                     .prepare = linear_prepare,
                                     .run = linear_run,
                                     .flops = linear_flops,
-                                    .no_grad = OMMA_NOT_YET,
-                                    .no_field = OMMA_NOT_YET};
+                                    .no_grad = OMMA_MADE_LATE,
+                                    .no_field = OMMA_MADE_LATE};
 
 /* --- Narrow ---------------------------------------------------------------------------------- */
 
@@ -135,5 +136,5 @@ const omma_op omma_op_Narrow = {.name = "omma.Narrow",
                                 .max_out = 1,
                                 .infer = narrow_infer,
                                 .run = narrow_run,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
+                                .no_grad = OMMA_MADE_LATE,
+                                .no_field = OMMA_MADE_LATE};

@@ -10,6 +10,7 @@
 #include "graph/scaled.h"
 #include "kernel/int8.h"
 #include "op/element.h"
+#include "op/last_ops.h"
 #include "op/window.h"
 
 typedef struct int8_param {
@@ -290,8 +291,6 @@ static double flops(const omma_node *n) {
            (double)c->kh * (double)c->kw;
 }
 
-#define FLAT "rounding is constant almost everywhere"
-
 const omma_op omma_op_ConvInt8 = {.name = "omma.ConvInt8",
                                   .min_in = 3,
                                   .max_in = OMMA_INT8_INPUTS,
@@ -301,8 +300,8 @@ const omma_op omma_op_ConvInt8 = {.name = "omma.ConvInt8",
                                   .prepare = prepare,
                                   .run = run,
                                   .flops = flops,
-                                  .no_grad = FLAT,
-                                  .no_field = OMMA_NOT_YET};
+                                  .no_grad = OMMA_MADE_LATE,
+                                  .no_field = OMMA_MADE_LATE};
 
 const omma_op omma_op_LinearInt8 = {.name = "omma.LinearInt8",
                                     .min_in = 3,
@@ -313,5 +312,5 @@ const omma_op omma_op_LinearInt8 = {.name = "omma.LinearInt8",
                                     .prepare = prepare,
                                     .run = run,
                                     .flops = flops,
-                                    .no_grad = FLAT,
-                                    .no_field = OMMA_NOT_YET};
+                                    .no_grad = OMMA_MADE_LATE,
+                                    .no_field = OMMA_MADE_LATE};

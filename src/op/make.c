@@ -107,6 +107,12 @@ omma_value *omma_make_scaled(omma_maker *m, omma_value *x, double k) {
     return omma_make_2(m, "Mul", x, omma_make_number(m, x, k));
 }
 
+omma_value *omma_make_shifted(omma_maker *m, omma_value *x, double k) {
+    return omma_make_2(m, "Add", x, omma_make_number(m, x, k));
+}
+
+omma_value *omma_make_squared(omma_maker *m, omma_value *x) { return omma_make_2(m, "Mul", x, x); }
+
 omma_value *omma_make_full(omma_maker *m, const omma_value *like, double k) {
     if (!like) return NULL;
     return omma_make_2(m, "Expand", omma_make_number(m, like, k),

@@ -55,8 +55,10 @@ omma_value *omma_make_number(omma_maker *m, const omma_value *like, double x);
 /* The constant list of n int64. */
 omma_value *omma_make_ints(omma_maker *m, const int64_t *v, int n);
 
-/* x times k. */
+/* x times k, x plus k, x times x. */
 omma_value *omma_make_scaled(omma_maker *m, omma_value *x, double k);
+omma_value *omma_make_shifted(omma_maker *m, omma_value *x, double k);
+omma_value *omma_make_squared(omma_maker *m, omma_value *x);
 
 /* k everywhere in the shape and type of like. */
 omma_value *omma_make_full(omma_maker *m, const omma_value *like, double k);

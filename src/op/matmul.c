@@ -17,6 +17,8 @@
 #include "base/pool.h"
 #include "graph/scaled.h"
 #include "op/fused.h"
+#include "op/last_ops.h"
+#include "op/product_grad.h"
 #include "op/window.h"
 
 /* What both operators come to: `batch` products. */
@@ -453,6 +455,63 @@ static double product_flops(const omma_node *n) {
     return 2.0 * (double)p->batch * (double)p->m * (double)p->n * (double)p->k;
 }
 
+/* --- the readings in reverse ------------------------------------------------------------------ */
+
+static omma_status check_plain(omma_build *b, const omma_node *n) {
+    const product *p = n->param;
+    if (p->act.act)
+        return omma_unsupported(b, n, "a fused activation is differentiated before it is fused");
+    return OMMA_OK;
+}
+
+static omma_status matmul_grad(omma_grad *g, const omma_node *n) {
+    omma_value *dy = omma_grad_out(g, n, 0), *a = n->in[0], *b = n->in[1];
+    OMMA_TRY(check_plain(g->m.b, n));
+    if (omma_grad_wants(g, n, 0))
+        OMMA_TRY(omma_grad_add(g, n, 0, omma_product_grad_left(&g->m, dy, b, a)));
+    if (!omma_grad_wants(g, n, 1)) return OMMA_OK;
+    return omma_grad_add(g, n, 1, omma_product_grad_right(&g->m, dy, a, b));
+}
+
+/* alpha * op(l) x op(r) */
+static omma_value *scaled_product(omma_maker *m, float alpha, omma_value *l, bool turn_l,
+                                  omma_value *r, bool turn_r) {
+    const omma_attr attrs[] = {OMMA_A_FLOAT("alpha", alpha), OMMA_A_INT("transA", turn_l),
+                               OMMA_A_INT("transB", turn_r)};
+    return omma_make(m, "Gemm", (omma_value *[]){l, r}, 2, attrs, 3);
+}
+
+/* With a and b as they are: da = alpha dy bT and db = alpha aT dy; one that is turned has the
+ * turned gradient. */
+static omma_status gemm_grad(omma_grad *g, const omma_node *n) {
+    const product *p = n->param;
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0), *a = n->in[0], *b = n->in[1];
+    OMMA_TRY(check_plain(m->b, n));
+    if (omma_grad_wants(g, n, 0))
+        OMMA_TRY(omma_grad_add(g, n, 0,
+                               p->trans_a
+                                   ? scaled_product(m, p->alpha, b, p->trans_b, dy, true)
+                                   : scaled_product(m, p->alpha, dy, false, b, !p->trans_b)));
+    if (omma_grad_wants(g, n, 1))
+        OMMA_TRY(omma_grad_add(g, n, 1,
+                               p->trans_b
+                                   ? scaled_product(m, p->alpha, dy, true, a, p->trans_a)
+                                   : scaled_product(m, p->alpha, a, !p->trans_a, dy, false)));
+    if (!omma_grad_wants(g, n, 2)) return OMMA_OK;
+    omma_value *dc = omma_make_fitted(m, dy, n->in[2]);
+    return omma_grad_add(g, n, 2, p->beta == 1 ? dc : omma_make_scaled(m, dc, (double)p->beta));
+}
+
+static omma_status gemm_field(omma_field *f, const omma_node *n) {
+    const product *p = n->param;
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (r) omma_relation_same(r, p->trans_a, 0);
+    r = omma_field_relate(f, 0, 1);
+    if (r) omma_relation_same(r, !p->trans_b, 1);
+    return omma_field_broadcast(f, 0, 2, OMMA_PATH_VALUE);
+}
+
 const omma_op omma_op_MatMul = {.name = "MatMul",
                                 .min_in = 2,
                                 .max_in = 2,
@@ -462,8 +521,8 @@ const omma_op omma_op_MatMul = {.name = "MatMul",
                                 .prepare = product_prepare,
                                 .run = product_run,
                                 .flops = product_flops,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
+                                .grad = matmul_grad,
+                                .field = omma_product_field};
 
 const omma_op omma_op_Linear = {.name = "omma.Linear",
                                 .min_in = 2,
@@ -474,8 +533,8 @@ const omma_op omma_op_Linear = {.name = "omma.Linear",
                                 .prepare = product_prepare,
                                 .run = product_run,
                                 .flops = product_flops,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
+                                .no_grad = OMMA_MADE_LATE,
+                                .no_field = OMMA_MADE_LATE};
 
 const omma_op omma_op_Gemm = {.name = "Gemm",
                               .min_in = 2,
@@ -486,8 +545,8 @@ const omma_op omma_op_Gemm = {.name = "Gemm",
                               .prepare = product_prepare,
                               .run = product_run,
                               .flops = product_flops,
-                              .no_grad = OMMA_NOT_YET,
-                              .no_field = OMMA_NOT_YET};
+                              .grad = gemm_grad,
+                              .field = gemm_field};
 
 const omma_op omma_op_GemmAdd = {.name = "omma.GemmAdd",
                                  .min_in = 2,
@@ -498,5 +557,5 @@ const omma_op omma_op_GemmAdd = {.name = "omma.GemmAdd",
                                  .prepare = product_prepare,
                                  .run = product_run,
                                  .flops = product_flops,
-                                 .no_grad = OMMA_NOT_YET,
-                                 .no_field = OMMA_NOT_YET};
+                                 .no_grad = OMMA_MADE_LATE,
+                                 .no_field = OMMA_MADE_LATE};

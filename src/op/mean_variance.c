@@ -11,6 +11,8 @@
 #include "base/checked.h"
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/norm_grad.h"
 
 /* Two walks over x: along the axes that stay apart, and along those taken together. */
 typedef struct moments {
@@ -18,6 +20,8 @@ typedef struct moments {
     int64_t apart[OMMA_MAX_RANK], apart_stride[OMMA_MAX_RANK];
     int64_t along[OMMA_MAX_RANK], along_stride[OMMA_MAX_RANK];
     int64_t groups, each;
+    unsigned axes; /* taken together, a bit each */
+    bool divides;
 } moments;
 
 /* Opset 1, where it was an experiment: each image apart, its channels together or not. */
@@ -43,6 +47,8 @@ static omma_status infer(omma_build *b, omma_node *n) {
     moments *m = omma_param(b, n, sizeof *m);
     if (!m) return omma_nomem(b, n);
     omma_strides(x->dims, x->rank, strides);
+    m->axes = mask;
+    m->divides = n->opset >= 9 || omma_node_int(n, "normalize_variance", 1);
     for (int d = 0; d < x->rank; d++) {
         if (mask >> d & 1)
             m->along[m->n_along] = x->dims[d], m->along_stride[m->n_along++] = strides[d];
@@ -84,8 +90,7 @@ static void groups(void *arg, int64_t begin, int64_t end, int worker) {
                 mean;
             square += d * d;
         }
-        const bool divides = n->opset >= 9 || omma_node_int(n, "normalize_variance", 1);
-        const double by = divides ? 1 / (sqrt(square / (double)m->each) + 1e-9) : 1;
+        const double by = m->divides ? 1 / (sqrt(square / (double)m->each) + 1e-9) : 1;
         for (int64_t i = 0; i < m->each; i++) {
             const int64_t at = from + locate(m->n_along, m->along, m->along_stride, i);
             omma_set_number(y->dtype, y->mem, at,
@@ -102,6 +107,37 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+/* With s = sqrt(var) and y = off / (s + 1e-9):
+ *     dx = (dy - mean(dy) - off / s mean(dy y)) / (s + 1e-9)          off / s = 0 where s is */
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    const moments *p = n->param;
+    omma_maker *m = &g->m;
+    omma_value *x = omma_norm_cast(m, n->in[0], n->in[0]),
+               *dy = omma_norm_cast(m, omma_grad_out(g, n, 0), n->in[0]);
+    omma_value *rest = omma_make_2(m, "Sub", dy, omma_norm_mean(m, dy, p->axes));
+    if (!p->divides) return omma_grad_add(g, n, 0, rest);
+    omma_value *off = omma_make_2(m, "Sub", x, omma_norm_mean(m, x, p->axes));
+    omma_value *s = omma_make_1(m, "Sqrt", omma_norm_mean_square(m, off, p->axes));
+    omma_value *by = omma_make_2(m, "Add", s, omma_make_number(m, x, 1e-9));
+    omma_value *along = omma_norm_mean(m, omma_make_2(m, "Mul", dy, off), p->axes);
+    omma_value *none = omma_make_number(m, x, 0), *flat = omma_make_2(m, "Equal", s, none);
+    along = omma_make_2(m, "Div", along, omma_make_2(m, "Mul", by, s));
+    along = omma_make_3(m, "Where", flat, none, along);
+    rest = omma_make_2(m, "Sub", rest, omma_make_2(m, "Mul", off, along));
+    return omma_grad_add(g, n, 0, omma_make_2(m, "Div", rest, by));
+}
+
+static omma_status field(omma_field *f, const omma_node *n) {
+    const moments *p = n->param;
+    (void)omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE);
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r) return f->status;
+    r->path = OMMA_PATH_STATISTIC;
+    for (int d = 0; d < r->in_rank; d++)
+        if (!(p->axes >> d & 1)) omma_relation_same(r, d, d);
+    return f->status;
+}
+
 static double flops(const omma_node *n) { return 6 * (double)omma_value_count(n->in[0]); }
 
 const omma_op omma_op_MeanVarianceNormalization = {.name = "MeanVarianceNormalization",
@@ -112,5 +148,5 @@ const omma_op omma_op_MeanVarianceNormalization = {.name = "MeanVarianceNormaliz
                                                    .infer = infer,
                                                    .run = run,
                                                    .flops = flops,
-                                                   .no_grad = OMMA_NOT_YET,
-                                                   .no_field = OMMA_NOT_YET};
+                                                   .grad = grad,
+                                                   .field = field};

@@ -1,5 +1,5 @@
-/* norm.c - normalisations: BatchNormalization, InstanceNormalization, GroupNormalization and
- * LayerNormalization.
+/* norm.c - normalisations by channels: BatchNormalization, InstanceNormalization and
+ * GroupNormalization.
  *
  *     y = (x - mean) / sqrt(var + epsilon) * scale + bias
  *
@@ -8,9 +8,8 @@
  *     Batch     given; in training those of a channel  per channel
  *     Instance  each [D1, D2, ...] of a channel        per channel
  *     Group     a group of channels                    per group (opset 18), channel (since 21)
- *     Layer     the axes from `axis` on                any shape that broadcasts to x
  *
- * x is [N, C, D1, D2, ...] for all but Layer. The variance is of the mean (biased), taken in a
+ * x is [N, C, D1, D2, ...]. The variance is of the mean (biased), taken in a
  * second pass about the mean. Sums are taken by blocks and added up in double, so a row's
  * numbers depend on its length only. float32 runs on kernels, other floats in double.
  * Batch trains when training_mode is set, and before opset 14, where outputs said so, when more
@@ -23,58 +22,13 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
-#include "op/element.h"
-
-enum { BLOCK = 1024, HALF_ROW = 4096 };
+#include "op/field.h"
+#include "op/norm_grad.h"
+#include "op/norm_row.h"
 
 static double norm_flops(const omma_node *n) { return 8 * (double)omma_value_count(n->in[0]); }
 
 static double at(const omma_value *v, int64_t i) { return omma_get_number(v->dtype, v->mem, i); }
-
-/* Mean and 1 / sqrt(var + eps) of n contiguous numbers from number i of v. */
-typedef struct stats {
-    double mean, inv;
-} stats;
-
-static stats stats_of(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n,
-                      double eps) {
-    double sum = 0, square = 0;
-    const float *x = (const float *)v->mem + (v->dtype == OMMA_F32 ? i : 0);
-    if (v->dtype == OMMA_F32)
-        for (int64_t j = 0; j < n; j += BLOCK)
-            sum += (double)k->sum(n - j < BLOCK ? n - j : BLOCK, x + j);
-    else
-        for (int64_t j = 0; j < n; j++) sum += at(v, i + j);
-    const double mean = sum / (double)n;
-    if (v->dtype == OMMA_F32)
-        for (int64_t j = 0; j < n; j += BLOCK)
-            square += (double)k->sum_sq(n - j < BLOCK ? n - j : BLOCK, x + j, (float)mean);
-    else
-        for (int64_t j = 0; j < n; j++) square += (at(v, i + j) - mean) * (at(v, i + j) - mean);
-    return (stats){mean, 1 / sqrt(square / (double)n + eps)};
-}
-
-/* y = (x - mean) * inv * scale + bias for n contiguous numbers from number i. The mean goes
- * first: x * mul + (bias - mean * mul) would lose digits where the variance is small. What
- * rounding the mean to float leaves goes into the shift. */
-static void apply(const omma_kernels *k, const omma_value *x, omma_value *y, int64_t i, int64_t n,
-                  stats s, double scale, double bias) {
-    const float mean = (float)s.mean, mul = (float)(s.inv * scale);
-    const float add = (float)(bias + ((double)mean - s.mean) * s.inv * scale);
-    if (x->dtype != OMMA_F32) {
-        for (int64_t j = i; j < i + n; j++)
-            omma_set_number(y->dtype, y->mem, j, (at(x, j) - s.mean) * s.inv * scale + bias);
-        return;
-    }
-    for (int64_t j = i; j < i + n; j += BLOCK) {
-        const int64_t m = i + n - j < BLOCK ? i + n - j : BLOCK;
-        float *to = (float *)y->mem + j;
-        k->binary[OMMA_BIN_SUB](m, (const float *)x->mem + j, 1, &mean, 0, to);
-        k->affine(m, to, &mul, &add, 0, to);
-    }
-}
-
-/* --- Batch, Instance, Group: per channel -------------------------------------- */
 
 typedef struct channels {
     int64_t n, c, plane; /* x as [n, c, plane] */
@@ -178,9 +132,9 @@ static void batch(void *arg, int64_t begin, int64_t end, int worker) {
     omma_value *const *in = j->n->in;
     for (int64_t i = begin; i < end; i++) {
         const int64_t ch = i % c->c;
-        const stats s = {at(in[3], ch), 1 / sqrt(at(in[4], ch) + c->eps)};
-        apply(j->kern, in[0], j->n->out[0], i * c->plane, c->plane, s, at(in[1], ch),
-              at(in[2], ch));
+        const omma_stats s = {at(in[3], ch), 1 / sqrt(at(in[4], ch) + c->eps)};
+        omma_norm_row(j->kern, in[0], j->n->out[0], i * c->plane, c->plane, s, at(in[1], ch),
+                      at(in[2], ch));
     }
 }
 
@@ -210,12 +164,12 @@ static void train(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t ch = begin; ch < end; ch++) {
         double now[2];
         batch_stats(j, c, ch, &now[0], &now[1]);
-        const stats s = {now[0], 1 / sqrt(now[1] + c->eps)};
+        const omma_stats s = {now[0], 1 / sqrt(now[1] + c->eps)};
         const double scale = at(in[1], ch), bias = at(in[2], ch),
                      old[2] = {at(in[3], ch), at(in[4], ch)};
         for (int64_t i = 0; omma_wanted(j->n, 0) && i < c->n; i++)
-            apply(j->kern, in[0], j->n->out[0], (i * c->c + ch) * c->plane, c->plane, s, scale,
-                  bias);
+            omma_norm_row(j->kern, in[0], j->n->out[0], (i * c->c + ch) * c->plane, c->plane, s,
+                          scale, bias);
         for (int i = 1; i < j->n->n_out; i++) {
             omma_value *y = j->n->out[i];
             const double v = now[!(i % 2)];
@@ -234,11 +188,12 @@ static void group(void *arg, int64_t begin, int64_t end, int worker) {
     omma_value *const *in = j->n->in;
     const int64_t each = c->c / c->groups;
     for (int64_t i = begin; i < end; i++) {
-        const stats s = stats_of(j->kern, in[0], i * each * c->plane, each * c->plane, c->eps);
+        const omma_stats s =
+            omma_norm_stats(j->kern, in[0], i * each * c->plane, each * c->plane, c->eps);
         for (int64_t k = 0; k < each; k++) {
             const int64_t g = i % c->groups, p = c->per_group ? g : g * each + k;
-            apply(j->kern, in[0], j->n->out[0], (i * each + k) * c->plane, c->plane, s,
-                  at(in[1], p), at(in[2], p));
+            omma_norm_row(j->kern, in[0], j->n->out[0], (i * each + k) * c->plane, c->plane, s,
+                          at(in[1], p), at(in[2], p));
         }
     }
 }
@@ -266,155 +221,185 @@ static omma_status group_run(const omma_exec *x, const omma_node *n) {
     return channels_run(x, n, group);
 }
 
-/* --- LayerNormalization ------------------------------------------------------- */
+/* --- Batch, Instance, Group: gradients and fields ------------------------------ */
 
-typedef struct layer {
-    int64_t rows, len;
-    double eps;
-    bool plain; /* float32 and scale (and bias) hold one number for each of a row */
-    bool half;  /* bfloat16, scale and bias such rows of float32 */
-    int64_t stride[2][OMMA_MAX_RANK]; /* of scale and bias in x's dims, 0 where broadcast */
-} layer;
+/* How x, a parameter and what means are taken of face each other. */
+typedef struct facing {
+    int rank;
+    int64_t dims[OMMA_MAX_RANK]; /* of x: its own, or [N, groups, C of a group, places] */
+    int64_t own[OMMA_MAX_RANK];  /* of a parameter */
+    unsigned axes;               /* that mean and variance are taken of, a bit each */
+} facing;
 
-/* Scale or bias as seen from x; *plain is cleared unless it is laid out as a row. */
-static omma_status want_spread(omma_build *b, const omma_node *n, int i, int64_t len,
-                               int64_t *stride, bool *plain) {
-    const omma_value *x = n->in[0], *v = n->in[i];
-    const int shift = x->rank - v->rank;
-    int64_t own[OMMA_MAX_RANK], row[OMMA_MAX_RANK], inner = 1;
-    if (shift < 0) return omma_bad(b, n, "input '%s' does not broadcast to '%s'", v->name, x->name);
-    omma_strides(v->dims, v->rank, own);
-    omma_strides(x->dims, x->rank, row);
-    for (int d = x->rank - 1; d >= 0; d--) {
-        const int64_t dim = d < shift ? 1 : v->dims[d - shift];
-        if (dim != 1 && dim != x->dims[d])
-            return omma_bad(b, n, "input '%s' does not broadcast to '%s' along axis %d", v->name,
-                            x->name, d);
-        stride[d] = dim == 1 ? 0 : own[d - shift];
-        if (inner < len ? dim != x->dims[d] : dim != 1) *plain = false;
-        inner *= x->dims[d];
-    }
-    return OMMA_OK;
+static facing face_groups(const omma_node *n) {
+    const channels *c = n->param;
+    const int64_t each = c->c / c->groups;
+    return (facing){.rank = 4,
+                    .dims = {c->n, c->groups, each, c->plane},
+                    .own = {1, c->groups, c->per_group ? 1 : each, 1},
+                    .axes = 12};
 }
 
-static omma_status LayerNormalization_infer(omma_build *b, omma_node *n) {
-    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
-    OMMA_TRY(omma_want(b, n, 1, OMMA_IN_FLOAT));
-    if (omma_in(n, 2)) OMMA_TRY(omma_want(b, n, 2, OMMA_IN_FLOAT));
+static facing face_channels(const omma_node *n, bool images_apart) {
+    const channels *c = n->param;
     const omma_value *x = n->in[0];
-    int axis = 0;
-    OMMA_TRY(omma_axis(b, n, omma_node_int(n, "axis", -1), x->rank, &axis));
-    const int64_t stash = omma_node_int(n, "stash_type", OMMA_F32);
-    if (stash <= 0 || stash >= 32 || !omma_type_in((omma_dtype)stash, OMMA_IN_FLOAT))
-        return omma_unsupported(b, n, "stash_type %lld", (long long)stash);
-    layer *l = omma_param(b, n, sizeof *l);
-    if (!l) return omma_nomem(b, n);
-    *l = (layer){.rows = 1,
-                 .len = 1,
-                 .eps = (double)omma_node_float(n, "epsilon", 1e-5f),
-                 .plain = x->dtype == OMMA_F32};
-    int64_t dims[OMMA_MAX_RANK];
-    bool rows = true;
+    facing f = {.rank = x->rank};
+    if (c->groups < c->c) return face_groups(n);
+    const bool places = x->rank > 1 && c->c != x->dims[1]; /* are channels too */
     for (int d = 0; d < x->rank; d++) {
-        dims[d] = d < axis ? x->dims[d] : 1;
-        *(d < axis ? &l->rows : &l->len) *= x->dims[d];
+        const bool channel = d == 1 || (places && d > 0);
+        f.dims[d] = x->dims[d];
+        f.own[d] = channel ? x->dims[d] : 1;
+        if (!channel && !(images_apart && !d)) f.axes |= 1u << d;
     }
-    for (int i = 1; i <= 2; i++)
-        if (omma_in(n, i)) {
-            OMMA_TRY(want_spread(b, n, i, l->len, l->stride[i - 1], &rows));
-            if (!rows) l->plain = false;
-            if (n->in[i]->dtype != OMMA_F32) l->plain = rows = false;
-        }
-    l->half = rows && x->dtype == OMMA_BF16 && l->len <= HALF_ROW;
-    OMMA_TRY(omma_out(b, n, 1, (omma_dtype)stash, x->rank, dims));
-    OMMA_TRY(omma_out(b, n, 2, (omma_dtype)stash, x->rank, dims));
-    return omma_out_like(b, n, 0, x);
+    return f;
 }
 
-/* y = x * scale + bias, row by row of len numbers from number i, in place; any shape of scale. */
-static void spread_row(const omma_node *n, const layer *l, int64_t i, stats s) {
-    const omma_value *x = n->in[0], *scale = n->in[1], *bias = omma_in(n, 2);
-    omma_value *y = n->out[0];
-    for (int64_t k = i; k < i + l->len; k++) {
-        int64_t rest = k, p = 0, q = 0;
-        for (int d = x->rank - 1; d >= 0; d--) {
-            p += rest % x->dims[d] * l->stride[0][d];
-            q += rest % x->dims[d] * l->stride[1][d];
-            rest /= x->dims[d];
-        }
-        omma_set_number(y->dtype, y->mem, k,
-                        (at(x, k) - s.mean) * s.inv * at(scale, p) + (bias ? at(bias, q) : 0));
-    }
+static omma_value *look_x(omma_maker *m, const facing *f, const omma_node *n, omma_value *x) {
+    return omma_make_reshape(m, omma_norm_cast(m, x, n->in[0]), f->rank, f->dims);
 }
 
-/* Rows of bfloat16, some at a time made float32. */
-static void half_rows(const job *j, const layer *l, int64_t begin, int64_t end) {
-    const omma_node *n = j->n;
-    const int64_t most = HALF_ROW / l->len;
-    const uint16_t *x = n->in[0]->mem;
-    uint16_t *y = n->out[0]->mem;
-    float t[HALF_ROW];
-    for (int64_t i = begin, rows; i < end; i += rows) {
-        rows = end - i < most ? end - i : most;
-        j->kern->bf16_widen(rows * l->len, x + i * l->len, t);
-        j->kern->layer_norm(rows, l->len, t, n->in[1]->mem, omma_in(n, 2) ? n->in[2]->mem : NULL,
-                            l->eps, t);
-        j->kern->bf16_narrow(rows * l->len, t, y + i * l->len);
-    }
+static omma_value *look_own(omma_maker *m, const facing *f, const omma_node *n, omma_value *v) {
+    return omma_make_reshape(m, omma_norm_cast(m, v, n->in[0]), f->rank, f->own);
 }
 
-static void layer_rows(void *arg, int64_t begin, int64_t end, int worker) {
-    (void)worker;
-    const job *j = arg;
-    const omma_node *n = j->n;
-    const layer *l = n->param;
-    omma_value *y = omma_wanted(n, 0), *mean = omma_wanted(n, 1), *inv = omma_wanted(n, 2);
-    if (y && l->plain && l->len && !mean && !inv) {
-        j->kern->layer_norm(end - begin, l->len, (const float *)n->in[0]->mem + begin * l->len,
-                            n->in[1]->mem, omma_in(n, 2) ? n->in[2]->mem : NULL, l->eps,
-                            (float *)y->mem + begin * l->len);
-        return;
-    }
-    if (y && l->half && l->len && !mean && !inv) {
-        half_rows(j, l, begin, end);
-        return;
-    }
-    for (int64_t i = begin; i < end; i++) {
-        const stats s = stats_of(j->kern, n->in[0], i * l->len, l->len, l->eps);
-        if (mean) omma_set_number(mean->dtype, mean->mem, i, s.mean);
-        if (inv) omma_set_number(inv->dtype, inv->mem, i, s.inv);
-        if (!y) continue;
-        if (!l->plain) {
-            spread_row(n, l, i * l->len, s);
-            continue;
-        }
-        float *row = (float *)y->mem + i * l->len;
-        apply(j->kern, n->in[0], y, i * l->len, l->len, s, 1, 0);
-        if (omma_in(n, 2)) j->kern->affine(l->len, row, n->in[1]->mem, n->in[2]->mem, 1, row);
-        else j->kern->binary[OMMA_BIN_MUL](l->len, row, 1, n->in[1]->mem, 1, row);
-    }
+static omma_status add_own(omma_grad *g, const omma_node *n, int i, omma_value *v) {
+    return omma_grad_add(g, n, i, omma_make_shaped(&g->m, v, n->in[i]));
 }
 
-static omma_status layer_run(const omma_exec *x, const omma_node *n) {
-    const layer *l = n->param;
-    job j = {x->kern, n};
-    omma_parallel(x->threads, l->rows, l->len >= OMMA_GRAIN ? 1 : OMMA_GRAIN / (l->len + 1),
-                  layer_rows, &j);
-    return OMMA_OK;
+/* To scale and bias. */
+static omma_status add_affine(omma_grad *g, const omma_node *n, omma_value *dy, omma_value *hat,
+                              const omma_value *scale) {
+    omma_maker *m = &g->m;
+    if (omma_grad_wants(g, n, 1))
+        OMMA_TRY(add_own(g, n, 1, omma_make_fitted(m, omma_make_2(m, "Mul", dy, hat), scale)));
+    if (!omma_grad_wants(g, n, 2)) return m->status;
+    return add_own(g, n, 2, omma_make_fitted(m, dy, scale));
 }
 
-#define ROW(Name, run_, min_in_, max_in_, max_out_)          \
-    const omma_op omma_op_##Name = {.name = #Name,           \
-                                    .min_in = min_in_,       \
-                                    .max_in = max_in_,       \
-                                    .min_out = 1,            \
-                                    .max_out = max_out_,     \
-                                    .infer = Name##_infer,   \
-                                    .run = run_,             \
-                                    .flops = norm_flops,     \
-                                    .no_grad = OMMA_NOT_YET, \
-                                    .no_field = OMMA_NOT_YET};
-ROW(BatchNormalization, batch_run, 5, 5, 5)
-ROW(InstanceNormalization, group_run, 3, 3, 1)
-ROW(GroupNormalization, group_run, 3, 3, 1)
-ROW(LayerNormalization, layer_run, 2, 3, 3)
+/* To x, scale and bias, where mean and variance are x's. */
+static omma_status own_grad(omma_grad *g, const omma_node *n, const facing *f, omma_value *dmean,
+                            omma_value *dvar) {
+    omma_maker *m = &g->m;
+    omma_value *c = omma_grad_out(g, n, 0), *scale = look_own(m, f, n, n->in[1]);
+    omma_value *dy = look_x(m, f, n, c ? c : omma_make_full(m, n->in[0], 0));
+    omma_normed h = {0};
+    if (omma_grad_wants(g, n, 0) || omma_grad_wants(g, n, 1))
+        h = omma_norm_of(m, look_x(m, f, n, n->in[0]), f->axes, ((const channels *)n->param)->eps);
+    if (omma_grad_wants(g, n, 0)) {
+        omma_value *dx = omma_norm_back(m, &h, omma_make_2(m, "Mul", dy, scale), dmean, dvar);
+        OMMA_TRY(omma_grad_add(g, n, 0, omma_make_shaped(m, dx, n->in[0])));
+    }
+    return add_affine(g, n, dy, h.hat, scale);
+}
+
+static omma_status group_grad(omma_grad *g, const omma_node *n) {
+    const facing f = face_channels(n, true);
+    return own_grad(g, n, &f, NULL, NULL);
+}
+
+/* Mean and variance are given: y is x scaled, and so is what goes back. */
+static omma_status given_grad(omma_grad *g, const omma_node *n, const facing *f) {
+    omma_maker *m = &g->m;
+    omma_value *dy = look_x(m, f, n, omma_grad_out(g, n, 0)), *scale = look_own(m, f, n, n->in[1]);
+    omma_value *inv =
+        omma_norm_inverse(m, look_own(m, f, n, n->in[4]), ((const channels *)n->param)->eps);
+    omma_value *slope = omma_make_2(m, "Mul", scale, inv), *hat = NULL;
+    if (omma_grad_wants(g, n, 0))
+        OMMA_TRY(omma_grad_add(g, n, 0,
+                               omma_make_shaped(m, omma_make_2(m, "Mul", dy, slope), n->in[0])));
+    if (omma_grad_wants(g, n, 1) || omma_grad_wants(g, n, 4))
+        hat = omma_make_2(m, "Sub", look_x(m, f, n, n->in[0]), look_own(m, f, n, n->in[3]));
+    hat = omma_make_2(m, "Mul", hat, inv);
+    OMMA_TRY(add_affine(g, n, dy, hat, scale));
+    if (omma_grad_wants(g, n, 3)) {
+        omma_value *sum = omma_make_2(m, "Mul", omma_make_fitted(m, dy, scale), slope);
+        OMMA_TRY(add_own(g, n, 3, omma_make_1(m, "Neg", sum)));
+    }
+    if (!omma_grad_wants(g, n, 4)) return m->status;
+    omma_value *sum = omma_make_fitted(m, omma_make_2(m, "Mul", dy, hat), scale);
+    sum = omma_make_2(m, "Mul", omma_make_2(m, "Mul", sum, slope), inv);
+    return add_own(g, n, 4, omma_make_scaled(m, sum, -0.5));
+}
+
+/* The cotangent of the current mean (which 1) or variance (2) from the outputs that tell it, NULL
+ * for none; what the given one has from there is added. */
+static omma_value *told_grad(omma_grad *g, const omma_node *n, const facing *f, int which) {
+    omma_maker *m = &g->m;
+    const double keep = (double)omma_node_float(n, "momentum", 0.9f);
+    omma_value *sum = NULL;
+    for (int k = which; k < n->n_out; k += 2) {
+        omma_value *c = omma_grad_out(g, n, k);
+        if (!c) continue;
+        c = look_own(m, f, n, c);
+        if (k < 3) (void)add_own(g, n, which + 2, omma_make_scaled(m, c, keep));
+        if (k < 3) c = omma_make_scaled(m, c, 1 - keep);
+        sum = sum ? omma_make_2(m, "Add", sum, c) : c;
+    }
+    return sum;
+}
+
+static omma_status batch_grad(omma_grad *g, const omma_node *n) {
+    const facing f = face_channels(n, false);
+    if (!((const channels *)n->param)->trains) return given_grad(g, n, &f);
+    omma_value *dmean = told_grad(g, n, &f, 1);
+    return own_grad(g, n, &f, dmean, told_grad(g, n, &f, 2));
+}
+
+/* Output k has mean and variance of x (input 0) in it, or an own parameter. */
+static void relate_mean(omma_field *f, const facing *face, int k) {
+    omma_relation *r = omma_field_relate(f, k, 0);
+    if (!r) return;
+    r->path = OMMA_PATH_STATISTIC;
+    omma_relation_view_out(r, face->rank, k ? face->own : face->dims);
+    omma_relation_view_in(r, face->rank, face->dims);
+    for (int d = 0; d < face->rank; d++)
+        if (!(face->axes >> d & 1)) omma_relation_same(r, d, d);
+}
+
+static void relate_own(omma_field *f, const facing *face, int k, int i, omma_path path) {
+    omma_relation *r = omma_field_relate(f, k, i);
+    if (!r) return;
+    r->path = path;
+    omma_relation_view_out(r, face->rank, k ? face->own : face->dims);
+    omma_relation_view_in(r, face->rank, face->own);
+    for (int d = 0; d < face->rank; d++)
+        if (face->own[d] == face->dims[d]) omma_relation_same(r, d, d);
+}
+
+static omma_status group_field(omma_field *f, const omma_node *n) {
+    const facing face = face_channels(n, true);
+    (void)omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE);
+    relate_mean(f, &face, 0);
+    for (int i = 1; i <= 2; i++) relate_own(f, &face, 0, i, OMMA_PATH_VALUE);
+    return f->status;
+}
+
+static omma_status batch_field(omma_field *f, const omma_node *n) {
+    const facing face = face_channels(n, false);
+    const bool trains = ((const channels *)n->param)->trains;
+    (void)omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE);
+    if (trains) relate_mean(f, &face, 0);
+    for (int i = 1; i <= 2; i++) relate_own(f, &face, 0, i, OMMA_PATH_VALUE);
+    for (int i = 3; i <= 4 && !trains; i++) relate_own(f, &face, 0, i, OMMA_PATH_STATISTIC);
+    for (int k = 1; k < n->n_out; k++) {
+        relate_mean(f, &face, k);
+        if (k < 3) relate_own(f, &face, k, k + 2, OMMA_PATH_VALUE);
+    }
+    return f->status;
+}
+
+#define ROW(Name, kind, n_in, max_out_)                    \
+    const omma_op omma_op_##Name = {.name = #Name,         \
+                                    .min_in = n_in,        \
+                                    .max_in = n_in,        \
+                                    .min_out = 1,          \
+                                    .max_out = max_out_,   \
+                                    .infer = Name##_infer, \
+                                    .run = kind##_run,     \
+                                    .flops = norm_flops,   \
+                                    .grad = kind##_grad,   \
+                                    .field = kind##_field};
+ROW(BatchNormalization, batch, 5, 5)
+ROW(InstanceNormalization, group, 3, 1)
+ROW(GroupNormalization, group, 3, 1)

@@ -1,5 +1,4 @@
-/* pooling.c - MaxPool, AveragePool, LpPool, and of the whole map GlobalAveragePool,
- * GlobalMaxPool, GlobalLpPool.
+/* pooling.c - MaxPool, AveragePool, LpPool.
  *
  *   x: [N, C, spatial...]   y: [N, C, out...]   MaxPool's Indices: i64, as y
  *   Lp: (sum |x|^p)^(1/p)
@@ -8,7 +7,7 @@
  * by the row kernels into one row of the input's width; the columns of whole windows by
  * the same kernels, shifted, of which every stride-th number is kept; cut windows one by
  * one. Everything else takes the plain loop. Sources: ONNX MaxPool 1..22, AveragePool
- * 1..22, LpPool 1..22, GlobalLpPool 1..22. Traps: padding never counts as a number; AveragePool
+ * 1..22, LpPool 1..22. Traps: padding never counts as a number; AveragePool
  * divides by the taps inside the input, or with count_include_pad inside the input and its declared
  * padding, but never by those beyond it that ceil_mode adds (what version 19 made clear). */
 #include <math.h>
@@ -16,13 +15,7 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
-#include "op/window.h"
-
-/* The taps of one window along one axis that lie in the input: the first of them reads
- * input `first`; count is the axis' share of the divisor. */
-typedef struct span {
-    int64_t first, taps, count;
-} span;
+#include "op/pooling.h"
 
 typedef struct pool_param {
     omma_window win;
@@ -30,12 +23,13 @@ typedef struct pool_param {
     bool average, include_pad, column_major, fast;
     double power;             /* Lp's p, else 0 */
     int workers;              /* threads the working memory is for */
-    span *columns;            /* of the last axis, by output, when fast */
+    omma_span *columns;       /* of the last axis, by output, when fast */
     int64_t whole, whole_end; /* its outputs whose windows lie in the input */
 } pool_param;
 
-static span span_at(const pool_param *p, int d, int64_t o) {
-    const omma_window *w = &p->win;
+/* --- windows ----------------------------------------------------------------------------- */
+
+omma_span omma_span_at(const omma_window *w, bool include_pad, int d, int64_t o) {
     int64_t start = o * w->stride[d] - w->pad[d], dil = w->dilation[d], kernel = w->kernel[d];
     int64_t from = start < 0 ? (-start + dil - 1) / dil : 0;
     int64_t to = start >= w->in[d] ? 0 : (w->in[d] - 1 - start) / dil + 1;
@@ -43,11 +37,45 @@ static span span_at(const pool_param *p, int d, int64_t o) {
     int64_t declared = padded <= 0 ? 0 : (padded - 1) / dil + 1;
     if (to > kernel) to = kernel;
     if (declared > kernel) declared = kernel;
-    span s = {0, 0, declared};
+    omma_span s = {0, 0, declared};
     if (to > from) s.first = start + from * dil, s.taps = to - from;
-    if (!p->include_pad) s.count = s.taps;
+    if (!include_pad) s.count = s.taps;
     return s;
 }
+
+omma_box omma_box_at(const omma_window *w, bool include_pad, const int64_t *at) {
+    omma_box x = {.taps = 1, .count = 1};
+    for (int d = 0; d < w->k; d++) {
+        x.axis[d] = omma_span_at(w, include_pad, d, at[d]);
+        x.len[d] = x.axis[d].taps;
+        x.taps *= x.len[d];
+        x.count *= (double)x.axis[d].count;
+    }
+    return x;
+}
+
+int64_t omma_box_offset(const omma_window *w, const omma_box *x, int64_t tap) {
+    int64_t t[OMMA_MAX_SPATIAL], offset = 0;
+    omma_unravel(tap, x->len, w->k, t);
+    for (int d = 0; d < w->k; d++)
+        offset = offset * w->in[d] + x->axis[d].first + t[d] * w->dilation[d];
+    return offset;
+}
+
+omma_status omma_pool_window(omma_build *b, const omma_node *n, const omma_value *x,
+                             omma_window *w) {
+    int64_t kernel[OMMA_MAX_SPATIAL];
+    bool found;
+    if (x->rank < 3)
+        return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name,
+                        x->rank);
+    OMMA_TRY(omma_window_kernel(b, n, x->rank - 2, kernel, &found));
+    if (!found) return omma_bad(b, n, "kernel_shape is missing");
+    OMMA_TRY(omma_window_read(b, n, x, kernel, w));
+    return omma_window_slide(b, n, omma_node_int(n, "ceil_mode", 0) != 0, w);
+}
+
+/* --- infer and prepare -------------------------------------------------------------------- */
 
 static bool pools(omma_dtype t, bool average) {
     return omma_is_float(t) || (!average && (t == OMMA_U8 || t == OMMA_I8));
@@ -56,18 +84,11 @@ static bool pools(omma_dtype t, bool average) {
 static omma_status pool_infer(omma_build *b, omma_node *n, bool average) {
     const omma_value *x = n->in[0];
     pool_param *p = omma_param(b, n, sizeof *p);
-    int64_t kernel[OMMA_MAX_SPATIAL], dims[OMMA_MAX_RANK];
-    bool found;
+    int64_t dims[OMMA_MAX_RANK];
     if (!p) return omma_nomem(b, n);
     if (!pools(x->dtype, average))
         return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
-    if (x->rank < 3)
-        return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name,
-                        x->rank);
-    OMMA_TRY(omma_window_kernel(b, n, x->rank - 2, kernel, &found));
-    if (!found) return omma_bad(b, n, "kernel_shape is missing");
-    OMMA_TRY(omma_window_read(b, n, x, kernel, &p->win));
-    OMMA_TRY(omma_window_slide(b, n, omma_node_int(n, "ceil_mode", 0) != 0, &p->win));
+    OMMA_TRY(omma_pool_window(b, n, x, &p->win));
     p->average = average;
     p->include_pad = omma_node_int(n, "count_include_pad", 0) != 0;
     p->column_major = omma_node_int(n, "storage_order", 0) != 0;
@@ -85,23 +106,12 @@ static omma_status pool_infer(omma_build *b, omma_node *n, bool average) {
 static omma_status max_infer(omma_build *b, omma_node *n) { return pool_infer(b, n, false); }
 static omma_status average_infer(omma_build *b, omma_node *n) { return pool_infer(b, n, true); }
 
-/* p: a float in opset 1, an integer since. */
-static double power_of(const omma_node *n) {
-    const omma_attr *a = omma_node_attr(n, "p");
-    return !a ? 2 : a->kind == OMMA_ATTR_INT ? (double)a->i : (double)a->f;
-}
-
-static omma_status check_power(omma_build *b, const omma_node *n) {
-    return power_of(n) > 0 && isfinite(power_of(n)) ? OMMA_OK
-                                                    : omma_bad(b, n, "p is %g", power_of(n));
-}
-
 static omma_status lp_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(pool_infer(b, n, true));
     pool_param *p = (pool_param *)n->param;
     p->fast = false;
-    p->power = power_of(n);
-    return check_power(b, n);
+    p->power = omma_pool_power(n);
+    return omma_pool_check_power(b, n);
 }
 
 static omma_status pool_prepare(omma_build *b, omma_node *n) {
@@ -116,7 +126,7 @@ static omma_status pool_prepare(omma_build *b, omma_node *n) {
     p->columns = omma_arena_array(b->arena, (size_t)p->win.out[d], sizeof *p->columns);
     if (!p->columns) return omma_nomem(b, n);
     for (int64_t o = 0; o < p->win.out[d]; o++) {
-        p->columns[o] = span_at(p, d, o);
+        p->columns[o] = omma_span_at(&p->win, p->include_pad, d, o);
         if (p->columns[o].taps != p->win.kernel[d]) continue;
         if (p->whole_end == 0) p->whole = o;
         p->whole_end = o + 1;
@@ -137,11 +147,11 @@ typedef struct pool_job {
 static float larger(float a, float v) { return v > a || v != v ? v : a; }
 
 /* Outputs [from, to) one by one; v is the span of rows that were joined. */
-static void cut_windows(const pool_param *p, const float *row, const span *v, int64_t from,
+static void cut_windows(const pool_param *p, const float *row, const omma_span *v, int64_t from,
                         int64_t to, float *y) {
     const int64_t dil = p->win.dilation[p->win.k - 1];
     for (int64_t o = from; o < to; o++) {
-        const span s = p->columns[o];
+        const omma_span s = p->columns[o];
         float sum = 0, best = -INFINITY;
         for (int64_t i = 0; v->taps && i < s.taps; i++) {
             if (p->average) sum += row[s.first + i * dil];
@@ -153,7 +163,7 @@ static void cut_windows(const pool_param *p, const float *row, const span *v, in
 }
 
 /* The outputs whose windows lie in the input. */
-static void whole_windows(const pool_job *j, const float *row, const span *v, float *wide,
+static void whole_windows(const pool_job *j, const float *row, const omma_span *v, float *wide,
                           float *y) {
     const pool_param *p = j->p;
     const int d = p->win.k - 1;
@@ -178,8 +188,8 @@ static void pool_row(const pool_job *j, const float *plane, int64_t o, float *wo
     const pool_param *p = j->p;
     const int64_t w = p->win.in[p->win.k - 1];
     const omma_binary op = p->average ? OMMA_BIN_ADD : OMMA_BIN_MAX;
-    span v = {0, 1, 1};
-    if (p->win.k == 2) v = span_at(p, 0, o);
+    omma_span v = {0, 1, 1};
+    if (p->win.k == 2) v = omma_span_at(&p->win, p->include_pad, 0, o);
     const float *joined = plane + v.first * w;
     for (int64_t i = 1; i < v.taps; i++) {
         j->x->kern->binary[op](w, joined, 1, plane + (v.first + i * p->win.dilation[0]) * w, 1,
@@ -225,39 +235,12 @@ static int64_t reported(const pool_param *p, int64_t offset) {
     return r;
 }
 
-/* A window's taps inside the input, along all axes; only those are walked, since the
- * kernel may be far larger than the input. */
-typedef struct box {
-    span axis[OMMA_MAX_SPATIAL];
-    int64_t len[OMMA_MAX_SPATIAL], taps;
-    double count;
-} box;
-
-static box box_at(const pool_param *p, const int64_t *at) {
-    box x = {.taps = 1, .count = 1};
-    for (int d = 0; d < p->win.k; d++) {
-        x.axis[d] = span_at(p, d, at[d]);
-        x.len[d] = x.axis[d].taps;
-        x.taps *= x.len[d];
-        x.count *= (double)x.axis[d].count;
-    }
-    return x;
-}
-
-static int64_t offset_of(const pool_param *p, const box *x, int64_t tap) {
-    int64_t t[OMMA_MAX_SPATIAL], offset = 0;
-    omma_unravel(tap, x->len, p->win.k, t);
-    for (int d = 0; d < p->win.k; d++)
-        offset = offset * p->win.in[d] + x->axis[d].first + t[d] * p->win.dilation[d];
-    return offset;
-}
-
-static void plain_max(const plain_job *j, int64_t plane, const box *x, int64_t out) {
+static void plain_max(const plain_job *j, int64_t plane, const omma_box *x, int64_t out) {
     const pool_param *p = j->p;
     double best = -INFINITY;
     int64_t where = -1;
     for (int64_t tap = 0; tap < x->taps; tap++) {
-        int64_t offset = offset_of(p, x, tap);
+        int64_t offset = omma_box_offset(&p->win, x, tap);
         double v = omma_number(j->t, j->x, plane * p->win.in_count + offset);
         if (where < 0 || v > best || (v != v && best == best)) best = v, where = offset;
     }
@@ -265,27 +248,22 @@ static void plain_max(const plain_job *j, int64_t plane, const box *x, int64_t o
     if (j->indices) j->indices[out] = where < 0 ? 0 : plane * p->win.in_count + reported(p, where);
 }
 
-static void plain_average(const plain_job *j, int64_t plane, const box *x, int64_t out) {
+static void plain_average(const plain_job *j, int64_t plane, const omma_box *x, int64_t out) {
     const pool_param *p = j->p;
     double sum = 0;
     for (int64_t tap = 0; tap < x->taps; tap++)
-        sum += omma_number(j->t, j->x, plane * p->win.in_count + offset_of(p, x, tap));
+        sum += omma_number(j->t, j->x, plane * p->win.in_count + omma_box_offset(&p->win, x, tap));
     omma_set_number(j->t, j->y, out, x->taps ? sum / x->count : 0);
 }
 
-/* |v|^p and s^(1/p), the usual p without pow. */
-static double raised(double v, double p) {
-    return p == 2 ? v * v : p == 1 ? fabs(v) : pow(fabs(v), p);
-}
-static double root(double s, double p) { return p == 2 ? sqrt(s) : p == 1 ? s : pow(s, 1 / p); }
-
-static void plain_lp(const plain_job *j, int64_t plane, const box *x, int64_t out) {
+static void plain_lp(const plain_job *j, int64_t plane, const omma_box *x, int64_t out) {
     const pool_param *p = j->p;
     double sum = 0;
     for (int64_t tap = 0; tap < x->taps; tap++)
-        sum += raised(omma_number(j->t, j->x, plane * p->win.in_count + offset_of(p, x, tap)),
-                      p->power);
-    omma_set_number(j->t, j->y, out, root(sum, p->power));
+        sum += omma_raised(
+            omma_number(j->t, j->x, plane * p->win.in_count + omma_box_offset(&p->win, x, tap)),
+            p->power);
+    omma_set_number(j->t, j->y, out, omma_root(sum, p->power));
 }
 
 static void plain_planes(void *arg, int64_t begin, int64_t end, int worker) {
@@ -295,7 +273,7 @@ static void plain_planes(void *arg, int64_t begin, int64_t end, int worker) {
         for (int64_t o = 0; o < j->p->out_count; o++) {
             int64_t at[OMMA_MAX_SPATIAL];
             omma_unravel(o, j->p->win.out, j->p->win.k, at);
-            const box x = box_at(j->p, at);
+            const omma_box x = omma_box_at(&j->p->win, j->p->include_pad, at);
             if (j->p->power > 0) plain_lp(j, i, &x, i * j->p->out_count + o);
             else if (j->p->average) plain_average(j, i, &x, i * j->p->out_count + o);
             else plain_max(j, i, &x, i * j->p->out_count + o);
@@ -325,6 +303,59 @@ static double pool_flops(const omma_node *n) {
     return (double)p->planes * (double)p->out_count * (double)p->win.kernel_count;
 }
 
+/* --- the readings in reverse --------------------------------------------------------------- */
+
+static omma_status max_grad(omma_grad *g, const omma_node *n) {
+    omma_value *dy = omma_grad_out(g, n, 0);
+    return omma_grad_add(g, n, 0,
+                         omma_make_max_back(&g->m, n->in[0], n->out[0], dy, n->attrs, n->n_attrs));
+}
+
+static omma_status average_grad(omma_grad *g, const omma_node *n) {
+    omma_value *dy = omma_grad_out(g, n, 0);
+    return omma_grad_add(g, n, 0,
+                         omma_make_spread_back(&g->m, dy, n->in[0], true, n->attrs, n->n_attrs));
+}
+
+omma_value *omma_lp_grad_of_root(omma_maker *m, omma_value *dy, omma_value *y, double p) {
+    if (p == 1 || !dy) return dy;
+    omma_value *zero = omma_make_number(m, y, 0);
+    omma_value *q =
+        p == 2 ? omma_make_2(m, "Div", dy, y)
+               : omma_make_2(m, "Mul", dy, omma_make_2(m, "Pow", y, omma_make_number(m, y, 1 - p)));
+    return omma_make_3(m, "Where", omma_make_2(m, "Equal", y, zero), zero, q);
+}
+
+omma_value *omma_lp_grad_of_powers(omma_maker *m, omma_value *s, omma_value *x, double p) {
+    if (p == 2) return omma_make_2(m, "Mul", s, x);
+    omma_value *d = omma_make_2(m, "Mul", s, omma_make_1(m, "Sign", x));
+    if (p == 1) return d;
+    omma_value *zero = omma_make_number(m, x, 0), *size = omma_make_1(m, "Abs", x);
+    d = omma_make_2(m, "Mul", d, omma_make_2(m, "Pow", size, omma_make_number(m, x, p - 1)));
+    return p > 1 ? d : omma_make_3(m, "Where", omma_make_2(m, "Equal", x, zero), zero, d);
+}
+
+static omma_status lp_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *x = n->in[0];
+    const double p = omma_pool_power(n);
+    omma_value *s = omma_lp_grad_of_root(m, omma_grad_out(g, n, 0), n->out[0], p);
+    s = omma_make_spread_back(m, s, x, false, n->attrs, n->n_attrs);
+    return omma_grad_add(g, n, 0, omma_lp_grad_of_powers(m, s, x, p));
+}
+
+static omma_status pool_field(omma_field *f, const omma_node *n) {
+    const pool_param *p = n->param;
+    for (int k = 0; k < n->n_out; k++) {
+        omma_relation *r = omma_field_relate(f, k, 0);
+        if (!r) continue;
+        omma_relation_same(r, 0, 0);
+        omma_relation_same(r, 1, 1);
+        for (int d = 0; d < p->win.k; d++) r->axis[2 + d] = omma_window_map(&p->win, d, 2 + d);
+    }
+    return f->status;
+}
+
 const omma_op omma_op_MaxPool = {.name = "MaxPool",
                                  .min_in = 1,
                                  .max_in = 1,
@@ -334,8 +365,8 @@ const omma_op omma_op_MaxPool = {.name = "MaxPool",
                                  .prepare = pool_prepare,
                                  .run = pool_run,
                                  .flops = pool_flops,
-                                 .no_grad = OMMA_NOT_YET,
-                                 .no_field = OMMA_NOT_YET};
+                                 .grad = max_grad,
+                                 .field = pool_field};
 
 const omma_op omma_op_AveragePool = {.name = "AveragePool",
                                      .min_in = 1,
@@ -346,8 +377,8 @@ const omma_op omma_op_AveragePool = {.name = "AveragePool",
                                      .prepare = pool_prepare,
                                      .run = pool_run,
                                      .flops = pool_flops,
-                                     .no_grad = OMMA_NOT_YET,
-                                     .no_field = OMMA_NOT_YET};
+                                     .grad = average_grad,
+                                     .field = pool_field};
 
 const omma_op omma_op_LpPool = {.name = "LpPool",
                                 .min_in = 1,
@@ -358,113 +389,5 @@ const omma_op omma_op_LpPool = {.name = "LpPool",
                                 .prepare = pool_prepare,
                                 .run = pool_run,
                                 .flops = pool_flops,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
-
-/* --- the whole map ---------------------------------------------------------------------- */
-
-static omma_status global_infer(omma_build *b, omma_node *n) {
-    const omma_value *x = n->in[0];
-    int64_t dims[OMMA_MAX_RANK];
-    if (!omma_is_float(x->dtype))
-        return omma_unsupported(b, n, "type %s", omma_dtype_name(x->dtype));
-    if (x->rank < 2)
-        return omma_bad(b, n, "input '%s' has rank %d; [N, C, spatial...] is needed", x->name,
-                        x->rank);
-    for (int d = 0; d < x->rank; d++) dims[d] = d < 2 ? x->dims[d] : 1;
-    return omma_out(b, n, 0, x->dtype, x->rank, dims);
-}
-
-typedef struct global_job {
-    const omma_exec *x;
-    omma_dtype t;
-    bool average;
-    double power; /* Lp's p, else 0 */
-    int64_t plane;
-    const void *src;
-    void *dst;
-} global_job;
-
-static float global_f32(const global_job *j, const float *x) {
-    if (j->average) return j->x->kern->sum(j->plane, x) / (float)j->plane;
-    return j->x->kern->max(j->plane, x);
-}
-
-static double global_plain(const global_job *j, int64_t i) {
-    double v = j->average ? 0 : -INFINITY;
-    for (int64_t k = i * j->plane; k < (i + 1) * j->plane; k++) {
-        double a = omma_number(j->t, j->src, k);
-        if (j->power > 0) v += raised(a, j->power);
-        else if (j->average) v += a;
-        else if (a > v || a != a) v = a;
-    }
-    if (j->power > 0) return root(v, j->power);
-    return j->average ? v / (double)j->plane : v;
-}
-
-static void global_planes(void *arg, int64_t begin, int64_t end, int worker) {
-    const global_job *j = arg;
-    (void)worker;
-    for (int64_t i = begin; i < end; i++)
-        if (j->t == OMMA_F32 && j->plane && j->power <= 0)
-            ((float *)j->dst)[i] = global_f32(j, (const float *)j->src + i * j->plane);
-        else omma_set_number(j->t, j->dst, i, global_plain(j, i));
-}
-
-static omma_status global_run(const omma_exec *x, const omma_node *n, bool average, double power) {
-    const omma_value *in = n->in[0];
-    const omma_value *y = n->out[0];
-    if (!y || !omma_value_count(y)) return OMMA_OK;
-    int64_t planes = omma_value_count(y), plane = omma_value_count(in) / planes;
-    global_job j = {x, in->dtype, average, power, plane, in->mem, y->mem};
-    omma_parallel(x->threads, planes, plane < 4096 ? 4096 / (plane + 1) + 1 : 1, global_planes, &j);
-    return OMMA_OK;
-}
-
-static omma_status global_average_run(const omma_exec *x, const omma_node *n) {
-    return global_run(x, n, true, 0);
-}
-static omma_status global_max_run(const omma_exec *x, const omma_node *n) {
-    return global_run(x, n, false, 0);
-}
-static omma_status global_lp_infer(omma_build *b, omma_node *n) {
-    OMMA_TRY(check_power(b, n));
-    return global_infer(b, n);
-}
-static omma_status global_lp_run(const omma_exec *x, const omma_node *n) {
-    return global_run(x, n, true, power_of(n));
-}
-static double global_flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
-
-const omma_op omma_op_GlobalAveragePool = {.name = "GlobalAveragePool",
-                                           .min_in = 1,
-                                           .max_in = 1,
-                                           .min_out = 1,
-                                           .max_out = 1,
-                                           .infer = global_infer,
-                                           .run = global_average_run,
-                                           .flops = global_flops,
-                                           .no_grad = OMMA_NOT_YET,
-                                           .no_field = OMMA_NOT_YET};
-
-const omma_op omma_op_GlobalMaxPool = {.name = "GlobalMaxPool",
-                                       .min_in = 1,
-                                       .max_in = 1,
-                                       .min_out = 1,
-                                       .max_out = 1,
-                                       .infer = global_infer,
-                                       .run = global_max_run,
-                                       .flops = global_flops,
-                                       .no_grad = OMMA_NOT_YET,
-                                       .no_field = OMMA_NOT_YET};
-
-const omma_op omma_op_GlobalLpPool = {.name = "GlobalLpPool",
-                                      .min_in = 1,
-                                      .max_in = 1,
-                                      .min_out = 1,
-                                      .max_out = 1,
-                                      .infer = global_lp_infer,
-                                      .run = global_lp_run,
-                                      .flops = global_flops,
-                                      .no_grad = OMMA_NOT_YET,
-                                      .no_field = OMMA_NOT_YET};
+                                .grad = lp_grad,
+                                .field = pool_field};

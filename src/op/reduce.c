@@ -22,6 +22,8 @@
 #include "base/checked.h"
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/norm_grad.h"
 
 enum { BLOCK = 1024, COLS = 256, RUN = 32, SHORT = 16 };
 
@@ -43,6 +45,7 @@ typedef struct reduction {
     int64_t red[OMMA_MAX_RANK], red_stride[OMMA_MAX_RANK];
     int64_t outs, reds; /* outputs, numbers in each */
     bool rows;
+    unsigned mask; /* the axes that are reduced, a bit each */
 } reduction;
 
 /* --- infer -------------------------------------------------------------------- */
@@ -104,7 +107,7 @@ static omma_status infer(omma_build *b, omma_node *n, rule how, int input_since,
     const bool keep = omma_node_int(n, "keepdims", 1);
     reduction *r = omma_param(b, n, sizeof *r);
     if (!r) return omma_nomem(b, n);
-    *r = (reduction){.rule = how, .outs = 1, .reds = 1};
+    *r = (reduction){.rule = how, .outs = 1, .reds = 1, .mask = mask};
     int rank = 0;
     int64_t dims[OMMA_MAX_RANK];
     for (int d = 0; d < x->rank; d++) {
@@ -399,6 +402,95 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+/* --- gradients ------------------------------------------------------------------ */
+
+/* v, shaped like the output, with size 1 for the axes that are reduced. */
+static omma_value *kept(omma_maker *m, const omma_node *n, omma_value *v) {
+    int64_t dims[OMMA_MAX_RANK];
+    const omma_value *x = n->in[0];
+    const unsigned mask = ((const reduction *)n->param)->mask;
+    for (int d = 0; d < x->rank; d++) dims[d] = mask >> d & 1 ? 1 : x->dims[d];
+    return omma_make_reshape(m, omma_norm_cast(m, v, x), x->rank, dims);
+}
+
+/* a, or 0 where v is `at`. */
+static omma_value *zero_where(omma_maker *m, omma_value *v, double at, omma_value *a) {
+    omma_value *is = omma_make_2(m, "Equal", v, omma_make_number(m, v, at));
+    return omma_make_3(m, "Where", is, omma_make_number(m, v, 0), a);
+}
+
+/* Equal ones share. */
+static omma_value *chosen(omma_maker *m, omma_value *x, omma_value *y, omma_value *dy,
+                          unsigned mask) {
+    omma_value *is = x && y ? omma_make_cast(m, omma_make_2(m, "Equal", x, y), x->dtype) : NULL;
+    return omma_make_2(m, "Mul", is, omma_make_2(m, "Div", dy, omma_make_sum(m, is, mask, true)));
+}
+
+/* x: [kept, reduced] to the product of the others in its row: of all before, times all behind. */
+static omma_value *others(omma_maker *m, omma_value *x) {
+    omma_value *in[] = {x, omma_make_ints(m, (int64_t[]){1}, 1)};
+    omma_attr how[] = {OMMA_A_INT("exclusive", 1), OMMA_A_INT("reverse", 0)};
+    omma_value *before = omma_make(m, "CumProd", in, 2, how, 2);
+    how[1].i = 1;
+    return omma_make_2(m, "Mul", before, omma_make(m, "CumProd", in, 2, how, 2));
+}
+
+/* The product of all others with which each number is multiplied; no division, for zeros. */
+static omma_value *product(omma_maker *m, omma_value *x, const reduction *r) {
+    int64_t perm[OMMA_MAX_RANK], back[OMMA_MAX_RANK], moved[OMMA_MAX_RANK];
+    int at = 0;
+    if (!x) return NULL;
+    for (int last = 0; last < 2; last++)
+        for (int d = 0; d < x->rank; d++)
+            if ((int)(r->mask >> d & 1) == last) perm[at++] = d;
+    for (int d = 0; d < x->rank; d++) back[perm[d]] = d, moved[d] = x->dims[perm[d]];
+    omma_value *rows = omma_make_transpose(m, x, perm);
+    rows = others(m, omma_make_reshape(m, rows, 2, (int64_t[]){r->outs, r->reds}));
+    return omma_make_transpose(m, omma_make_reshape(m, rows, x->rank, moved), back);
+}
+
+/* What dy, with size 1 for the axes that are reduced, is multiplied with. */
+static omma_value *slope(omma_maker *m, const omma_node *n, const rule *how, omma_value *x,
+                         omma_value *y) {
+    switch (how->map) {
+    case MAP_ABS: return omma_make_1(m, "Sign", x);
+    case MAP_SQUARE: return how->finish == FIN_SQRT ? x : omma_make_scaled(m, x, 2);
+    case MAP_EXP: /* y is -inf where all x are */
+        return omma_make_1(m, "Exp", omma_make_2(m, "Sub", x, zero_where(m, y, -INFINITY, y)));
+    default: return product(m, x, n->param);
+    }
+}
+
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    const reduction *r = n->param;
+    const rule *how = &r->rule;
+    omma_maker *m = &g->m;
+    omma_value *x = omma_norm_cast(m, n->in[0], n->in[0]), *y = kept(m, n, n->out[0]),
+               *dy = kept(m, n, omma_grad_out(g, n, 0));
+    if (how->combine == MAX || how->combine == MIN)
+        return omma_grad_add(g, n, 0, chosen(m, x, y, dy, r->mask));
+    if (how->finish == FIN_MEAN) dy = omma_make_scaled(m, dy, r->reds ? 1 / (double)r->reds : 0);
+    if (how->finish == FIN_SQRT) dy = zero_where(m, y, 0, omma_make_2(m, "Div", dy, y));
+    if (how->finish == FIN_LOG && how->map == MAP_NONE) /* y = log of the sum */
+        dy = omma_make_2(m, "Mul", dy, omma_make_1(m, "Exp", omma_make_1(m, "Neg", y)));
+    if (how->map == MAP_NONE && how->combine == SUM)
+        return omma_grad_add(g, n, 0, omma_make_spread(m, dy, x));
+    return omma_grad_add(g, n, 0, omma_make_2(m, "Mul", slope(m, n, how, x, y), dy));
+}
+
+static omma_status field(omma_field *f, const omma_node *n) {
+    const unsigned mask = ((const reduction *)n->param)->mask;
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r) return f->status;
+    const bool keep = r->out_rank == r->in_rank;
+    for (int d = 0, from = 0; d < r->in_rank; d++) {
+        const bool gone = mask >> d & 1;
+        if (!gone) omma_relation_same(r, d, from);
+        from += keep || !gone;
+    }
+    return f->status;
+}
+
 static double flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
 
 /* name, rule, opset that made axes an input, further types */
@@ -425,7 +517,7 @@ static double flops(const omma_node *n) { return (double)omma_value_count(n->in[
                                     .infer = Name##_infer,                                     \
                                     .run = run,                                                \
                                     .flops = flops,                                            \
-                                    .no_grad = OMMA_NOT_YET,                                   \
-                                    .no_field = OMMA_NOT_YET};
+                                    .grad = grad,                                              \
+                                    .field = field};
 REDUCE_LIST(X)
 #undef X

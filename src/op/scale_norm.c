@@ -15,6 +15,8 @@
 #include "base/checked.h"
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/norm_grad.h"
 
 enum { COLS = 256, BLOCK = 1024 };
 
@@ -127,6 +129,41 @@ static omma_status RMSNormalization_run(const omma_exec *x, const omma_node *n) 
     return OMMA_OK;
 }
 
+static int rms_axis(const omma_node *n) {
+    const int64_t axis = omma_node_int(n, "axis", -1);
+    return (int)(axis < 0 ? axis + n->in[0]->rank : axis);
+}
+
+/* With hat = x inv and d of hat: dx = inv (d - hat mean(d hat)). */
+static omma_status RMSNormalization_grad(omma_grad *g, const omma_node *n) {
+    const rms *r = n->param;
+    omma_maker *m = &g->m;
+    omma_value *x = omma_norm_cast(m, n->in[0], n->in[0]),
+               *dy = omma_norm_cast(m, omma_grad_out(g, n, 0), n->in[0]);
+    const unsigned axes = ((1u << n->in[0]->rank) - 1) & ~((1u << rms_axis(n)) - 1);
+    omma_value *inv = omma_norm_inverse(m, omma_norm_mean_square(m, x, axes), r->eps);
+    omma_value *hat = omma_make_2(m, "Mul", x, inv);
+    if (omma_grad_wants(g, n, 1)) {
+        omma_value *part = omma_make_2(m, "Mul", dy, hat);
+        OMMA_TRY(omma_grad_add(g, n, 1, omma_make_fitted(m, part, n->in[1])));
+    }
+    if (!omma_grad_wants(g, n, 0)) return m->status;
+    omma_value *d = omma_make_2(m, "Mul", dy, omma_norm_cast(m, n->in[1], n->in[0]));
+    omma_value *along = omma_norm_mean(m, omma_make_2(m, "Mul", d, hat), axes);
+    omma_value *rest = omma_make_2(m, "Sub", d, omma_make_2(m, "Mul", hat, along));
+    return omma_grad_add(g, n, 0, omma_make_2(m, "Mul", rest, inv));
+}
+
+static omma_status RMSNormalization_field(omma_field *f, const omma_node *n) {
+    (void)omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE);
+    (void)omma_field_broadcast(f, 0, 1, OMMA_PATH_VALUE);
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r) return f->status;
+    r->path = OMMA_PATH_STATISTIC;
+    for (int d = 0; d < rms_axis(n); d++) omma_relation_same(r, d, d);
+    return f->status;
+}
+
 /* --- LpNormalization ---------------------------------------------------------------------------
  */
 
@@ -206,6 +243,39 @@ static omma_status LpNormalization_run(const omma_exec *x, const omma_node *n) {
     omma_parallel(x->threads, l->outer * ((l->inner + COLS - 1) / COLS), 1 + OMMA_GRAIN / each,
                   lp_items, &j);
     return OMMA_OK;
+}
+
+/* dx = (dy - u sum(dy y)) / norm, where u is y, or with p = 1 the sign of x; 0 where the norm is.
+ */
+static omma_status LpNormalization_grad(omma_grad *g, const omma_node *n) {
+    const lp *l = n->param;
+    omma_maker *m = &g->m;
+    int axis = 0;
+    OMMA_TRY(omma_axis(m->b, n, omma_node_int(n, "axis", -1), n->in[0]->rank, &axis));
+    omma_value *x = omma_norm_cast(m, n->in[0], n->in[0]),
+               *y = omma_norm_cast(m, n->out[0], n->in[0]),
+               *dy = omma_norm_cast(m, omma_grad_out(g, n, 0), n->in[0]);
+    const omma_attr a = OMMA_A_INTS("axes", &(int64_t){axis}, 1);
+    omma_value *norm = omma_make(m, l->p == 2 ? "ReduceL2" : "ReduceL1", &x, 1, &a, 1);
+    omma_value *none = omma_make_number(m, norm, 0);
+    omma_value *by = omma_make_3(m, "Where", omma_make_2(m, "Equal", norm, none), none,
+                                 omma_make_1(m, "Reciprocal", norm));
+    omma_value *along = omma_make_sum(m, omma_make_2(m, "Mul", dy, y), 1u << axis, true);
+    omma_value *u = l->p == 2 ? y : omma_make_1(m, "Sign", x);
+    omma_value *rest = omma_make_2(m, "Sub", dy, omma_make_2(m, "Mul", u, along));
+    return omma_grad_add(g, n, 0, omma_make_2(m, "Mul", rest, by));
+}
+
+static omma_status LpNormalization_field(omma_field *f, const omma_node *n) {
+    int axis = 0;
+    OMMA_TRY(omma_axis(f->b, n, omma_node_int(n, "axis", -1), n->in[0]->rank, &axis));
+    (void)omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE);
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r) return f->status;
+    r->path = OMMA_PATH_STATISTIC;
+    for (int d = 0; d < r->in_rank; d++)
+        if (d != axis) omma_relation_same(r, d, d);
+    return f->status;
 }
 
 /* --- LRN ----------------------------------------------------------------------------------------
@@ -301,17 +371,59 @@ static omma_status LRN_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-#define ROW(Name, in_)                                       \
-    const omma_op omma_op_##Name = {.name = #Name,           \
-                                    .min_in = in_,           \
-                                    .max_in = in_,           \
-                                    .min_out = 1,            \
-                                    .max_out = 1,            \
-                                    .infer = Name##_infer,   \
-                                    .run = Name##_run,       \
-                                    .flops = norm_flops,     \
-                                    .no_grad = OMMA_NOT_YET, \
-                                    .no_field = OMMA_NOT_YET};
+/* v: [N, C, ...] summed over the channels from `from` before to `to` behind each. */
+static omma_value *window_sum(omma_maker *m, const lrn *l, omma_value *v, int64_t from,
+                              int64_t to) {
+    const int64_t view[4] = {l->n, 1, l->c, l->plane}, taps[4] = {1, 1, from + to + 1, 1},
+                  pads[4] = {from, 0, to, 0};
+    const omma_attr a = OMMA_A_INTS("pads", pads, 4);
+    if (!v) return NULL;
+    omma_value *ones =
+        omma_make_2(m, "Expand", omma_make_number(m, v, 1), omma_make_ints(m, taps, 4));
+    omma_value *in[] = {omma_make_reshape(m, v, 4, view), ones};
+    return omma_make_shaped(m, omma_make(m, "Conv", in, 2, &a, 1), v);
+}
+
+/* With s the base of the power: dx = dy s^-beta - 2 scale beta x sum(dy y / s), the sum over the
+ * channels in whose windows x is. */
+static omma_status LRN_grad(omma_grad *g, const omma_node *n) {
+    const lrn *l = n->param;
+    omma_maker *m = &g->m;
+    omma_value *x = omma_norm_cast(m, n->in[0], n->in[0]),
+               *y = omma_norm_cast(m, n->out[0], n->in[0]),
+               *dy = omma_norm_cast(m, omma_grad_out(g, n, 0), n->in[0]);
+    omma_value *s = window_sum(m, l, omma_make_2(m, "Mul", x, x), l->before, l->behind);
+    s = omma_make_2(m, "Add", omma_make_scaled(m, s, (double)l->scale),
+                    omma_make_number(m, x, (double)l->bias));
+    omma_value *power = omma_make_2(m, "Pow", s, omma_make_number(m, x, -(double)l->beta));
+    omma_value *part = omma_make_2(m, "Div", omma_make_2(m, "Mul", dy, y), s);
+    part = omma_make_2(m, "Mul", x, window_sum(m, l, part, l->behind, l->before));
+    part = omma_make_scaled(m, part, 2 * (double)l->scale * (double)l->beta);
+    return omma_grad_add(g, n, 0, omma_make_2(m, "Sub", omma_make_2(m, "Mul", dy, power), part));
+}
+
+static omma_status LRN_field(omma_field *f, const omma_node *n) {
+    const lrn *l = n->param;
+    (void)omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE);
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r) return f->status;
+    r->path = OMMA_PATH_STATISTIC;
+    for (int d = 0; d < r->in_rank; d++) omma_relation_same(r, d, d);
+    r->axis[1] = omma_map_window(1, 1, -l->before, 1, l->before + l->behind + 1);
+    return f->status;
+}
+
+#define ROW(Name, in_)                                     \
+    const omma_op omma_op_##Name = {.name = #Name,         \
+                                    .min_in = in_,         \
+                                    .max_in = in_,         \
+                                    .min_out = 1,          \
+                                    .max_out = 1,          \
+                                    .infer = Name##_infer, \
+                                    .run = Name##_run,     \
+                                    .flops = norm_flops,   \
+                                    .grad = Name##_grad,   \
+                                    .field = Name##_field};
 ROW(RMSNormalization, 2)
 ROW(LpNormalization, 1)
 ROW(LRN, 1)

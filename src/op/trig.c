@@ -11,7 +11,10 @@
 #include <math.h>
 
 #include "base/pool.h"
+#include "op/activation_grad.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 
 enum { BLOCK = 1024 };
 
@@ -86,6 +89,39 @@ static void part(void *arg, int64_t begin, int64_t end, int worker) {
     else halves(j, begin, end);
 }
 
+/* --- gradients: dy the cotangent, x the input ---------------------------------- */
+
+#define BACK(Name, expr)                                               \
+    static omma_status Name##_grad(omma_grad *g, const omma_node *n) { \
+        omma_maker *m = &g->m;                                         \
+        omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0];        \
+        return omma_grad_add(g, n, 0, expr);                           \
+    }
+#define MUL(p, q) omma_make_2(m, "Mul", p, q)
+#define DIV(p, q) omma_make_2(m, "Div", p, q)
+#define FN(name, p) omma_make_1(m, #name, p)
+/* 1 - x^2, and x^2 + k */
+#define REST omma_make_2(m, "Sub", omma_make_number(m, x, 1), omma_make_squared(m, x))
+#define SQUARE_AND(k) omma_make_shifted(m, omma_make_squared(m, x), k)
+
+BACK(Acos, FN(Neg, DIV(dy, FN(Sqrt, REST))))
+BACK(Acosh, DIV(dy, FN(Sqrt, SQUARE_AND(-1))))
+BACK(Asin, DIV(dy, FN(Sqrt, REST)))
+BACK(Asinh, DIV(dy, FN(Sqrt, SQUARE_AND(1))))
+BACK(Atan, DIV(dy, SQUARE_AND(1)))
+BACK(Atanh, DIV(dy, REST))
+BACK(Cosh, MUL(dy, FN(Sinh, x)))
+BACK(Sinh, MUL(dy, FN(Cosh, x)))
+
+static omma_value *swish_grad(omma_maker *m, const omma_node *n, omma_value *dy) {
+    const omma_attr alpha = OMMA_A_FLOAT("alpha", omma_node_float(n, "alpha", 1));
+    return omma_activation_grad(m, &omma_op_SwishGrad, dy, n->in[0], &alpha);
+}
+
+static omma_status Swish_grad(omma_grad *g, const omma_node *n) {
+    return omma_grad_add(g, n, 0, swish_grad(&g->m, n, omma_grad_out(g, n, 0)));
+}
+
 #define ROW(Name)                                                                    \
     static omma_status Name##_run(const omma_exec *x, const omma_node *n) {          \
         if (!omma_wanted(n, 0)) return OMMA_OK;                                      \
@@ -107,8 +143,8 @@ static void part(void *arg, int64_t begin, int64_t end, int worker) {
                                     .flags = OMMA_OP_ELEMENTWISE,                    \
                                     .infer = infer,                                  \
                                     .run = Name##_run,                               \
-                                    .no_grad = OMMA_NOT_YET,                         \
-                                    .no_field = OMMA_NOT_YET};
+                                    .grad = Name##_grad,                             \
+                                    .field = omma_field_elementwise};
 ROW(Acos)
 ROW(Acosh)
 ROW(Asin)
@@ -176,6 +212,25 @@ static omma_status Shrink_run(const omma_exec *x, const omma_node *n) {
                                     (double)omma_node_float(n, "bias", 0), Shrink_number});
 }
 
+static omma_status SwiGLU_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    const omma_attr alpha = OMMA_A_FLOAT("alpha", omma_node_float(n, "alpha", 1));
+    omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0];
+    if (omma_grad_wants(g, n, 0))
+        OMMA_TRY(omma_grad_add(g, n, 0, swish_grad(m, n, MUL(dy, n->in[1]))));
+    if (!omma_grad_wants(g, n, 1)) return m->status;
+    return omma_grad_add(g, n, 1, MUL(dy, omma_make(m, "Swish", &x, 1, &alpha, 1)));
+}
+
+/* 1 beyond lambd on either side, 0 between. */
+static omma_status Shrink_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0];
+    omma_value *lambd = omma_make_number(m, x, (double)omma_node_float(n, "lambd", 0.5f));
+    omma_value *beyond = omma_make_2(m, "Greater", FN(Abs, x), lambd);
+    return omma_grad_add(g, n, 0, omma_make_3(m, "Where", beyond, dy, omma_make_number(m, dy, 0)));
+}
+
 #define PLAIN_ROW(Name, inputs)                                   \
     const omma_op omma_op_##Name = {.name = #Name,                \
                                     .min_in = inputs,             \
@@ -185,7 +240,7 @@ static omma_status Shrink_run(const omma_exec *x, const omma_node *n) {
                                     .flags = OMMA_OP_ELEMENTWISE, \
                                     .infer = Name##_infer,        \
                                     .run = Name##_run,            \
-                                    .no_grad = OMMA_NOT_YET,      \
-                                    .no_field = OMMA_NOT_YET};
+                                    .grad = Name##_grad,          \
+                                    .field = omma_field_elementwise};
 PLAIN_ROW(Shrink, 1)
 PLAIN_ROW(SwiGLU, 2)

@@ -2,8 +2,7 @@
  *
  * One line of UNARY_LIST is one operator. Its numbers come from f32 and f64 functions (f32
  * from a kernel where there is one; float16 and bfloat16 go through the f32 one, a block at a
- * time) and, where ONNX allows integers, from one over every width. Clip, Not, IsNaN and IsInf
- * stand apart below.
+ * time) and, where ONNX allows integers, from one over every width. Its gradient is a formula.
  *
  * Traps: NaN must come out of everything as NaN, so comparisons are written so that NaN falls
  * through; -INT_MIN wraps around as in NumPy; y may be x. */
@@ -12,7 +11,10 @@
 #include <tgmath.h>
 
 #include "base/pool.h"
+#include "op/activation_grad.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 
 enum { BLOCK = 1024 };
 
@@ -80,7 +82,7 @@ PLAIN(Elu, x < 0 ? a * expm1(x) : x)
 PLAIN(Floor, floor(x))
 PLAIN(Round, rint(x))
 PLAIN(Selu, (x > 0 ? x : a * expm1(x)) * b)
-PLAIN(Sign, x > 0 ? 1 : x < 0 ? -1 : x)
+PLAIN(Sign, fabs(x) > 0 ? copysign((T)1, x) : x)
 PLAIN(Sin, sin(x))
 PLAIN(Softsign, x / (1 + fabs(x)))
 PLAIN(Tan, tan(x))
@@ -245,56 +247,127 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-#define STEPS "piecewise constant: its derivative is zero wherever there is one"
+/* --- gradients: dy the cotangent, x the input, y the output, a alpha --------- */
+
+#define BACK(Name, expr)                                                        \
+    static omma_status Name##_grad(omma_grad *g, const omma_node *n) {          \
+        omma_maker *m = &g->m;                                                  \
+        const double a = (double)((const un *)n->param)->a;                     \
+        omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0], *y = n->out[0]; \
+        (void)a, (void)x, (void)y;                                              \
+        return omma_grad_add(g, n, 0, expr);                                    \
+    }
+#define MUL(p, q) omma_make_2(m, "Mul", p, q)
+#define DIV(p, q) omma_make_2(m, "Div", p, q)
+#define FN(name, p) omma_make_1(m, #name, p)
+#define SCALED(p, k) omma_make_scaled(m, p, k)
+#define PLUS(p, k) omma_make_shifted(m, p, k)
+#define SQUARED(p) omma_make_squared(m, p)
+#define NUMBER(k) omma_make_number(m, x, k)
+#define WHERE_ABOVE_0(v, p, q) \
+    omma_make_3(m, "Where", omma_make_2(m, "Greater", v, NUMBER(0)), p, q)
+#define ROW_OF(name, v) omma_activation_grad(m, &omma_op_##name##Grad, dy, v, NULL)
+
+BACK(Abs, MUL(dy, FN(Sign, x)))
+BACK(Cos, MUL(dy, FN(Neg, FN(Sin, x))))
+BACK(Erf, MUL(dy, SCALED(FN(Exp, FN(Neg, SQUARED(x))), 1.12837916709551257390)))
+BACK(Exp, MUL(dy, y))
+BACK(HardSigmoid, SCALED(omma_clip_grad(m, dy, y, NUMBER(0), NUMBER(1), 0), a))
+BACK(HardSwish, ROW_OF(HardSwish, x))
+BACK(LeakyRelu, omma_clip_grad(m, dy, a > 0 ? y : x, NUMBER(0), NULL, (float)a))
+BACK(Log, DIV(dy, x))
+BACK(Neg, FN(Neg, dy))
+BACK(Reciprocal, MUL(dy, FN(Neg, SQUARED(y))))
+BACK(Relu, omma_clip_grad(m, dy, y, NUMBER(0), NULL, 0))
+BACK(Sigmoid, ROW_OF(Sigmoid, y))
+BACK(Sin, MUL(dy, FN(Cos, x)))
+BACK(Softplus, MUL(dy, FN(Sigmoid, x)))
+BACK(Softsign, DIV(dy, SQUARED(PLUS(FN(Abs, x), 1))))
+BACK(Sqrt, DIV(SCALED(dy, 0.5), y))
+BACK(Tan, MUL(dy, PLUS(SQUARED(y), 1)))
+BACK(Tanh, ROW_OF(Tanh, y))
+BACK(ThresholdedRelu, omma_clip_grad(m, dy, x, NUMBER(a), NULL, 0))
+
+/* Behind 0 the slope is a e^(x / a) / a = y / a + 1, before it 1. */
+BACK(Celu, MUL(dy, PLUS(omma_make_2(m, a > 0 ? "Min" : "Max", SCALED(y, 1 / a), NUMBER(0)), 1)))
+BACK(Elu, MUL(dy, WHERE_ABOVE_0(x, NUMBER(1), PLUS(y, a))))
+
+static omma_status Selu_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    const un *u = n->param;
+    const double a = (double)u->a, b = (double)u->b;
+    omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0], *y = n->out[0];
+    return omma_grad_add(g, n, 0, MUL(dy, WHERE_ABOVE_0(x, NUMBER(b), PLUS(y, a * b))));
+}
+
+/* t + x (1 - t^2) sigmoid(x) with t = tanh(softplus(x)). */
+static omma_status Mish_grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *x = n->in[0], *t = FN(Tanh, FN(Softplus, x));
+    omma_value *rest = omma_make_2(m, "Sub", NUMBER(1), SQUARED(t));
+    omma_value *slope = omma_make_2(m, "Add", t, MUL(MUL(x, FN(Sigmoid, x)), rest));
+    return omma_grad_add(g, n, 0, MUL(omma_grad_out(g, n, 0), slope));
+}
+
+static omma_status Gelu_grad(omma_grad *g, const omma_node *n) {
+    const omma_attr how = OMMA_A_STRING("approximate", omma_node_string(n, "approximate", "none"));
+    return omma_grad_add(
+        g, n, 0,
+        omma_activation_grad(&g->m, &omma_op_GeluGrad, omma_grad_out(g, n, 0), n->in[0], &how));
+}
+
+/* --- rows -------------------------------------------------------------------------------- */
+
+#define STEPS omma_grad_zero /* piecewise constant */
 #define SIGNED (OMMA_IN_FLOAT | OMMA_IN_SIGNED)
 
-/* name, types, integer form, attributes with defaults, why no gradient */
-#define UNARY_LIST(X)                                                              \
-    X(Abs, OMMA_IN_NUMBER, Abs_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
-    X(Ceil, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                          \
-    X(Celu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                \
-    X(Cos, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
-    X(Elu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)                 \
-    X(Erf, OMMA_IN_NUMBER, Erf_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
-    X(Exp, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
-    X(Floor, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                         \
-    X(HardSigmoid, OMMA_IN_FLOAT, NULL, "alpha", 0.2f, "beta", 0.5f, OMMA_NOT_YET) \
-    X(HardSwish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)              \
-    X(LeakyRelu, OMMA_IN_FLOAT, NULL, "alpha", 0.01f, NULL, 0, OMMA_NOT_YET)       \
-    X(Log, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
-    X(Mish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                   \
-    X(Neg, SIGNED, Neg_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                        \
-    X(Reciprocal, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)             \
-    X(Relu, SIGNED, Relu_int, NULL, 0, NULL, 0, OMMA_NOT_YET)                      \
-    X(Round, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                         \
-    X(Sigmoid, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                \
-    X(Sign, OMMA_IN_NUMBER, Sign_int, NULL, 0, NULL, 0, STEPS)                     \
-    X(Sin, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
-    X(Softplus, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)               \
-    X(Softsign, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)               \
-    X(Sqrt, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                   \
-    X(Tan, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                    \
-    X(Tanh, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, OMMA_NOT_YET)                   \
-    X(ThresholdedRelu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, OMMA_NOT_YET)
+/* name, types, integer form, attributes with defaults, gradient */
+#define UNARY_LIST(X)                                                                  \
+    X(Abs, OMMA_IN_NUMBER, Abs_int, NULL, 0, NULL, 0, Abs_grad)                        \
+    X(Ceil, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                              \
+    X(Celu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, Celu_grad)                       \
+    X(Cos, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Cos_grad)                            \
+    X(Elu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, Elu_grad)                         \
+    X(Erf, OMMA_IN_NUMBER, Erf_int, NULL, 0, NULL, 0, Erf_grad)                        \
+    X(Exp, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Exp_grad)                            \
+    X(Floor, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                             \
+    X(HardSigmoid, OMMA_IN_FLOAT, NULL, "alpha", 0.2f, "beta", 0.5f, HardSigmoid_grad) \
+    X(HardSwish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, HardSwish_grad)                \
+    X(LeakyRelu, OMMA_IN_FLOAT, NULL, "alpha", 0.01f, NULL, 0, LeakyRelu_grad)         \
+    X(Log, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Log_grad)                            \
+    X(Mish, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Mish_grad)                          \
+    X(Neg, SIGNED, Neg_int, NULL, 0, NULL, 0, Neg_grad)                                \
+    X(Reciprocal, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Reciprocal_grad)              \
+    X(Relu, SIGNED, Relu_int, NULL, 0, NULL, 0, Relu_grad)                             \
+    X(Round, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, STEPS)                             \
+    X(Sigmoid, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Sigmoid_grad)                    \
+    X(Sign, OMMA_IN_NUMBER, Sign_int, NULL, 0, NULL, 0, STEPS)                         \
+    X(Sin, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Sin_grad)                            \
+    X(Softplus, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Softplus_grad)                  \
+    X(Softsign, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Softsign_grad)                  \
+    X(Sqrt, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Sqrt_grad)                          \
+    X(Tan, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Tan_grad)                            \
+    X(Tanh, OMMA_IN_FLOAT, NULL, NULL, 0, NULL, 0, Tanh_grad)                          \
+    X(ThresholdedRelu, OMMA_IN_FLOAT, NULL, "alpha", 1, NULL, 0, ThresholdedRelu_grad)
 
-#define ROW(Name, infer_, run_, min_in_, max_in_, max_out_, flags_, no_grad_) \
-    const omma_op omma_op_##Name = {.name = #Name,                            \
-                                    .min_in = min_in_,                        \
-                                    .max_in = max_in_,                        \
-                                    .min_out = 1,                             \
-                                    .max_out = max_out_,                      \
-                                    .flags = flags_,                          \
-                                    .infer = infer_,                          \
-                                    .run = run_,                              \
-                                    .no_grad = no_grad_,                      \
-                                    .no_field = OMMA_NOT_YET};
+#define ROW(Name, grad_)                                          \
+    const omma_op omma_op_##Name = {.name = #Name,                \
+                                    .min_in = 1,                  \
+                                    .max_in = 1,                  \
+                                    .min_out = 1,                 \
+                                    .max_out = 1,                 \
+                                    .flags = OMMA_OP_ELEMENTWISE, \
+                                    .infer = Name##_infer,        \
+                                    .run = run,                   \
+                                    .grad = grad_,                \
+                                    .field = omma_field_elementwise};
 
-#define X(Name, types_, ints_, a_name_, a_, b_name_, b_, no_grad_)                                 \
+#define X(Name, types_, ints_, a_name_, a_, b_name_, b_, grad_)                                    \
     static omma_status Name##_infer(omma_build *b, omma_node *n) {                                 \
         static const unary op = {types_, Name##_f32, Name##_f64, ints_, a_name_, b_name_, a_, b_}; \
         return infer(b, n, &op);                                                                   \
     }                                                                                              \
-    ROW(Name, Name##_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, no_grad_)
+    ROW(Name, grad_)
 UNARY_LIST(X)
 #undef X
 
@@ -306,13 +379,22 @@ static omma_status Selu_infer(omma_build *b, omma_node *n) {
                               "alpha",       "gamma",  1.6732f,  1.0507f};
     return infer(b, n, n->opset < 6 ? &old : &op);
 }
-ROW(Selu, Selu_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)
+ROW(Selu, Selu_grad)
 
 static omma_status BitwiseNot_infer(omma_build *b, omma_node *n) {
     static const unary op = {OMMA_IN_INT, NULL, NULL, BitwiseNot_int, NULL, NULL, 0, 0};
     return infer(b, n, &op);
 }
-ROW(BitwiseNot, BitwiseNot_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, STEPS)
+const omma_op omma_op_BitwiseNot = {.name = "BitwiseNot",
+                                    .min_in = 1,
+                                    .max_in = 1,
+                                    .min_out = 1,
+                                    .max_out = 1,
+                                    .flags = OMMA_OP_ELEMENTWISE,
+                                    .infer = BitwiseNot_infer,
+                                    .run = run,
+                                    .no_grad = "bits of integers: nothing to differentiate",
+                                    .field = omma_field_elementwise};
 
 /* Gelu: by erf, or the tanh formula of Hendrycks and Gimpel. */
 static omma_status Gelu_infer(omma_build *b, omma_node *n) {
@@ -324,139 +406,4 @@ static omma_status Gelu_infer(omma_build *b, omma_node *n) {
     if (!strcmp(how, "none")) return infer(b, n, &by_erf);
     return omma_bad(b, n, "attribute 'approximate' is '%s', neither 'none' nor 'tanh'", how);
 }
-ROW(Gelu, Gelu_infer, run, 1, 1, 1, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)
-
-/* --- Clip: bounds are attributes up to opset 10, inputs (perhaps computed) since 11 --- */
-
-typedef struct clip {
-    float lo, hi; /* the attributes */
-} clip;
-
-static omma_status Clip_infer(omma_build *b, omma_node *n) {
-    const bool as_inputs = n->opset >= 11;
-    OMMA_TRY(omma_want(b, n, 0, as_inputs ? OMMA_IN_NUMBER : OMMA_IN_FLOAT));
-    for (int i = 1; i < n->n_in; i++) {
-        if (!as_inputs)
-            return omma_bad(b, n, "opset %d gives bounds as attributes, not as inputs", n->opset);
-        if (!n->in[i]) continue;
-        OMMA_TRY(omma_want_same(b, n, i));
-        if (omma_value_count(n->in[i]) != 1)
-            return omma_bad(b, n, "bound '%s' must be one number", n->in[i]->name);
-    }
-    clip *c = omma_param(b, n, sizeof *c);
-    if (!c) return omma_nomem(b, n);
-    c->lo = as_inputs ? -INFINITY : omma_node_float(n, "min", -INFINITY);
-    c->hi = as_inputs ? INFINITY : omma_node_float(n, "max", INFINITY);
-    return omma_out_like(b, n, 0, n->in[0]);
-}
-
-typedef struct clip_job {
-    const omma_kernels *kern;
-    omma_dtype type;
-    double lo, hi;    /* bounds for float types */
-    int64_t ilo, ihi; /* for integers; uint64 as its bits */
-    const void *x;
-    void *y;
-} clip_job;
-
-#define CLIP_LOOP(T, lo_, hi_)                                     \
-    {                                                              \
-        const T lo = (T)(lo_), hi = (T)(hi_);                      \
-        for (int64_t i = begin; i < end; i++) {                    \
-            const T x = ((const T *)j->x)[i], v = x < lo ? lo : x; \
-            ((T *)j->y)[i] = v > hi ? hi : v;                      \
-        }                                                          \
-        return;                                                    \
-    }
-
-static void clip_part(void *arg, int64_t begin, int64_t end, int worker) {
-    (void)worker;
-    const clip_job *j = arg;
-    switch (j->type) {
-#define X(tag, T, min) \
-    case OMMA_##tag: CLIP_LOOP(T, j->ilo, j->ihi)
-        OMMA_SIGNED_LIST(X)
-        OMMA_UNSIGNED_LIST(X)
-#undef X
-    case OMMA_F32:
-        j->kern->clip(end - begin, (const float *)j->x + begin, (float)j->lo, (float)j->hi,
-                      (float *)j->y + begin);
-        return;
-    case OMMA_F64: CLIP_LOOP(double, j->lo, j->hi)
-    default: break;
-    }
-    const uint16_t *x = j->x;
-    uint16_t *y = j->y;
-    for (int64_t i = begin; i < end; i++) {
-        float v;
-        omma_load_halves(j->type, x + i, 1, &v);
-        v = v < (float)j->lo ? (float)j->lo : v;
-        v = v > (float)j->hi ? (float)j->hi : v;
-        omma_store_halves(j->type, &v, 1, y + i);
-    }
-}
-
-static omma_status Clip_run(const omma_exec *x, const omma_node *n) {
-    if (!omma_wanted(n, 0)) return OMMA_OK;
-    const clip *c = n->param;
-    const omma_dtype t = n->in[0]->dtype;
-    clip_job j = {x->kern, t, c->lo, c->hi, 0, 0, n->in[0]->mem, n->out[0]->mem};
-    const omma_value *lo = omma_in(n, 1), *hi = omma_in(n, 2);
-    omma_int_limits(t, &j.ilo, &j.ihi);
-    if (lo) j.lo = omma_get_number(t, lo->mem, 0), j.ilo = omma_get_int(t, lo->mem, 0);
-    if (hi) j.hi = omma_get_number(t, hi->mem, 0), j.ihi = omma_get_int(t, hi->mem, 0);
-    omma_parallel(x->threads, omma_value_count(n->in[0]), OMMA_GRAIN, clip_part, &j);
-    return OMMA_OK;
-}
-ROW(Clip, Clip_infer, Clip_run, 1, 3, 1, OMMA_OP_ELEMENTWISE, OMMA_NOT_YET)
-
-/* --- boolean results ---------------------------------------------------------- */
-
-#define NO_BOOL_GRAD "boolean output: nothing to differentiate"
-
-static omma_status infer_bool(omma_build *b, omma_node *n, unsigned types) {
-    OMMA_TRY(omma_want(b, n, 0, types));
-    return omma_out(b, n, 0, OMMA_BOOL, n->in[0]->rank, n->in[0]->dims);
-}
-
-static omma_status Not_infer(omma_build *b, omma_node *n) { return infer_bool(b, n, OMMA_IN_BOOL); }
-static omma_status Is_infer(omma_build *b, omma_node *n) { return infer_bool(b, n, OMMA_IN_FLOAT); }
-
-static omma_status Not_run(const omma_exec *x, const omma_node *n) {
-    (void)x;
-    if (!omma_wanted(n, 0)) return OMMA_OK;
-    const uint8_t *a = n->in[0]->mem;
-    uint8_t *y = n->out[0]->mem;
-    for (int64_t i = 0, k = omma_value_count(n->in[0]); i < k; i++) y[i] = !a[i];
-    return OMMA_OK;
-}
-
-/* The kinds of numbers looked for: NaN, +inf, -inf. */
-enum { WANT_NAN = 1, WANT_PLUS = 2, WANT_MINUS = 4 };
-
-static void classify(const omma_node *n, unsigned want) {
-    if (!omma_wanted(n, 0)) return;
-    const omma_dtype t = n->in[0]->dtype;
-    uint8_t *y = n->out[0]->mem;
-    for (int64_t i = 0, k = omma_value_count(n->in[0]); i < k; i++) {
-        const double v = omma_get_number(t, n->in[0]->mem, i);
-        const unsigned is = isnan(v) ? WANT_NAN : !isinf(v) ? 0 : v > 0 ? WANT_PLUS : WANT_MINUS;
-        y[i] = (is & want) != 0;
-    }
-}
-
-static omma_status IsNaN_run(const omma_exec *x, const omma_node *n) {
-    (void)x;
-    classify(n, WANT_NAN);
-    return OMMA_OK;
-}
-
-static omma_status IsInf_run(const omma_exec *x, const omma_node *n) {
-    (void)x;
-    classify(n, (omma_node_int(n, "detect_positive", 1) ? WANT_PLUS : 0u) |
-                    (omma_node_int(n, "detect_negative", 1) ? WANT_MINUS : 0u));
-    return OMMA_OK;
-}
-ROW(Not, Not_infer, Not_run, 1, 1, 1, OMMA_OP_ELEMENTWISE, NO_BOOL_GRAD)
-ROW(IsNaN, Is_infer, IsNaN_run, 1, 1, 1, 0, NO_BOOL_GRAD)
-ROW(IsInf, Is_infer, IsInf_run, 1, 1, 1, 0, NO_BOOL_GRAD)
+ROW(Gelu, Gelu_grad)
