@@ -1,5 +1,5 @@
 /* test_op_table.c - the table of operators: in order, complete, and every row with either
- * a function or a reason in each column. */
+ * a function, parts or a reason in each column. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,9 +28,9 @@ static void complete(void **state) {
     for (int i = 0; i < n; i++) {
         const omma_op *o = ops[i];
         if (!o->expand && (!o->infer || !o->run)) fail_msg("%s lacks infer or run", o->name);
-        if (!o->grad == !(o->no_grad && *o->no_grad))
+        if (!(o->grad || o->parts) == !(o->no_grad && *o->no_grad))
             fail_msg("%s: a gradient, or why there is none", o->name);
-        if (!o->field == !(o->no_field && *o->no_field))
+        if (!(o->field || o->parts) == !(o->no_field && *o->no_field))
             fail_msg("%s: a field, or why there is none", o->name);
         if (o->min_in < 0 || o->min_out < 0 || (o->max_in >= 0 && o->max_in < o->min_in) ||
             (o->max_out >= 0 && o->max_out < o->min_out))

@@ -5,6 +5,7 @@
 
 #include "cli/field_job.h"
 #include "file/bytes.h"
+#include "file/image.h"
 #include "model/inspect.h"
 
 static const char help_text[] =

@@ -24,83 +24,59 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
-#include "kernel/attend.h"
+#include "op/attention.h"
 #include "op/element.h"
-
-enum { Q, K, V, MASK, PAST_K, PAST_V, NONPAD };       /* inputs */
-enum { Y, PRESENT_K, PRESENT_V, SCORES };             /* outputs */
-enum { AT_PRODUCT, AT_SOFTCAP, AT_MASK, AT_SOFTMAX }; /* qk_matmul_output_mode */
-
-/* Where heads' rows lie [elements]. */
-typedef struct layout {
-    int64_t batch, head, row;
-} layout;
-
-typedef struct attention {
-    int64_t batch, heads, groups; /* groups: heads of keys and values */
-    int64_t q_len, kv_len, past, total;
-    int64_t d, e; /* numbers of a key; of a value */
-    layout q, k, v, y;
-    bool causal;
-    float scale, softcap; /* softcap 0: none */
-    int64_t mode;
-    int64_t mask_step[4], mask_len; /* strides over [B, H, Q, T]; keys beyond mask_len are masked */
-    bool fast;                      /* y by the kernel */
-    omma_attention kernel;
-    int workers;                           /* threads the working memory is for */
-    size_t join_at[2], rows_at, kernel_at; /* parts of the working memory */
-    size_t row_bytes;                      /* of one worker's row of scores */
-} attention;
 
 /* --- shapes ----------------------------------------------------------------------------------- */
 
 /* Take input i apart: batch must agree with the queries'. */
 static omma_status heads_of(omma_build *b, const omma_node *n, int i, int64_t heads, int64_t *len,
-                            int64_t *d, int64_t *found, layout *l) {
+                            int64_t *d, int64_t *found, omma_rows_at *l) {
     const omma_value *v = n->in[i];
-    if (v->rank != n->in[Q]->rank || v->dims[0] != n->in[Q]->dims[0])
+    if (v->rank != n->in[OMMA_ATT_Q]->rank || v->dims[0] != n->in[OMMA_ATT_Q]->dims[0])
         return omma_bad(b, n, "queries, keys and values differ in rank or batch");
     if (v->rank == 4) {
         *found = v->dims[1], *len = v->dims[2], *d = v->dims[3];
-        *l = (layout){*found * *len * *d, *len * *d, *d};
+        *l = (omma_rows_at){*found * *len * *d, *len * *d, *d};
     } else {
         if (heads < 1 || v->dims[2] % heads)
             return omma_bad(b, n, "%lld heads do not divide the %lld numbers of a row of '%s'",
                             (long long)heads, (long long)v->dims[2], v->name);
         *found = heads, *len = v->dims[1], *d = v->dims[2] / heads;
-        *l = (layout){*len * v->dims[2], *d, v->dims[2]};
+        *l = (omma_rows_at){*len * v->dims[2], *d, v->dims[2]};
     }
     return OMMA_OK;
 }
 
 static omma_status check_types(omma_build *b, const omma_node *n) {
-    for (int i = Q; i <= V; i++) OMMA_TRY(omma_want(b, n, i, OMMA_IN_FLOAT));
-    OMMA_TRY(omma_want_same(b, n, K));
-    if (omma_in(n, MASK)) OMMA_TRY(omma_want(b, n, MASK, OMMA_IN_ANY));
-    if (!omma_in(n, PAST_K) != !omma_in(n, PAST_V))
+    for (int i = OMMA_ATT_Q; i <= OMMA_ATT_V; i++) OMMA_TRY(omma_want(b, n, i, OMMA_IN_FLOAT));
+    OMMA_TRY(omma_want_same(b, n, OMMA_ATT_K));
+    if (omma_in(n, OMMA_ATT_MASK)) OMMA_TRY(omma_want(b, n, OMMA_ATT_MASK, OMMA_IN_ANY));
+    if (!omma_in(n, OMMA_ATT_PAST_K) != !omma_in(n, OMMA_ATT_PAST_V))
         return omma_bad(b, n, "past_key and past_value go together");
-    if (omma_in(n, PAST_K)) {
-        OMMA_TRY(omma_want_same(b, n, PAST_K));
-        if (n->in[PAST_V]->dtype != n->in[V]->dtype)
+    if (omma_in(n, OMMA_ATT_PAST_K)) {
+        OMMA_TRY(omma_want_same(b, n, OMMA_ATT_PAST_K));
+        if (n->in[OMMA_ATT_PAST_V]->dtype != n->in[OMMA_ATT_V]->dtype)
             return omma_bad(b, n, "past_value is not of the values' type");
     }
-    if (omma_in(n, NONPAD)) {
+    if (omma_in(n, OMMA_ATT_NONPAD)) {
         if (n->opset < 24) return omma_bad(b, n, "opset %d has no nonpad_kv_seqlen", n->opset);
-        OMMA_TRY(omma_want(b, n, NONPAD, OMMA_BIT(OMMA_I64)));
-        if (omma_in(n, PAST_K))
+        OMMA_TRY(omma_want(b, n, OMMA_ATT_NONPAD, OMMA_BIT(OMMA_I64)));
+        if (omma_in(n, OMMA_ATT_PAST_K))
             return omma_bad(b, n, "nonpad_kv_seqlen and past_key exclude each other");
-        if (n->in[NONPAD]->rank != 1 || n->in[NONPAD]->dims[0] != n->in[Q]->dims[0])
+        if (n->in[OMMA_ATT_NONPAD]->rank != 1 ||
+            n->in[OMMA_ATT_NONPAD]->dims[0] != n->in[OMMA_ATT_Q]->dims[0])
             return omma_bad(b, n, "nonpad_kv_seqlen must hold a number for each batch");
     }
     return OMMA_OK;
 }
 
-static omma_status check_past(omma_build *b, const omma_node *n, attention *p) {
-    for (int i = PAST_K; i <= PAST_V && omma_in(n, PAST_K); i++) {
+static omma_status check_past(omma_build *b, const omma_node *n, omma_attending *p) {
+    for (int i = OMMA_ATT_PAST_K; i <= OMMA_ATT_PAST_V && omma_in(n, OMMA_ATT_PAST_K); i++) {
         const omma_value *v = n->in[i];
-        const int64_t width = i == PAST_K ? p->d : p->e;
+        const int64_t width = i == OMMA_ATT_PAST_K ? p->d : p->e;
         if (v->rank != 4 || v->dims[0] != p->batch || v->dims[1] != p->groups ||
-            v->dims[3] != width || v->dims[2] != n->in[PAST_K]->dims[2])
+            v->dims[3] != width || v->dims[2] != n->in[OMMA_ATT_PAST_K]->dims[2])
             return omma_bad(b, n, "'%s' does not continue the keys or values", v->name);
         p->past = v->dims[2];
     }
@@ -110,8 +86,8 @@ static omma_status check_past(omma_build *b, const omma_node *n, attention *p) {
 }
 
 /* Strides of the mask over [B, H, Q, T]. */
-static omma_status read_mask(omma_build *b, const omma_node *n, attention *p) {
-    const omma_value *m = omma_in(n, MASK);
+static omma_status read_mask(omma_build *b, const omma_node *n, omma_attending *p) {
+    const omma_value *m = omma_in(n, OMMA_ATT_MASK);
     const int64_t want[4] = {p->batch, p->heads, p->q_len, p->total};
     p->mask_len = p->total;
     if (!m) return OMMA_OK;
@@ -130,62 +106,64 @@ static omma_status read_mask(omma_build *b, const omma_node *n, attention *p) {
     return OMMA_OK;
 }
 
-static omma_status read_attributes(omma_build *b, const omma_node *n, attention *p) {
+static omma_status read_attributes(omma_build *b, const omma_node *n, omma_attending *p) {
     const int64_t precision = omma_node_int(n, "softmax_precision", 0);
     p->causal = omma_node_int(n, "is_causal", 0) != 0;
     p->scale = omma_node_float(n, "scale", (float)(1 / sqrt((double)p->d)));
     p->softcap = omma_node_float(n, "softcap", 0);
-    p->mode = omma_node_int(n, "qk_matmul_output_mode", AT_PRODUCT);
+    p->mode = omma_node_int(n, "qk_matmul_output_mode", OMMA_ATT_PRODUCT);
     if (!(p->softcap >= 0)) return omma_bad(b, n, "softcap %g is negative", (double)p->softcap);
-    if (p->mode < AT_PRODUCT || p->mode > AT_SOFTMAX)
+    if (p->mode < OMMA_ATT_PRODUCT || p->mode > OMMA_ATT_SOFTMAX)
         return omma_bad(b, n, "qk_matmul_output_mode is %lld, not 0..3", (long long)p->mode);
     if (precision &&
         (precision < 0 || precision >= 32 || !omma_type_in((omma_dtype)precision, OMMA_IN_FLOAT)))
         return omma_bad(b, n, "softmax_precision %lld is no floating type", (long long)precision);
-    const omma_value *m = omma_in(n, MASK);
-    p->fast = n->in[Q]->dtype == OMMA_F32 && n->in[V]->dtype == OMMA_F32 && precision != OMMA_F64 &&
-              p->total > 0 && p->mask_len == p->total &&
+    const omma_value *m = omma_in(n, OMMA_ATT_MASK);
+    p->fast = n->in[OMMA_ATT_Q]->dtype == OMMA_F32 && n->in[OMMA_ATT_V]->dtype == OMMA_F32 &&
+              precision != OMMA_F64 && p->total > 0 && p->mask_len == p->total &&
               (!m || m->dtype == OMMA_F32 || m->dtype == OMMA_BOOL);
     return OMMA_OK;
 }
 
-static omma_status set_outputs(omma_build *b, const omma_node *n, attention *p) {
-    const omma_dtype t = n->in[Q]->dtype;
+static omma_status set_outputs(omma_build *b, const omma_node *n, omma_attending *p) {
+    const omma_dtype t = n->in[OMMA_ATT_Q]->dtype;
     int64_t width, all;
     if (__builtin_mul_overflow(p->heads, p->e, &width) ||
         !omma_dims_count((int64_t[]){p->batch, p->heads, p->q_len, p->total}, 4, &all))
         return omma_bad(b, n, "the output's size overflows");
-    if (n->in[Q]->rank == 4) {
-        p->y = (layout){0, 0, p->e};
-        OMMA_TRY(omma_out(b, n, Y, t, 4, (int64_t[]){p->batch, p->heads, p->q_len, p->e}));
+    if (n->in[OMMA_ATT_Q]->rank == 4) {
+        p->y = (omma_rows_at){0, 0, p->e};
+        OMMA_TRY(omma_out(b, n, OMMA_ATT_Y, t, 4, (int64_t[]){p->batch, p->heads, p->q_len, p->e}));
     } else {
-        p->y = (layout){0, p->e, width};
-        OMMA_TRY(omma_out(b, n, Y, t, 3, (int64_t[]){p->batch, p->q_len, width}));
+        p->y = (omma_rows_at){0, p->e, width};
+        OMMA_TRY(omma_out(b, n, OMMA_ATT_Y, t, 3, (int64_t[]){p->batch, p->q_len, width}));
     }
-    if (omma_wanted(n, Y)) { /* its size is checked by now */
+    if (omma_wanted(n, OMMA_ATT_Y)) { /* its size is checked by now */
         p->y.batch = p->q_len * width;
-        if (n->in[Q]->rank == 4) p->y.head = p->q_len * p->e;
+        if (n->in[OMMA_ATT_Q]->rank == 4) p->y.head = p->q_len * p->e;
     }
-    OMMA_TRY(omma_out(b, n, PRESENT_K, t, 4, (int64_t[]){p->batch, p->groups, p->total, p->d}));
-    OMMA_TRY(omma_out(b, n, PRESENT_V, n->in[V]->dtype, 4,
+    OMMA_TRY(
+        omma_out(b, n, OMMA_ATT_PRESENT_K, t, 4, (int64_t[]){p->batch, p->groups, p->total, p->d}));
+    OMMA_TRY(omma_out(b, n, OMMA_ATT_PRESENT_V, n->in[OMMA_ATT_V]->dtype, 4,
                       (int64_t[]){p->batch, p->groups, p->total, p->e}));
-    return omma_out(b, n, SCORES, t, 4, (int64_t[]){p->batch, p->heads, p->q_len, p->total});
+    return omma_out(b, n, OMMA_ATT_SCORES, t, 4,
+                    (int64_t[]){p->batch, p->heads, p->q_len, p->total});
 }
 
 static omma_status attention_infer(omma_build *b, omma_node *n) {
     int64_t d, len, groups;
-    attention *p = omma_param(b, n, sizeof *p);
+    omma_attending *p = omma_param(b, n, sizeof *p);
     if (!p) return omma_nomem(b, n);
     OMMA_TRY(check_types(b, n));
-    const omma_value *q = n->in[Q];
+    const omma_value *q = n->in[OMMA_ATT_Q];
     if (q->rank != 3 && q->rank != 4)
         return omma_bad(b, n, "queries of rank %d; 3 or 4 are needed", q->rank);
     const int64_t q_heads = omma_node_int(n, "q_num_heads", 0),
                   kv_heads = omma_node_int(n, "kv_num_heads", 0);
     p->batch = q->dims[0];
-    OMMA_TRY(heads_of(b, n, Q, q_heads, &p->q_len, &p->d, &p->heads, &p->q));
-    OMMA_TRY(heads_of(b, n, K, kv_heads, &p->kv_len, &d, &p->groups, &p->k));
-    OMMA_TRY(heads_of(b, n, V, kv_heads, &len, &p->e, &groups, &p->v));
+    OMMA_TRY(heads_of(b, n, OMMA_ATT_Q, q_heads, &p->q_len, &p->d, &p->heads, &p->q));
+    OMMA_TRY(heads_of(b, n, OMMA_ATT_K, kv_heads, &p->kv_len, &d, &p->groups, &p->k));
+    OMMA_TRY(heads_of(b, n, OMMA_ATT_V, kv_heads, &len, &p->e, &groups, &p->v));
     if (d != p->d || d < 1 || len != p->kv_len || groups != p->groups)
         return omma_bad(b, n, "queries, keys and values do not fit together");
     if (p->groups < 1 || p->heads % p->groups)
@@ -205,23 +183,25 @@ static bool reserve(size_t *at, size_t count, size_t bytes) {
     return omma_mul(count, bytes, &all) && omma_add(*at, all, at) && omma_align_up(*at, 64, at);
 }
 
-static bool is_joined(const omma_node *n, int i) { return omma_in(n, PAST_K) || omma_wanted(n, i); }
+static bool is_joined(const omma_node *n, int i) {
+    return omma_in(n, OMMA_ATT_PAST_K) || omma_wanted(n, i);
+}
 
 /* Where keys or values lie: joined ones head by head. */
-static layout kv_layout(const omma_node *n, const attention *p, int which) {
+static omma_rows_at kv_layout(const omma_node *n, const omma_attending *p, int which) {
     const int64_t width = which ? p->e : p->d;
-    if (!is_joined(n, PRESENT_K + which)) return which ? p->v : p->k;
-    return (layout){p->groups * p->total * width, p->total * width, width};
+    if (!is_joined(n, OMMA_ATT_PRESENT_K + which)) return which ? p->v : p->k;
+    return (omma_rows_at){p->groups * p->total * width, p->total * width, width};
 }
 
 /* Over [batch, group, head of the group]. */
-static omma_attention_at outer_axes(const layout *l, int64_t group, int64_t head) {
+static omma_attention_at outer_axes(const omma_rows_at *l, int64_t group, int64_t head) {
     return (omma_attention_at){{l->batch, group, head}, l->row, 1};
 }
 
-static void describe(const omma_node *n, attention *p) {
+static void describe(const omma_node *n, omma_attending *p) {
     const int64_t each = p->heads / p->groups;
-    const layout k = kv_layout(n, p, 0), v = kv_layout(n, p, 1);
+    const omma_rows_at k = kv_layout(n, p, 0), v = kv_layout(n, p, 1);
     const int64_t *m = p->mask_step;
     p->kernel = (omma_attention){.outer = {p->batch, p->groups, each},
                                  .m = p->q_len,
@@ -238,27 +218,30 @@ static void describe(const omma_node *n, attention *p) {
                                  .causal = p->causal,
                                  .causal_offset = p->past,
                                  .valid_step = {1, 0, 0}};
-    p->kernel.mask_is_bool[0] = omma_in(n, MASK) && n->in[MASK]->dtype == OMMA_BOOL;
-    p->kernel.hidden_is_zero = p->causal || omma_in(n, MASK) || omma_in(n, NONPAD);
+    p->kernel.mask_is_bool[0] =
+        omma_in(n, OMMA_ATT_MASK) && n->in[OMMA_ATT_MASK]->dtype == OMMA_BOOL;
+    p->kernel.hidden_is_zero =
+        p->causal || omma_in(n, OMMA_ATT_MASK) || omma_in(n, OMMA_ATT_NONPAD);
 }
 
-static bool lay_out(const omma_kernels *kern, const omma_node *n, attention *p, size_t *at) {
+static bool lay_out(const omma_kernels *kern, const omma_node *n, omma_attending *p, size_t *at) {
     const int64_t rows[2] = {p->d, p->e};
     int64_t heads;
     size_t rest;
     if (!omma_dims_count((int64_t[]){p->batch, p->groups}, 2, &heads)) return false;
     for (int i = 0; i < 2; i++) { /* past and new in one piece, unless an output is that already */
         p->join_at[i] = *at;
-        const size_t size = omma_dtype_size(n->in[i ? V : K]->dtype);
+        const size_t size = omma_dtype_size(n->in[i ? OMMA_ATT_V : OMMA_ATT_K]->dtype);
         size_t bytes;
-        if (!is_joined(n, PRESENT_K + i) || omma_wanted(n, PRESENT_K + i)) continue;
+        if (!is_joined(n, OMMA_ATT_PRESENT_K + i) || omma_wanted(n, OMMA_ATT_PRESENT_K + i))
+            continue;
         if (!omma_dims_bytes((int64_t[]){heads, p->total, rows[i]}, 3, size, &bytes) ||
             !reserve(at, 1, bytes))
             return false;
     }
     p->rows_at = *at;
     p->row_bytes = 0;
-    if (!p->fast || omma_wanted(n, SCORES)) {
+    if (!p->fast || omma_wanted(n, OMMA_ATT_SCORES)) {
         if (!reserve(&p->row_bytes, (size_t)p->total, sizeof(double)) ||
             !reserve(at, (size_t)p->workers, p->row_bytes))
             return false;
@@ -270,7 +253,7 @@ static bool lay_out(const omma_kernels *kern, const omma_node *n, attention *p, 
 }
 
 static omma_status attention_prepare(omma_build *b, omma_node *n) {
-    attention *p = (attention *)n->param;
+    omma_attending *p = (omma_attending *)n->param;
     size_t at = 0;
     p->workers = omma_workers(b);
     if (!lay_out(b->kern, n, p, &at)) return omma_bad(b, n, "its working memory overflows");
@@ -284,9 +267,9 @@ static omma_status attention_prepare(omma_build *b, omma_node *n) {
 typedef struct job {
     const omma_kernels *kern;
     const omma_node *n;
-    const attention *p;
-    const void *kv[2]; /* all keys, all values */
-    layout at[2];      /* of these */
+    const omma_attending *p;
+    const void *kv[2];  /* all keys, all values */
+    omma_rows_at at[2]; /* of these */
     char *work;
 } job;
 
@@ -299,15 +282,15 @@ static int64_t kv_start(const job *j, int which, int64_t i) {
 static void join_heads(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const job *j = arg;
-    const attention *p = j->p;
+    const omma_attending *p = j->p;
     const int64_t heads = p->batch * p->groups;
     for (int64_t i = begin; i < end; i++) {
         const int which = i >= heads;
         const int64_t h = which ? i - heads : i, width = which ? p->e : p->d;
-        if (!is_joined(j->n, PRESENT_K + which)) continue;
-        const omma_value *new = j->n->in[which ? V : K],
-                         *past = omma_in(j->n, which ? PAST_V : PAST_K);
-        const layout *l = which ? &p->v : &p->k;
+        if (!is_joined(j->n, OMMA_ATT_PRESENT_K + which)) continue;
+        const omma_value *new = j->n->in[which ? OMMA_ATT_V : OMMA_ATT_K],
+                         *past = omma_in(j->n, which ? OMMA_ATT_PAST_V : OMMA_ATT_PAST_K);
+        const omma_rows_at *l = which ? &p->v : &p->k;
         const size_t size = omma_dtype_size(new->dtype), row = (size_t)width * size;
         const char *src = (const char *)new->mem +
                           (size_t)(h / p->groups * l->batch + h % p->groups * l->head) * size;
@@ -323,12 +306,12 @@ static void join_heads(void *arg, int64_t begin, int64_t end, int worker) {
 
 /* Where all keys and all values are; joins them with the past first. */
 static void gather_kv(const omma_exec *x, job *j) {
-    const attention *p = j->p;
+    const omma_attending *p = j->p;
     bool any = false;
     for (int i = 0; i < 2; i++) {
-        const omma_value *out = omma_wanted(j->n, PRESENT_K + i);
-        j->kv[i] = j->n->in[i ? V : K]->mem, j->at[i] = kv_layout(j->n, p, i);
-        if (!is_joined(j->n, PRESENT_K + i)) continue;
+        const omma_value *out = omma_wanted(j->n, OMMA_ATT_PRESENT_K + i);
+        j->kv[i] = j->n->in[i ? OMMA_ATT_V : OMMA_ATT_K]->mem, j->at[i] = kv_layout(j->n, p, i);
+        if (!is_joined(j->n, OMMA_ATT_PRESENT_K + i)) continue;
         any = true;
         j->kv[i] = out ? out->mem : j->work + p->join_at[i];
     }
@@ -337,8 +320,8 @@ static void gather_kv(const omma_exec *x, job *j) {
 
 /* How many of the first keys query i of batch b may see, by order and padding alone. */
 static int64_t visible(const job *j, int64_t b, int64_t i) {
-    const attention *p = j->p;
-    const omma_value *nonpad = omma_in(j->n, NONPAD);
+    const omma_attending *p = j->p;
+    const omma_value *nonpad = omma_in(j->n, OMMA_ATT_NONPAD);
     int64_t end = p->total, offset = p->past;
     if (nonpad) {
         const int64_t valid = ((const int64_t *)nonpad->mem)[b];
@@ -349,11 +332,11 @@ static int64_t visible(const job *j, int64_t b, int64_t i) {
     return end < 0 ? 0 : end;
 }
 
-static int64_t mask_row(const attention *p, int64_t b, int64_t h, int64_t i) {
+static int64_t mask_row(const omma_attending *p, int64_t b, int64_t h, int64_t i) {
     return b * p->mask_step[0] + h * p->mask_step[1] + i * p->mask_step[2];
 }
 
-static int64_t score_row(const attention *p, int64_t b, int64_t h, int64_t i) {
+static int64_t score_row(const omma_attending *p, int64_t b, int64_t h, int64_t i) {
     return ((b * p->heads + h) * p->q_len + i) * p->total;
 }
 
@@ -361,19 +344,19 @@ static int64_t score_row(const attention *p, int64_t b, int64_t h, int64_t i) {
 
 static void run_kernel(const omma_exec *x, const job *j, int threads) {
     const omma_node *n = j->n;
-    const omma_value *mask = omma_in(n, MASK), *nonpad = omma_in(n, NONPAD);
-    const omma_attention_data d = {.q = n->in[Q]->mem,
+    const omma_value *mask = omma_in(n, OMMA_ATT_MASK), *nonpad = omma_in(n, OMMA_ATT_NONPAD);
+    const omma_attention_data d = {.q = n->in[OMMA_ATT_Q]->mem,
                                    .k = j->kv[0],
                                    .v = j->kv[1],
                                    .mask = {mask ? mask->mem : NULL},
                                    .valid = nonpad ? nonpad->mem : NULL,
-                                   .o = n->out[Y]->mem};
+                                   .o = n->out[OMMA_ATT_Y]->mem};
     omma_attention_run(x->kern, threads, &j->p->kernel, &d, j->work + j->p->kernel_at);
 }
 
 /* --- run: any type, row by row ---------------------------------------------------------------- */
 
-static void keep_row(const omma_value *out, const attention *p, int64_t at, const double *s) {
+static void keep_row(const omma_value *out, const omma_attending *p, int64_t at, const double *s) {
     for (int64_t k = 0; out && k < p->total; k++)
         omma_set_number(out->dtype, out->mem, at + k, s[k]);
 }
@@ -387,8 +370,8 @@ static void plain_softmax(int64_t n, double *s) {
 }
 
 static void plain_mask(const job *j, int64_t b, int64_t h, int64_t i, double *s) {
-    const attention *p = j->p;
-    const omma_value *m = omma_in(j->n, MASK);
+    const omma_attending *p = j->p;
+    const omma_value *m = omma_in(j->n, OMMA_ATT_MASK);
     const int64_t at = mask_row(p, b, h, i), end = visible(j, b, i);
     for (int64_t k = 0; m && k < p->mask_len; k++) {
         const double v = omma_get_number(m->dtype, m->mem, at + k * p->mask_step[3]);
@@ -399,10 +382,10 @@ static void plain_mask(const job *j, int64_t b, int64_t h, int64_t i, double *s)
 }
 
 static void plain_row(const job *j, int64_t b, int64_t h, int64_t i, double *s) {
-    const attention *p = j->p;
-    const omma_value *q = j->n->in[Q], *out = omma_wanted(j->n, SCORES);
-    const omma_value *y = p->fast ? NULL : omma_wanted(j->n, Y);
-    const omma_dtype vt = j->n->in[V]->dtype;
+    const omma_attending *p = j->p;
+    const omma_value *q = j->n->in[OMMA_ATT_Q], *out = omma_wanted(j->n, OMMA_ATT_SCORES);
+    const omma_value *y = p->fast ? NULL : omma_wanted(j->n, OMMA_ATT_Y);
+    const omma_dtype vt = j->n->in[OMMA_ATT_V]->dtype;
     const int64_t kv = b * p->groups + h / (p->heads / p->groups),
                   from = b * p->q.batch + h * p->q.head + i * p->q.row;
     const int64_t k0 = kv_start(j, 0, kv), v0 = kv_start(j, 1, kv);
@@ -413,12 +396,12 @@ static void plain_row(const job *j, int64_t b, int64_t h, int64_t i, double *s) 
                    omma_get_number(q->dtype, j->kv[0], k0 + k * j->at[0].row + c);
         s[k] = sum * (double)p->scale;
     }
-    for (int stage = AT_PRODUCT; stage <= AT_SOFTMAX; stage++) {
-        if (stage == AT_SOFTCAP && p->softcap > 0)
+    for (int stage = OMMA_ATT_PRODUCT; stage <= OMMA_ATT_SOFTMAX; stage++) {
+        if (stage == OMMA_ATT_SOFTCAP && p->softcap > 0)
             for (int64_t k = 0; k < p->total; k++)
                 s[k] = tanh(s[k] / (double)p->softcap) * (double)p->softcap;
-        if (stage == AT_MASK) plain_mask(j, b, h, i, s);
-        if (stage == AT_SOFTMAX) plain_softmax(p->total, s);
+        if (stage == OMMA_ATT_MASKED) plain_mask(j, b, h, i, s);
+        if (stage == OMMA_ATT_SOFTMAX) plain_softmax(p->total, s);
         if (stage == p->mode) keep_row(out, p, score_row(p, b, h, i), s);
     }
     for (int64_t c = 0; y && c < p->e; c++) {
@@ -432,15 +415,15 @@ static void plain_row(const job *j, int64_t b, int64_t h, int64_t i, double *s) 
 /* Items are queries of all heads. */
 static void plain_rows(void *arg, int64_t begin, int64_t end, int worker) {
     const job *j = arg;
-    const attention *p = j->p;
+    const omma_attending *p = j->p;
     double *s = (double *)(void *)(j->work + p->rows_at + (size_t)worker * p->row_bytes);
     for (int64_t i = begin; i < end; i++)
         plain_row(j, i / p->q_len / p->heads, i / p->q_len % p->heads, i % p->q_len, s);
 }
 
 static omma_status attention_run(const omma_exec *x, const omma_node *n) {
-    const attention *p = n->param;
-    const omma_value *nonpad = omma_in(n, NONPAD);
+    const omma_attending *p = n->param;
+    const omma_value *nonpad = omma_in(n, OMMA_ATT_NONPAD);
     const int threads = x->threads < p->workers ? x->threads : p->workers;
     job j = {.kern = x->kern, .n = n, .p = p, .work = n->work};
     for (int64_t b = 0; nonpad && b < p->batch; b++) {
@@ -450,15 +433,15 @@ static omma_status attention_run(const omma_exec *x, const omma_node *n) {
                                 (long long)p->total);
     }
     gather_kv(x, &j);
-    const bool kernel = p->fast && omma_wanted(n, Y);
+    const bool kernel = p->fast && omma_wanted(n, OMMA_ATT_Y);
     if (kernel) run_kernel(x, &j, threads);
-    if (omma_wanted(n, SCORES) || (omma_wanted(n, Y) && !kernel))
+    if (omma_wanted(n, OMMA_ATT_SCORES) || (omma_wanted(n, OMMA_ATT_Y) && !kernel))
         omma_parallel(threads, p->batch * p->heads * p->q_len, 1, plain_rows, &j);
     return OMMA_OK;
 }
 
 static double attention_flops(const omma_node *n) {
-    const attention *p = n->param;
+    const omma_attending *p = n->param;
     return (double)p->batch * (double)p->heads * (double)p->q_len * (double)p->total *
            (2 * (double)(p->d + p->e) + 5);
 }
@@ -472,5 +455,4 @@ const omma_op omma_op_Attention = {.name = "Attention",
                                    .prepare = attention_prepare,
                                    .run = attention_run,
                                    .flops = attention_flops,
-                                   .no_grad = OMMA_NOT_YET,
-                                   .no_field = OMMA_NOT_YET};
+                                   .parts = omma_attention_parts};

@@ -5,175 +5,41 @@
  *
  * Places run from -1 to 1: with align_corners from the centre of the first pixel to that
  * of the last, else from edge to edge. One place becomes a short list of taps (offset in a
- * plane, weight), which all channels share. Sources: ONNX GridSample 16 and 20, PyTorch
- * grid_sample. Traps: nearest rounds half to even; padding applies to the place and again
- * to each tap; a place that is NaN or infinite reads nothing with zeros, else pixel 0 or an
- * edge; the cubic's a is -0.75. */
+ * plane, weight), which all channels share (grid_taps.c). Sources: ONNX GridSample 16 and 20,
+ * PyTorch grid_sample.
+ *
+ * The gradient is a row of its own, of both inputs; the field is what the grid at hand reads. */
 #include <math.h>
 #include <string.h>
 
 #include "base/pool.h"
-#include "op/window.h"
-
-typedef enum sampling { NEAREST, LINEAR, CUBIC } sampling;
-typedef enum padding { ZEROS, BORDER, REFLECTION } padding;
-
-enum { MAX_AXES = 3, MAX_TAPS = 16 };
-
-typedef struct sample_param {
-    sampling how;
-    padding padding;
-    bool align;
-    int k;                       /* spatial axes, 2 or 3 */
-    int64_t in[MAX_AXES];        /* [D,] H, W */
-    int64_t n, c, plane, points; /* points: of one image */
-} sample_param;
-
-/* The taps of one place along one axis. */
-typedef struct line {
-    int n;
-    int64_t at[4];
-    double w[4];
-} line;
-
-typedef struct taps {
-    int n;
-    int64_t at[MAX_TAPS];
-    double w[MAX_TAPS];
-} taps;
-
-static omma_status read_attributes(omma_build *b, const omma_node *n, sample_param *p) {
-    const char *how = omma_node_string(n, "mode", "linear");
-    const char *pad = omma_node_string(n, "padding_mode", "zeros");
-    if (!strcmp(how, "linear") || !strcmp(how, "bilinear")) p->how = LINEAR;
-    else if (!strcmp(how, "cubic") || !strcmp(how, "bicubic")) p->how = CUBIC;
-    else if (!strcmp(how, "nearest")) p->how = NEAREST;
-    else return omma_bad(b, n, "mode '%s' is unknown", how);
-    if (!strcmp(pad, "zeros")) p->padding = ZEROS;
-    else if (!strcmp(pad, "border")) p->padding = BORDER;
-    else if (!strcmp(pad, "reflection")) p->padding = REFLECTION;
-    else return omma_bad(b, n, "padding_mode '%s' is unknown", pad);
-    p->align = omma_node_int(n, "align_corners", 0) != 0;
-    return OMMA_OK;
-}
+#include "op/grad.h"
+#include "op/grid_taps.h"
 
 static omma_status sample_infer(omma_build *b, omma_node *n) {
-    const omma_value *x = n->in[0], *grid = n->in[1];
-    sample_param *p = omma_param(b, n, sizeof *p);
+    const omma_value *x = n->in[0];
+    omma_grid *p = omma_param(b, n, sizeof *p);
     int64_t dims[OMMA_MAX_RANK];
     if (!p) return omma_nomem(b, n);
-    OMMA_TRY(read_attributes(b, n, p));
-    p->k = x->rank - 2;
-    if (p->k < 2 || p->k > 3 || (p->k == 3 && p->how == CUBIC))
-        return omma_unsupported(
-            b, n, "an input of rank %d with this mode; 4, and 5 but for cubic, are there", x->rank);
-    if (!omma_dtype_size(x->dtype) || !omma_is_float(grid->dtype))
-        return omma_unsupported(b, n, "types %s and %s", omma_dtype_name(x->dtype),
-                                omma_dtype_name(grid->dtype));
-    if (grid->rank != x->rank || grid->dims[x->rank - 1] != p->k || grid->dims[0] != x->dims[0])
-        return omma_bad(
-            b, n,
-            "the grid '%s' must be of rank %d, with %lld images and %d numbers for each place",
-            grid->name, x->rank, (long long)x->dims[0], p->k);
-    p->n = dims[0] = x->dims[0], p->c = dims[1] = x->dims[1];
-    p->plane = p->points = 1;
-    for (int d = 0; d < p->k; d++) {
-        p->in[d] = x->dims[d + 2];
-        dims[d + 2] = grid->dims[d + 1];
-        if (p->in[d] < 1 || p->in[d] > INT32_MAX)
-            return omma_unsupported(b, n, "spatial axis %d of length %lld", d, (long long)p->in[d]);
-        p->plane *= p->in[d];
-    }
+    OMMA_TRY(omma_grid_read(b, n, x, n->in[1], p, dims));
     OMMA_TRY(omma_out(b, n, 0, x->dtype, x->rank, dims));
+    p->points = 1;
     for (int d = 0; d < p->k; d++) p->points *= dims[d + 2];
     return OMMA_OK;
-}
-
-/* --- taps ---------------------------------------------------------------------------------- */
-
-/* Fold v back and forth into [lo, hi]. */
-static double reflect(double v, double lo, double hi) {
-    double span = hi - lo;
-    if (!(span > 0)) return lo;
-    double t = fmod(fabs(v - lo), 2 * span);
-    return t > span ? hi - (t - span) : lo + t;
-}
-
-/* A place in pixels, brought into the map where the padding says so and near it otherwise,
- * so that it fits an integer. */
-static double place(const sample_param *p, double g, int64_t n) {
-    const double len = (double)n, lo = p->align ? 0 : -0.5, hi = len - 1 - lo;
-    double v = p->align ? (g + 1) / 2 * (len - 1) : ((g + 1) * len - 1) / 2;
-    if (p->how == NEAREST) v = nearbyint(v);
-    if (!(v >= lo && v <= hi)) {
-        if (p->padding == BORDER) v = v > 0 ? fmin(v, len - 1) : 0;
-        if (p->padding == REFLECTION) v = reflect(v, lo, hi);
-    }
-    if (!(v > -8)) return p->padding == ZEROS ? -8 : 0; /* NaN comes here */
-    return v < len + 8 ? v : len + 8;
-}
-
-/* The pixel tap i reads, or -1. */
-static int64_t pixel(const sample_param *p, int64_t i, int64_t n) {
-    if (i >= 0 && i < n) return i;
-    if (p->padding == ZEROS) return -1;
-    if (p->padding == REFLECTION)
-        i = (int64_t)nearbyint(p->align ? reflect((double)i, 0, (double)n - 1)
-                                        : reflect((double)i, -0.5, (double)n - 0.5));
-    return i < 0 ? 0 : i >= n ? n - 1 : i;
-}
-
-static double cubic(double t) {
-    const double a = -0.75;
-    t = fabs(t);
-    if (t <= 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
-    return ((t - 5) * t + 8) * t * a - 4 * a;
-}
-
-static line line_at(const sample_param *p, double g, int64_t n) {
-    line l = {.n = 0};
-    double v = place(p, g, n);
-    int64_t base = (int64_t)floor(v), first = p->how == CUBIC ? -1 : 0;
-    int count = p->how == NEAREST ? 1 : p->how == LINEAR ? 2 : 4;
-    double part = v - (double)base;
-    for (int i = 0; i < count; i++) {
-        int64_t at = pixel(p, base + first + i, n);
-        double d = part - (double)(first + i);
-        if (at < 0) continue;
-        l.at[l.n] = at;
-        l.w[l.n++] = p->how == NEAREST ? 1 : p->how == LINEAR ? 1 - fabs(d) : cubic(d);
-    }
-    return l;
-}
-
-/* g: the place, x first, as the grid has it. */
-static taps taps_at(const sample_param *p, const double *g) {
-    taps t = {.n = 1, .at = {0}, .w = {1}};
-    for (int d = 0; d < p->k; d++) {
-        line l = line_at(p, g[p->k - 1 - d], p->in[d]);
-        taps next = {.n = 0};
-        for (int i = 0; i < t.n; i++)
-            for (int k = 0; k < l.n; k++) {
-                next.at[next.n] = t.at[i] * p->in[d] + l.at[k];
-                next.w[next.n++] = t.w[i] * l.w[k];
-            }
-        t = next;
-    }
-    return t;
 }
 
 /* --- run ------------------------------------------------------------------------------------ */
 
 typedef struct sample_job {
-    const sample_param *p;
+    const omma_grid *p;
     omma_dtype t, grid_t;
     const void *x, *grid;
     void *y;
 } sample_job;
 
-static void channels_f32(const sample_job *j, const taps *t, const float *x, float *y) {
-    const sample_param *p = j->p;
-    float w[MAX_TAPS];
+static void channels_f32(const sample_job *j, const omma_grid_taps *t, const float *x, float *y) {
+    const omma_grid *p = j->p;
+    float w[OMMA_GRID_TAPS];
     for (int i = 0; i < t->n; i++) w[i] = (float)t->w[i];
     for (int64_t c = 0; c < p->c; c++, x += p->plane, y += p->points) {
         float sum = 0;
@@ -182,8 +48,8 @@ static void channels_f32(const sample_job *j, const taps *t, const float *x, flo
     }
 }
 
-static void channels_plain(const sample_job *j, const taps *t, int64_t x, int64_t y) {
-    const sample_param *p = j->p;
+static void channels_plain(const sample_job *j, const omma_grid_taps *t, int64_t x, int64_t y) {
+    const omma_grid *p = j->p;
     for (int64_t c = 0; c < p->c; c++, x += p->plane, y += p->points) {
         double sum = 0;
         for (int i = 0; i < t->n; i++) sum += t->w[i] * omma_number(j->t, j->x, x + t->at[i]);
@@ -192,8 +58,8 @@ static void channels_plain(const sample_job *j, const taps *t, int64_t x, int64_
 }
 
 static void one_place(const sample_job *j, const double *g, int64_t image, int64_t i) {
-    const sample_param *p = j->p;
-    taps t = taps_at(p, g);
+    const omma_grid *p = j->p;
+    const omma_grid_taps t = omma_grid_taps_at(p, g);
     int64_t x = image * p->c * p->plane, y = image * p->c * p->points + i;
     if (j->t == OMMA_F32) channels_f32(j, &t, (const float *)j->x + x, (float *)j->y + y);
     else channels_plain(j, &t, x, y);
@@ -209,13 +75,13 @@ typedef struct quad {
 enum { BLOCK = 256 };
 
 /* Without zeros around the map only a place between four pixels is found. */
-static bool find_quad(const sample_param *p, const double *g, quad *q) {
+static bool find_quad(const omma_grid *p, const double *g, quad *q) {
     const double h = (double)p->in[0], w = (double)p->in[1];
     const double x = p->align ? (g[0] + 1) / 2 * (w - 1) : ((g[0] + 1) * w - 1) / 2;
     const double y = p->align ? (g[1] + 1) / 2 * (h - 1) : ((g[1] + 1) * h - 1) / 2;
     const bool between = x >= 0 && x < w - 1 && y >= 0 && y < h - 1;
     q->n = 0;
-    if (!between && p->padding != ZEROS) return false;
+    if (!between && p->padding != OMMA_GRID_ZEROS) return false;
     if (!(x > -1 && x < w && y > -1 && y < h)) return true; /* reads nothing; NaN comes here too */
     const int64_t x0 = (int64_t)x - (x < 0), y0 = (int64_t)y - (y < 0); /* both are above -1 */
     const double fx = x - (double)x0, fy = y - (double)y0;
@@ -229,7 +95,7 @@ static bool find_quad(const sample_param *p, const double *g, quad *q) {
 }
 
 static void quads(const sample_job *j, const quad *q, int n, int64_t image) {
-    const sample_param *p = j->p;
+    const omma_grid *p = j->p;
     for (int64_t c = image * p->c; c < (image + 1) * p->c; c++) {
         const float *x = (const float *)j->x + c * p->plane;
         float *y = (float *)j->y + c * p->points;
@@ -250,13 +116,13 @@ static void quads(const sample_job *j, const quad *q, int n, int64_t image) {
  * together, channel by channel. */
 static void places(void *arg, int64_t begin, int64_t end, int worker) {
     const sample_job *j = arg;
-    const sample_param *p = j->p;
-    const bool quick = j->t == OMMA_F32 && p->k == 2 && p->how == LINEAR;
+    const omma_grid *p = j->p;
+    const bool quick = j->t == OMMA_F32 && p->k == 2 && p->how == OMMA_GRID_LINEAR;
     quad q[BLOCK];
     int n = 0;
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
-        double g[MAX_AXES];
+        double g[OMMA_GRID_AXES];
         for (int d = 0; d < p->k; d++)
             g[d] = j->grid_t == OMMA_F32 ? (double)((const float *)j->grid)[i * p->k + d]
                                          : omma_number(j->grid_t, j->grid, i * p->k + d);
@@ -270,7 +136,7 @@ static void places(void *arg, int64_t begin, int64_t end, int worker) {
 }
 
 static omma_status sample_run(const omma_exec *x, const omma_node *n) {
-    const sample_param *p = n->param;
+    const omma_grid *p = n->param;
     omma_value *y = n->out[0];
     if (!y || !omma_value_count(y)) return OMMA_OK;
     sample_job j = {p, y->dtype, n->in[1]->dtype, n->in[0]->mem, n->in[1]->mem, y->mem};
@@ -279,9 +145,89 @@ static omma_status sample_run(const omma_exec *x, const omma_node *n) {
 }
 
 static double sample_flops(const omma_node *n) {
-    const sample_param *p = n->param;
-    double each = p->how == NEAREST ? 1 : p->how == CUBIC ? 16 : p->k == 2 ? 4 : 8;
-    return 2 * each * (double)p->n * (double)p->c * (double)p->points;
+    const omma_grid *p = n->param;
+    return 2 * omma_grid_most(p) * (double)p->n * (double)p->c * (double)p->points;
+}
+
+/* --- the readings in reverse ----------------------------------------------------------------- */
+
+static omma_status sample_grad(omma_grad *g, const omma_node *n) {
+    const omma_grid *p = n->param;
+    omma_value *dy = omma_grad_out(g, n, 0);
+    if (dy->dtype != OMMA_F64) dy = omma_make_cast(&g->m, dy, OMMA_F32);
+    const omma_node *d =
+        omma_make_node(&g->m, &omma_op_GridSampleGrad, n->opset,
+                       (omma_value *[]){n->in[0], n->in[1], dy}, 3, n->attrs, n->n_attrs, 2);
+    if (!d) return g->m.status;
+    OMMA_TRY(omma_grad_add(g, n, 0, d->out[0]));
+    if (p->how == OMMA_GRID_NEAREST) return OMMA_OK; /* steps */
+    return omma_grad_add(g, n, 1, d->out[1]);
+}
+
+/* Put the pixels a place reads with a weight that is not zero into item; how many. */
+static int32_t pixels_of(const omma_grid_taps *t, int32_t *item) {
+    int32_t n = 0;
+    for (int i = 0; i < t->n; i++) {
+        double w = 0;
+        bool known = false;
+        for (int k = 0; k < t->n; k++) { /* an edge may be read by several taps */
+            if (t->at[k] != t->at[i]) continue;
+            known |= k < i;
+            w += t->w[k];
+        }
+        if (!known && w != 0) item[n++] = (int32_t)t->at[i];
+    }
+    return n;
+}
+
+/* The list of one image: from places to pixels. */
+static bool image_list(omma_field *f, const omma_grid *p, int64_t image, omma_map *map) {
+    int32_t *start, *item;
+    const omma_value *grid = f->n->in[1];
+    const void *numbers = omma_field_numbers(f, grid);
+    if (!omma_map_list(f, map, 2, p->points, p->points * omma_grid_most(p), &start, &item))
+        return false;
+    for (int64_t i = 0; i < p->points; i++) {
+        double g[OMMA_GRID_AXES];
+        omma_grid_place(p, grid->dtype, numbers, image * p->points + i, g);
+        const omma_grid_taps t = omma_grid_taps_at(p, g);
+        start[i + 1] = start[i] + pixels_of(&t, item + start[i]);
+    }
+    return true;
+}
+
+/* A relation from the map to output, seen as [N, C, pixels] and [N, C, places]. */
+static omma_relation *from_map(omma_field *f, const omma_grid *p) {
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r) return NULL;
+    omma_relation_view_out(r, 3, (const int64_t[]){p->n, p->c, p->points});
+    omma_relation_view_in(r, 3, (const int64_t[]){p->n, p->c, p->plane});
+    omma_relation_same(r, 0, 0);
+    omma_relation_same(r, 1, 1);
+    return r;
+}
+
+static omma_status sample_field(omma_field *f, const omma_node *n) {
+    const omma_grid *p = n->param;
+    const bool known = omma_field_numbers(f, n->in[1]) != NULL;
+    for (int64_t image = 0; image < (known ? p->n : 1); image++) {
+        omma_relation *r = from_map(f, p);
+        if (!r) break;
+        r->data = known && !n->in[1]->data;
+        r->bound = !known;
+        if (!known) continue;
+        /* only this image: n moves the others out of the batch */
+        r->axis[0] = omma_map_moved(0, image - image * p->n, p->n);
+        if (!image_list(f, p, image, &r->axis[2])) break;
+    }
+    omma_relation *r = omma_field_relate(f, 0, 1);
+    if (!r) return f->status;
+    r->path = OMMA_PATH_CONTROL; /* a place decides what is read for it */
+    omma_relation_view_out(r, 3, (const int64_t[]){p->n, p->c, p->points});
+    omma_relation_view_in(r, 3, (const int64_t[]){p->n, p->points, p->k});
+    omma_relation_same(r, 0, 0);
+    omma_relation_same(r, 1, 2);
+    return OMMA_OK;
 }
 
 const omma_op omma_op_GridSample = {.name = "GridSample",
@@ -292,5 +238,5 @@ const omma_op omma_op_GridSample = {.name = "GridSample",
                                     .infer = sample_infer,
                                     .run = sample_run,
                                     .flops = sample_flops,
-                                    .no_grad = OMMA_NOT_YET,
-                                    .no_field = OMMA_NOT_YET};
+                                    .grad = sample_grad,
+                                    .field = sample_field};

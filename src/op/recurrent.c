@@ -496,8 +496,7 @@ const omma_op omma_op_LSTM = {.name = "LSTM",
                               .prepare = prepare,
                               .run = run,
                               .flops = flops,
-                              .no_grad = OMMA_NOT_YET,
-                              .no_field = OMMA_NOT_YET};
+                              .parts = omma_recurrent_parts};
 
 const omma_op omma_op_GRU = {.name = "GRU",
                              .min_in = 3,
@@ -508,8 +507,7 @@ const omma_op omma_op_GRU = {.name = "GRU",
                              .prepare = prepare,
                              .run = run,
                              .flops = flops,
-                             .no_grad = OMMA_NOT_YET,
-                             .no_field = OMMA_NOT_YET};
+                             .parts = omma_recurrent_parts};
 
 const omma_op omma_op_RNN = {.name = "RNN",
                              .min_in = 3,
@@ -520,5 +518,4 @@ const omma_op omma_op_RNN = {.name = "RNN",
                              .prepare = prepare,
                              .run = run,
                              .flops = flops,
-                             .no_grad = OMMA_NOT_YET,
-                             .no_field = OMMA_NOT_YET};
+                             .parts = omma_recurrent_parts};

@@ -5,6 +5,7 @@
 
 #include "op/element.h"
 #include "op/gate.h"
+#include "op/make.h"
 
 enum {
     OMMA_REC_X,
@@ -54,5 +55,8 @@ static inline int64_t omma_rec_y(const omma_recurrent *p, int64_t t, int dir, in
 /* float64, in double, number by number: prepare and run. */
 omma_status omma_recurrent_f64_prepare(omma_build *b, omma_node *n);
 omma_status omma_recurrent_f64_run(const omma_exec *x, const omma_node *n);
+
+/* The rows' parts. */
+omma_status omma_recurrent_parts(omma_maker *m, const omma_node *n);
 
 #endif

@@ -10,12 +10,17 @@
  * beyond -1 or the map's end counts as 0; nearer ones are moved to the edge.
  * Sources: ONNX RoiAlign 10, 16, 22; He et al., Mask R-CNN. Traps: before opset 16 regions
  * are not shifted by half a pixel and are at least 1x1, as output_half_pixel since; "max"
- * takes the largest single weighted corner, not the largest interpolated sample. */
+ * takes the largest single weighted corner, not the largest interpolated sample.
+ *
+ * The gradient is a row of its own, omma.RoiAlignGrad of x, rois, batch_indices and dy, by x alone:
+ * the regions have none, as in torchvision. */
 #include <math.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "op/field.h"
+#include "op/grad.h"
 #include "op/window.h"
 
 enum { MAX_RATIO = 1024, MAX_GRID = 1 << 16 }; /* samples along a side of a bin */
@@ -61,10 +66,8 @@ static omma_status read_attributes(omma_build *b, const omma_node *n, roi_param 
     return OMMA_OK;
 }
 
-static omma_status infer(omma_build *b, omma_node *n) {
+static omma_status read_inputs(omma_build *b, const omma_node *n, roi_param *p) {
     const omma_value *x = n->in[0], *rois = n->in[1], *batch = n->in[2];
-    roi_param *p = omma_param(b, n, sizeof *p);
-    if (!p) return omma_nomem(b, n);
     OMMA_TRY(read_attributes(b, n, p));
     if (!omma_is_float(x->dtype) || !omma_is_float(rois->dtype) || batch->dtype != OMMA_I64)
         return omma_unsupported(b, n, "types %s, %s and %s", omma_dtype_name(x->dtype),
@@ -76,7 +79,14 @@ static omma_status infer(omma_build *b, omma_node *n) {
     p->rois = rois->dims[0];
     if (p->h < 1 || p->w < 1 || p->h > INT32_MAX || p->w > INT32_MAX)
         return omma_unsupported(b, n, "a map of %lld x %lld", (long long)p->h, (long long)p->w);
-    return omma_out(b, n, 0, x->dtype, 4, (int64_t[]){p->rois, p->c, p->out_h, p->out_w});
+    return OMMA_OK;
+}
+
+static omma_status infer(omma_build *b, omma_node *n) {
+    roi_param *p = omma_param(b, n, sizeof *p);
+    if (!p) return omma_nomem(b, n);
+    OMMA_TRY(read_inputs(b, n, p));
+    return omma_out(b, n, 0, n->in[0]->dtype, 4, (int64_t[]){p->rois, p->c, p->out_h, p->out_w});
 }
 
 static omma_status prepare(omma_build *b, omma_node *n) {
@@ -93,16 +103,21 @@ static omma_status prepare(omma_build *b, omma_node *n) {
     return OMMA_OK;
 }
 
-/* Region r along an axis; axis 0 is x. */
-static span span_of(const roi_param *p, const omma_value *rois, int64_t r, int axis) {
+/* Region r of rois along an axis; axis 0 is x. */
+static span span_of(const roi_param *p, omma_dtype t, const void *rois, int64_t r, int axis) {
     const double shift = p->half ? 0.5 : 0;
-    const double from = omma_number(rois->dtype, rois->mem, 4 * r + axis) * p->scale - shift;
-    double len = omma_number(rois->dtype, rois->mem, 4 * r + axis + 2) * p->scale - shift - from;
+    const double from = omma_number(t, rois, 4 * r + axis) * p->scale - shift;
+    double len = omma_number(t, rois, 4 * r + axis + 2) * p->scale - shift - from;
     if (!p->half && len < 1) len = 1;
     span s = {from, len / (double)(axis ? p->out_h : p->out_w), p->ratio};
     if (!p->ratio)
         s.grid = s.bin > -1 && s.bin <= MAX_GRID ? (int64_t)ceil(s.bin) : s.bin <= -1 ? 0 : -1;
     return s;
+}
+
+static bool sound(const roi_param *p, const span *s) {
+    return isfinite(s->start) && isfinite(s->bin) && s->grid >= 0 &&
+           s->grid <= (p->max ? MAX_RATIO : MAX_GRID);
 }
 
 /* The two pixels a place lies between, and the weight of the second; false outside. */
@@ -179,10 +194,15 @@ static void mean_plane(const omma_node *n, const weights *y, const weights *x, d
 }
 
 /* The largest weighted corner of any sample of a bin in one plane. */
-static double max_one(const omma_node *n, const span *s, int64_t by, int64_t bx, int64_t from) {
+typedef struct corner {
+    double v, w;
+    int64_t at; /* in the plane; -1: none, v is 0 */
+} corner;
+
+static corner max_one(const omma_node *n, const span *s, int64_t by, int64_t bx, int64_t from) {
     const roi_param *p = n->param;
     const omma_value *in = n->in[0];
-    double best = 0;
+    corner best = {.at = -1};
     bool any = false;
     for (int64_t i = 0; i < s[1].grid; i++)
         for (int64_t k = 0; k < s[0].grid; k++) {
@@ -190,13 +210,11 @@ static double max_one(const omma_node *n, const span *s, int64_t by, int64_t bx,
             double fy = 0, fx = 0;
             const bool inside = between(place(&s[1], by, i), p->h, &y[0], &y[1], &fy) &&
                                 between(place(&s[0], bx, k), p->w, &x[0], &x[1], &fx);
-            for (int corner = 0; corner < 4; corner++) {
-                const double w = (corner & 2 ? fy : 1 - fy) * (corner & 1 ? fx : 1 - fx);
-                const double v = inside
-                                     ? w * omma_number(in->dtype, in->mem,
-                                                       from + y[corner >> 1] * p->w + x[corner & 1])
-                                     : 0;
-                if (!any || v > best || v != v) best = v;
+            for (int q = 0; q < 4; q++) {
+                const double w = (q & 2 ? fy : 1 - fy) * (q & 1 ? fx : 1 - fx);
+                const int64_t at = y[q >> 1] * p->w + x[q & 1];
+                const double v = inside ? w * omma_number(in->dtype, in->mem, from + at) : 0;
+                if (!any || v > best.v || v != v) best = (corner){v, w, inside ? at : -1};
                 any = true;
             }
         }
@@ -207,7 +225,7 @@ static void max_plane(const omma_node *n, const span *s, int64_t from, int64_t t
     const roi_param *p = n->param;
     for (int64_t by = 0; by < p->out_h; by++)
         for (int64_t bx = 0; bx < p->out_w; bx++, to++)
-            omma_set_number(n->out[0]->dtype, n->out[0]->mem, to, max_one(n, s, by, bx, from));
+            omma_set_number(n->out[0]->dtype, n->out[0]->mem, to, max_one(n, s, by, bx, from).v);
 }
 
 /* The weights of a region's rows and columns of bins, in memory of the worker's own. */
@@ -224,6 +242,14 @@ static void weigh(const roi_param *p, const span *s, void *own, weights **rows, 
     }
 }
 
+/* Region r along both axes; how many samples there are in a bin, for an average. */
+static double spans_of(const omma_node *n, int64_t r, span *s) {
+    const omma_value *rois = n->in[1];
+    for (int axis = 0; axis < 2; axis++)
+        s[axis] = span_of(n->param, rois->dtype, rois->mem, r, axis);
+    return s[0].grid > 0 && s[1].grid > 0 ? (double)s[0].grid * (double)s[1].grid : 1;
+}
+
 /* Items are regions. */
 static void regions(void *arg, int64_t begin, int64_t end, int worker) {
     const omma_node *n = arg;
@@ -231,10 +257,9 @@ static void regions(void *arg, int64_t begin, int64_t end, int worker) {
     const int64_t plane = p->h * p->w, bins = p->out_h * p->out_w;
     weights *y = NULL, *x = NULL;
     for (int64_t r = begin; r < end; r++) {
-        const span s[2] = {span_of(p, n->in[1], r, 0), span_of(p, n->in[1], r, 1)};
+        span s[2];
+        const double count = spans_of(n, r, s);
         const int64_t image = ((const int64_t *)n->in[2]->mem)[r];
-        const double count =
-            s[0].grid > 0 && s[1].grid > 0 ? (double)s[0].grid * (double)s[1].grid : 1;
         if (!p->max) weigh(p, s, (char *)n->work + (size_t)worker * p->each, &y, &x);
         for (int64_t c = 0; c < p->c; c++) {
             const int64_t from = (image * p->c + c) * plane, to = (r * p->c + c) * bins;
@@ -244,20 +269,26 @@ static void regions(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
-static omma_status run(const omma_exec *x, const omma_node *n) {
+static omma_status check_regions(const omma_exec *x, const omma_node *n) {
     const roi_param *p = n->param;
-    const int64_t *batch = n->in[2]->mem, most = p->max ? MAX_RATIO : MAX_GRID;
+    const int64_t *batch = n->in[2]->mem;
     for (int64_t r = 0; r < p->rois; r++) {
+        span s[2];
         if (batch[r] < 0 || batch[r] >= p->n)
             return omma_run_bad(x, n, "region %lld is in image %lld of %lld", (long long)r,
                                 (long long)batch[r], (long long)p->n);
-        for (int axis = 0; axis < 2; axis++) {
-            const span s = span_of(p, n->in[1], r, axis);
-            if (!isfinite(s.start) || !isfinite(s.bin) || s.grid < 0 || s.grid > most)
+        (void)spans_of(n, r, s);
+        for (int axis = 0; axis < 2; axis++)
+            if (!sound(p, &s[axis]))
                 return omma_run_bad(x, n, "region %lld begins at %g with bins of %g pixels",
-                                    (long long)r, s.start, s.bin);
-        }
+                                    (long long)r, s[axis].start, s[axis].bin);
     }
+    return OMMA_OK;
+}
+
+static omma_status run(const omma_exec *x, const omma_node *n) {
+    const roi_param *p = n->param;
+    OMMA_TRY(check_regions(x, n));
     if (!n->out[0] || !omma_value_count(n->out[0])) return OMMA_OK;
     omma_parallel(x->threads < p->workers ? x->threads : p->workers, p->rois, 1, regions,
                   (void *)(uintptr_t)n);
@@ -270,6 +301,185 @@ static double flops(const omma_node *n) {
     return 2 * side * side * (double)p->rois * (double)p->c * (double)p->out_h * (double)p->out_w;
 }
 
+/* --- the gradient by x ----------------------------------------------------------------------- */
+
+static omma_status back_infer(omma_build *b, omma_node *n) {
+    const omma_value *x = n->in[0], *dy = n->in[3];
+    roi_param *p = omma_param(b, n, sizeof *p);
+    if (!p) return omma_nomem(b, n);
+    OMMA_TRY(read_inputs(b, n, p));
+    if (dy->dtype != OMMA_F32 && dy->dtype != OMMA_F64)
+        return omma_unsupported(b, n, "type %s", omma_dtype_name(dy->dtype));
+    if (dy->rank != 4 || dy->dims[0] != p->rois || dy->dims[1] != p->c || dy->dims[2] != p->out_h ||
+        dy->dims[3] != p->out_w)
+        return omma_bad(b, n, "the cotangent is not of the output's shape");
+    return omma_out(b, n, 0, dy->dtype, 4, x->dims);
+}
+
+/* dx += g (weights of rows) x (weights of columns), dx a plane. */
+#define SPREAD(T)                                                                                 \
+    static void spread_##T(const roi_param *p, const weights *y, const weights *x, double g,      \
+                           T *dx) {                                                               \
+        for (int64_t i = y->first; i <= y->last; i++) {                                           \
+            const double row = g * y->w[i];                                                       \
+            for (int64_t k = x->first; k <= x->last; k++) dx[i * p->w + k] += (T)(row * x->w[k]); \
+        }                                                                                         \
+    }
+SPREAD(float)
+SPREAD(double)
+
+/* All bins of one region in one plane; from, to: its first number in dx and dy. */
+static void mean_back(const omma_node *n, const weights *y, const weights *x, double count,
+                      int64_t from, int64_t to) {
+    const roi_param *p = n->param;
+    const omma_value *dy = n->in[3], *dx = n->out[0];
+    for (int64_t by = 0; by < p->out_h; by++)
+        for (int64_t bx = 0; bx < p->out_w; bx++, to++) {
+            const double g = omma_number(dy->dtype, dy->mem, to) / count;
+            if (dx->dtype == OMMA_F32) spread_float(p, &y[by], &x[bx], g, (float *)dx->mem + from);
+            else spread_double(p, &y[by], &x[bx], g, (double *)dx->mem + from);
+        }
+}
+
+static void max_back(const omma_node *n, const span *s, int64_t from, int64_t to) {
+    const roi_param *p = n->param;
+    const omma_value *dy = n->in[3], *dx = n->out[0];
+    for (int64_t by = 0; by < p->out_h; by++)
+        for (int64_t bx = 0; bx < p->out_w; bx++, to++) {
+            const corner best = max_one(n, s, by, bx, from);
+            const double v = best.w * omma_number(dy->dtype, dy->mem, to);
+            if (best.at < 0) continue;
+            if (dx->dtype == OMMA_F32) ((float *)dx->mem)[from + best.at] += (float)v;
+            else ((double *)dx->mem)[from + best.at] += v;
+        }
+}
+
+/* Items are channels, of all images: regions may overlap, so a plane takes them in their order. */
+static void channels_back(void *arg, int64_t begin, int64_t end, int worker) {
+    const omma_node *n = arg;
+    const roi_param *p = n->param;
+    const int64_t plane = p->h * p->w, bins = p->out_h * p->out_w;
+    const size_t bytes = (size_t)plane * omma_dtype_size(n->out[0]->dtype);
+    weights *y = NULL, *x = NULL;
+    for (int64_t i = 0; i < p->n; i++)
+        memset((char *)n->out[0]->mem + (size_t)(i * p->c + begin) * bytes, 0,
+               (size_t)(end - begin) * bytes);
+    for (int64_t r = 0; r < p->rois; r++) {
+        span s[2];
+        const double count = spans_of(n, r, s);
+        const int64_t image = ((const int64_t *)n->in[2]->mem)[r];
+        if (!p->max) weigh(p, s, (char *)n->work + (size_t)worker * p->each, &y, &x);
+        for (int64_t c = begin; c < end; c++) {
+            const int64_t from = (image * p->c + c) * plane, to = (r * p->c + c) * bins;
+            if (p->max) max_back(n, s, from, to);
+            else mean_back(n, y, x, count, from, to);
+        }
+    }
+}
+
+static omma_status back_run(const omma_exec *x, const omma_node *n) {
+    const roi_param *p = n->param;
+    const int threads = x->threads < p->workers ? x->threads : p->workers;
+    const int64_t each = p->c / (4 * (int64_t)threads); /* regions are weighed once a chunk */
+    OMMA_TRY(check_regions(x, n));
+    if (n->out[0] && omma_value_count(n->out[0]))
+        omma_parallel(threads, p->c, each > 1 ? each : 1, channels_back, (void *)(uintptr_t)n);
+    return OMMA_OK;
+}
+
+static const omma_op op_RoiAlignGrad = {.name = "omma.RoiAlignGrad",
+                                        .min_in = 4,
+                                        .max_in = 4,
+                                        .min_out = 1,
+                                        .max_out = 1,
+                                        .infer = back_infer,
+                                        .prepare = prepare,
+                                        .run = back_run,
+                                        .flops = flops,
+                                        .no_grad = "the gradient of a gradient is not built",
+                                        .no_field = "it is made after this reading"};
+
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    omma_value *dy = omma_grad_out(g, n, 0);
+    if (!omma_grad_wants(g, n, 0)) return OMMA_OK;
+    if (dy->dtype != OMMA_F64) dy = omma_make_cast(&g->m, dy, OMMA_F32);
+    const omma_node *d = omma_make_node(&g->m, &op_RoiAlignGrad, n->opset,
+                                        (omma_value *[]){n->in[0], n->in[1], n->in[2], dy}, 4,
+                                        n->attrs, n->n_attrs, 1);
+    return d ? omma_grad_add(g, n, 0, d->out[0]) : g->m.status;
+}
+
+/* --- the field ------------------------------------------------------------------------------- */
+
+/* The pixels that a region's bins read along an axis: the same for averages and maxima. */
+static bool bins_map(omma_field *f, const roi_param *p, const span *s, int axis, omma_map *map) {
+    const int64_t bins = axis ? p->out_h : p->out_w, len = axis ? p->h : p->w;
+    const int64_t most = len < 2 * s->grid ? len : 2 * s->grid; /* of a bin */
+    int32_t *start, *item;
+    weights w = {.w = omma_arena_array(f->b->arena, (size_t)len, sizeof *w.w)};
+    if (!w.w) f->status = omma_nomem(f->b, f->n);
+    if (!w.w || !omma_map_list(f, map, axis ? 2 : 3, bins, bins * most, &start, &item))
+        return false;
+    for (int64_t i = 0; i < bins; i++) {
+        int32_t n = start[i];
+        sum_axis(s, i, len, &w);
+        for (int64_t k = w.first; k <= w.last; k++)
+            if (w.w[k] != 0) item[n++] = (int32_t)k;
+        start[i + 1] = n;
+    }
+    return true;
+}
+
+/* What region r reads of image i; nothing where a run would fail. */
+static bool region_field(omma_field *f, const roi_param *p, const void *rois, int64_t r,
+                         int64_t image) {
+    span s[2];
+    for (int axis = 0; axis < 2; axis++) {
+        s[axis] = span_of(p, f->n->in[1]->dtype, rois, r, axis);
+        if (!sound(p, &s[axis])) return true;
+    }
+    if (image < 0 || image >= p->n) return true;
+    omma_relation *q = omma_field_relate(f, 0, 0);
+    if (!q) return false;
+    q->data = !f->n->in[1]->data || !f->n->in[2]->data;
+    q->axis[0] = omma_map_moved(0, image - r * p->n, p->n); /* other regions: not in the batch */
+    omma_relation_same(q, 1, 1);
+    return bins_map(f, p, &s[1], 1, &q->axis[2]) && bins_map(f, p, &s[0], 0, &q->axis[3]);
+}
+
+/* Somewhere in the channel, of the region's image where that is known. */
+static omma_status anywhere(omma_field *f, const roi_param *p, const int64_t *batch) {
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    int32_t *start, *item;
+    if (!r) return f->status;
+    r->bound = true;
+    omma_relation_same(r, 1, 1);
+    if (!batch) return OMMA_OK;
+    r->data = !f->n->in[2]->data;
+    if (!omma_map_list(f, &r->axis[0], 0, p->rois, p->rois, &start, &item)) return f->status;
+    for (int64_t i = 0; i < p->rois; i++) {
+        start[i + 1] = start[i];
+        if (batch[i] >= 0 && batch[i] < p->n) item[start[i + 1]++] = (int32_t)batch[i];
+    }
+    return OMMA_OK;
+}
+
+static omma_status field(omma_field *f, const omma_node *n) {
+    const roi_param *p = n->param;
+    const void *rois = omma_field_numbers(f, n->in[1]);
+    const int64_t *batch = omma_field_numbers(f, n->in[2]);
+    if (!rois || !batch) OMMA_TRY(anywhere(f, p, batch));
+    for (int64_t r = 0; rois && batch && r < p->rois; r++)
+        if (!region_field(f, p, rois, r, batch[r])) break;
+    for (int i = 1; i < 3; i++) {
+        omma_relation *r = omma_field_relate(f, 0, i);
+        if (!r) continue;
+        r->path = OMMA_PATH_CONTROL;
+        omma_relation_same(r, 0, 0);
+    }
+    return f->status;
+}
+
 const omma_op omma_op_RoiAlign = {.name = "RoiAlign",
                                   .min_in = 3,
                                   .max_in = 3,
@@ -279,5 +489,5 @@ const omma_op omma_op_RoiAlign = {.name = "RoiAlign",
                                   .prepare = prepare,
                                   .run = run,
                                   .flops = flops,
-                                  .no_grad = OMMA_NOT_YET,
-                                  .no_field = OMMA_NOT_YET};
+                                  .grad = grad,
+                                  .field = field};

@@ -102,5 +102,6 @@ omma_status omma_specialise(omma_specialised *out, const omma_graph *model,
     if (at > 0) OMMA_TRY(leave_out(out, at, err));
     OMMA_TRY(omma_debug_pass(g, "specialise", err));
     OMMA_TRY(omma_pass_parts(&b, g, how->reading));
+    OMMA_TRY(omma_pass_fold(&b, g, true, NULL)); /* masks that parts made of constants */
     return omma_debug_pass(g, "parts", err);
 }
