@@ -144,13 +144,10 @@ static void batch_stats(const job *j, const channels *c, int64_t ch, double *mea
     const double count = (double)c->n * (double)c->plane;
     double sum = 0, square = 0;
     for (int64_t i = 0; i < c->n; i++)
-        for (int64_t k = 0; k < c->plane; k++) sum += at(x, (i * c->c + ch) * c->plane + k);
+        sum += omma_norm_sum(j->kern, x, (i * c->c + ch) * c->plane, c->plane);
     *mean = sum / count;
     for (int64_t i = 0; i < c->n; i++)
-        for (int64_t k = 0; k < c->plane; k++) {
-            const double d = at(x, (i * c->c + ch) * c->plane + k) - *mean;
-            square += d * d;
-        }
+        square += omma_norm_squares(j->kern, x, (i * c->c + ch) * c->plane, c->plane, *mean);
     *var = square / count;
 }
 
