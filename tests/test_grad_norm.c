@@ -199,6 +199,16 @@ static void neighbours(void **state) {
         }
 }
 
+/* As many channels as go another way. */
+static void many_neighbours(void **state) {
+    (void)state;
+    gradcheck *k = gradcheck_new("LRN", 13, 1);
+    gradcheck_float(k, -2, 2, GRADCHECK_DIMS(1, 1030, 1));
+    gradcheck_int(k, "size", 4);
+    gradcheck_real(k, "alpha", 0.5f);
+    gradcheck_run(k);
+}
+
 static void mean_variance(void **state) {
     (void)state;
     static const int64_t axes[][4] = {{0, 2, 3, 0}, {-1}, {1, 2, 3}, {0, -3, 2, 3}};
@@ -314,6 +324,7 @@ int main(void) {
                                        cmocka_unit_test(root_mean_square),
                                        cmocka_unit_test(lp),
                                        cmocka_unit_test(neighbours),
+                                       cmocka_unit_test(many_neighbours),
                                        cmocka_unit_test(mean_variance),
                                        cmocka_unit_test(sixteen_bits),
                                        cmocka_unit_test(mixed),
