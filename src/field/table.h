@@ -34,6 +34,7 @@ typedef struct omma_field_row {
     omma_digit rows, columns; /* where the cells of an element are found */
     bool stage;               /* the last of its stage: the same cells, the same reach of context */
     bool whole;               /* a path sees the whole image */
+    bool odd;                 /* one sees what no window describes */
     omma_field_axis y, x;
     double coverage; /* share of the hull of what the middle cell sees that it sees */
     double share;    /* of the image */

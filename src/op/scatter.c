@@ -257,8 +257,7 @@ typedef struct scattering {
 
 static omma_value *put(const scattering *s, omma_value *data, omma_value *updates,
                        const char *how) {
-    const omma_attr attrs[] = {OMMA_A_STRING("reduction", how),
-                               OMMA_A_INT("axis", s->p->axis)};
+    const omma_attr attrs[] = {OMMA_A_STRING("reduction", how), OMMA_A_INT("axis", s->p->axis)};
     omma_value *in[] = {data, s->n->in[1], updates};
     if (s->p->depth) return omma_make(s->m, "ScatterND", in, 3, attrs, 1);
     return omma_make(s->m, "ScatterElements", in, 3, attrs, 2);
