@@ -13,6 +13,7 @@
 #include "base/checked.h"
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/make.h"
 
 enum { X, W, BIAS, PAST }; /* inputs */
 
@@ -87,6 +88,25 @@ static double flops(const omma_node *n) {
     return 2 * (double)p->rows * (double)p->len * (double)p->k;
 }
 
+/* The past and the present joined, and a Conv of every channel on its own. */
+static omma_status parts(omma_maker *m, const omma_node *n) {
+    const causal *p = n->param;
+    omma_value *x = n->in[X], *past = omma_in(n, PAST), *y = x;
+    if (!past) {
+        const int64_t dims[] = {x->dims[0], x->dims[1], p->k - 1};
+        past = omma_make_2(m, "Expand", omma_make_number(m, x, 0), omma_make_ints(m, dims, 3));
+    }
+    omma_value *all = omma_make_concat(m, (omma_value *[]){past, x}, 2, 2);
+    if (omma_value_count(x)) {
+        const omma_attr group = OMMA_A_INT("group", p->c);
+        y = omma_make(m, "Conv", (omma_value *[]){all, n->in[W], omma_in(n, BIAS)}, 3, &group, 1);
+        if (p->silu) y = omma_make_2(m, "Mul", y, omma_make_1(m, "Sigmoid", y));
+    }
+    omma_make_output(m, 0, y);
+    omma_make_output(m, 1, omma_make_slice(m, all, 2, p->len, p->len + p->k - 1, 1));
+    return m->status;
+}
+
 const omma_op omma_op_CausalConvWithState = {.name = "CausalConvWithState",
                                              .min_in = 2,
                                              .max_in = 4,
@@ -95,5 +115,4 @@ const omma_op omma_op_CausalConvWithState = {.name = "CausalConvWithState",
                                              .infer = infer,
                                              .run = run,
                                              .flops = flops,
-                                             .no_grad = OMMA_NOT_YET,
-                                             .no_field = OMMA_NOT_YET};
+                                             .parts = parts};

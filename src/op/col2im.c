@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/grad.h"
 #include "op/window.h"
 
 typedef struct col2im {
@@ -156,6 +157,79 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 
 static double flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
 
+/* --- the readings in reverse -------------------------------------------------------------- */
+
+/* Where, in a padded plane, the taps of all columns lie: [taps, L]. */
+static omma_value *places(omma_maker *m, const omma_window *w, const int64_t *padded) {
+    int64_t strides[OMMA_MAX_SPATIAL], blocks = 1;
+    for (int d = 0; d < w->k; d++) blocks *= w->out[d];
+    const int64_t count = w->kernel_count * blocks;
+    int64_t *list = count <= INT32_MAX ? omma_arena_array(m->b->arena, (size_t)count, 8) : NULL;
+    if (!list) {
+        m->status = omma_nomem(m->b, m->of);
+        return NULL;
+    }
+    omma_strides(padded, w->k, strides);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t tap[OMMA_MAX_SPATIAL], at[OMMA_MAX_SPATIAL];
+        omma_unravel(i / blocks, w->kernel, w->k, tap);
+        omma_unravel(i % blocks, w->out, w->k, at);
+        list[i] = 0;
+        for (int d = 0; d < w->k; d++)
+            list[i] += (at[d] * w->stride[d] + tap[d] * w->dilation[d]) * strides[d];
+    }
+    return omma_make_ints(m, list, (int)count);
+}
+
+/* Every column takes its numbers from the picture, zeros from the padding. */
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    const col2im *c = n->param;
+    const omma_window *w = &c->w;
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0);
+    int64_t padded[OMMA_MAX_SPATIAL], pads[2 * OMMA_MAX_RANK] = {0}, plane = 1;
+    bool pad = false;
+    for (int d = 0; d < w->k; d++) {
+        pads[2 + d] = w->pad[d], pads[w->k + 4 + d] = w->pad_end[d];
+        padded[d] = w->in[d] + w->pad[d] + w->pad_end[d];
+        plane *= padded[d];
+        pad |= padded[d] > w->in[d];
+    }
+    if (pad) dy = omma_make_2(m, "Pad", dy, omma_make_ints(m, pads, 2 * (w->k + 2)));
+    const omma_attr axis = OMMA_A_INT("axis", 2);
+    omma_value *in[] = {omma_make_reshape(m, dy, 3, (int64_t[]){c->n, c->c, plane}),
+                        places(m, w, padded)};
+    return omma_grad_add(g, n, 0,
+                         omma_make_shaped(m, omma_make(m, "Gather", in, 2, &axis, 1), n->in[0]));
+}
+
+/* A pixel is made from the taps of the columns that lie on it. */
+static omma_status field(omma_field *f, const omma_node *n) {
+    const col2im *c = n->param;
+    const omma_window *w = &c->w;
+    int32_t *start, *item, count = 0;
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r) return f->status;
+    omma_relation_view_out(r, 3, (int64_t[]){c->n, c->c, w->in_count});
+    omma_relation_view_in(r, 3, (int64_t[]){c->n, c->c, w->kernel_count * c->blocks});
+    omma_relation_same(r, 0, 0);
+    omma_relation_same(r, 1, 1);
+    if (!omma_map_list(f, &r->axis[2], 2, w->in_count, w->kernel_count * c->blocks, &start, &item))
+        return f->status;
+    for (int64_t p = 0; p < w->in_count; p++) {
+        int64_t at[OMMA_MAX_SPATIAL], tap[OMMA_MAX_SPATIAL];
+        omma_unravel(p, w->in, w->k, at);
+        start[p] = count;
+        for (int64_t t = 0; t < w->kernel_count; t++) {
+            omma_unravel(t, w->kernel, w->k, tap);
+            const int64_t l = column(w, tap, at);
+            if (l >= 0) item[count++] = (int32_t)(t * c->blocks + l);
+        }
+    }
+    start[w->in_count] = count;
+    return f->status;
+}
+
 const omma_op omma_op_Col2Im = {.name = "Col2Im",
                                 .min_in = 3,
                                 .max_in = 3,
@@ -164,5 +238,5 @@ const omma_op omma_op_Col2Im = {.name = "Col2Im",
                                 .infer = infer,
                                 .run = run,
                                 .flops = flops,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
+                                .grad = grad,
+                                .field = field};

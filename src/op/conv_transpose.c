@@ -501,14 +501,26 @@ static bool phases(omma_field *f, omma_map *map, const omma_window *w, int d, bo
     return true;
 }
 
-/* The weights' channel that makes an output channel: its place in the group. */
-static bool weight_channel(omma_field *f, omma_map *map, const transpose_param *p) {
-    int32_t *start, *item;
-    const int64_t all = p->m * p->groups;
-    if (!omma_map_list(f, map, 1, all, all, &start, &item)) return false;
-    for (int64_t m = 0; m < all; m++) item[m] = (int32_t)(m % p->m), start[m] = (int32_t)m;
-    start[all] = (int32_t)all;
-    return true;
+/* Of the weights: those of the output channel, its group's, and the taps that reach the place. With
+ * groups, seen as [G, C, M, kernel...] beside [N, G, M, out...]; with more axes than that leaves
+ * room for, of any channel. */
+static omma_status weights_field(omma_field *f, omma_relation *r, const transpose_param *p) {
+    const int rank = r->in_rank;
+    int64_t in[OMMA_MAX_RANK + 1] = {p->groups, p->c, p->m},
+                               out[OMMA_MAX_RANK + 1] = {p->n, p->groups, p->m};
+    const bool split = p->groups > 1 && rank < OMMA_MAX_RANK;
+    memcpy(in + 3, p->win.kernel, (size_t)p->win.k * sizeof *in);
+    memcpy(out + 3, p->win.out, (size_t)p->win.k * sizeof *out);
+    if (split) omma_relation_view_in(r, rank + 1, in), omma_relation_view_out(r, rank + 1, out);
+    if (split) omma_relation_same(r, 0, 1);
+    r->bound = p->groups > 1 && !split;
+    if (!r->bound) omma_relation_same(r, 1 + split, 1 + split);
+    for (int d = 0; d < p->win.k; d++) {
+        omma_map *map = &r->axis[2 + split + d];
+        if (!phases(f, map, &p->win, d, true)) return f->status;
+        map->from += split;
+    }
+    return f->status;
 }
 
 static omma_status transpose_field(omma_field *f, const omma_node *n) {
@@ -521,12 +533,7 @@ static omma_status transpose_field(omma_field *f, const omma_node *n) {
             if (!phases(f, &r->axis[2 + d], &p->win, d, false)) return f->status;
     }
     r = omma_field_relate(f, 0, 1);
-    if (r) {
-        if (p->groups > 1) r->axis[0] = omma_map_blocks(1, p->m, p->c);
-        if (!weight_channel(f, &r->axis[1], p)) return f->status;
-        for (int d = 0; d < p->win.k; d++)
-            if (!phases(f, &r->axis[2 + d], &p->win, d, true)) return f->status;
-    }
+    if (r) OMMA_TRY(weights_field(f, r, p));
     r = omma_field_relate(f, 0, 2);
     if (r) omma_relation_same(r, 0, 1);
     return f->status;

@@ -561,16 +561,26 @@ static const uint64_t *diagonal(omma_field *f, const omma_value *v, const int *l
     return only;
 }
 
+/* Where index d of r's input is in the result; -1: nowhere, or an earlier dim has the index, which
+ * the diagonal ties this one to. */
+static int kept_at(const omma_relation *r, const int *labels, const int *result, int d) {
+    for (int k = 0; k < d; k++)
+        if (labels[k] == labels[d] && r->in_dims[k] != 1) return -1;
+    for (int k = 0; k < r->out_rank; k++)
+        if (labels[d] == result[k] && r->in_dims[d] == r->out_dims[k]) return k;
+    return -1;
+}
+
 /* An index that the result has is the same there; of the others, all places are read. */
 static omma_status einsum_field(omma_field *f, const omma_node *n) {
     const einsum_param *e = n->param;
     for (int i = 0; i < n->n_in; i++) {
         omma_relation *r = omma_field_relate(f, 0, i);
         if (!r) continue;
-        for (int d = 0; d < r->in_rank; d++)
-            for (int k = 0; k < r->out_rank; k++)
-                if (e->term[i][d] == e->term[n->n_in][k] && r->in_dims[d] == r->out_dims[k])
-                    omma_relation_same(r, d, k);
+        for (int d = 0; d < r->in_rank; d++) {
+            const int from = kept_at(r, e->term[i], e->term[n->n_in], d);
+            if (from >= 0) omma_relation_same(r, d, from);
+        }
         r->in_only = diagonal(f, n->in[i], e->term[i]);
     }
     return f->status;

@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "op/element.h"
+#include "op/grad.h"
 #include "op/window.h"
 
 typedef struct unpool {
@@ -54,6 +55,14 @@ static omma_status infer(omma_build *b, omma_node *n) {
     return OMMA_OK;
 }
 
+/* Where index i puts its number in y. */
+static int64_t place(const unpool *u, int64_t i) {
+    int64_t at[OMMA_MAX_RANK], to = 0;
+    omma_unravel(i, u->dims, u->rank, at);
+    for (int d = 0; d < u->rank; d++) to += at[d] * u->steps[d];
+    return to;
+}
+
 static omma_status run(const omma_exec *x, const omma_node *n) {
     const unpool *u = n->param;
     const omma_value *v = n->in[0], *y = omma_wanted(n, 0);
@@ -61,16 +70,72 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     const size_t size = omma_dtype_size(v->dtype);
     if (y && omma_value_bytes(y)) memset(y->mem, 0, omma_value_bytes(y));
     for (int64_t i = 0; i < omma_value_count(v); i++) {
-        int64_t at[OMMA_MAX_RANK], to = 0;
         if (index[i] < 0 || index[i] >= u->count)
             return omma_run_bad(x, n, "index %lld is outside %lld numbers", (long long)index[i],
                                 (long long)u->count);
         if (!y) continue;
-        omma_unravel(index[i], u->dims, u->rank, at);
-        for (int d = 0; d < u->rank; d++) to += at[d] * u->steps[d];
-        memcpy((char *)y->mem + (size_t)to * size, (const char *)v->mem + (size_t)i * size, size);
+        memcpy((char *)y->mem + (size_t)place(u, index[i]) * size,
+               (const char *)v->mem + (size_t)i * size, size);
     }
     return OMMA_OK;
+}
+
+/* --- the readings in reverse -------------------------------------------------------------- */
+
+/* v's numbers at the indices: [count], v in the shape that indices count in. */
+static omma_value *fetch(omma_maker *m, omma_value *v, omma_value *indices) {
+    if (!v) return NULL;
+    return omma_make_2(m, "Gather", omma_make_reshape(m, v, 1, (int64_t[]){omma_value_count(v)}),
+                       indices);
+}
+
+/* dx: dy at the index. Of several numbers for one place the last stays, and has the cotangent: the
+ * numbers' own places are put there as well, and whoever finds his own is the one. */
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    const unpool *u = n->param;
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0];
+    const int64_t count = omma_value_count(x);
+    if (!count) return m->status;
+    for (int d = 0; d < u->rank; d++)
+        if (dy && dy->dims[d] != u->dims[d]) dy = omma_make_slice(m, dy, d, 0, u->dims[d], 1);
+    omma_value *indices = omma_make_reshape(m, n->in[1], 1, &count);
+    const omma_value wide = {.dtype = OMMA_F64};
+    omma_value *range[] = {omma_make_number(m, &wide, 0), omma_make_number(m, &wide, (double)count),
+                           omma_make_number(m, &wide, 1)};
+    omma_value *own = omma_make(m, "Range", range, 3, NULL, 0);
+    omma_value *put[] = {omma_make_shaped(m, own, x), n->in[1]};
+    const omma_node *last = omma_make_node(m, n->op, n->opset, put, 2, n->attrs, n->n_attrs, 1);
+    omma_value *stays = omma_make_2(m, "Equal", own, fetch(m, last ? last->out[0] : NULL, indices));
+    omma_value *dx =
+        omma_make_3(m, "Where", stays, fetch(m, dy, indices), omma_make_number(m, x, 0));
+    return omma_grad_add(g, n, 0, omma_make_shaped(m, dx, x));
+}
+
+/* Known indices say which number stays at which place; else any may. */
+static omma_status field(omma_field *f, const omma_node *n) {
+    const unpool *u = n->param;
+    const int64_t *index = omma_field_numbers(f, n->in[1]);
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    int32_t *start, *item;
+    if (!r) return f->status;
+    r->bound = !index;
+    if (!index) return omma_field_control(f, 0, 1);
+    const int64_t in = omma_value_count(n->in[0]), out = omma_value_count(n->out[0]);
+    r->data = !n->in[1]->data;
+    omma_relation_view_out(r, 1, &out);
+    omma_relation_view_in(r, 1, &in);
+    if (!omma_map_list(f, &r->axis[0], 0, out, in, &start, &item)) return f->status;
+    int32_t *from = omma_arena_array(f->b->arena, (size_t)out, sizeof *from), k = 0;
+    if (!from) return f->status = omma_nomem(f->b, n);
+    for (int64_t i = 0; i < in; i++)
+        if (index[i] >= 0 && index[i] < u->count) from[place(u, index[i])] = (int32_t)i + 1;
+    for (int64_t o = 0; o < out; o++) {
+        start[o] = k;
+        if (from[o]) item[k++] = from[o] - 1;
+    }
+    start[out] = k;
+    return omma_field_control(f, 0, 1);
 }
 
 const omma_op omma_op_MaxUnpool = {.name = "MaxUnpool",
@@ -80,5 +145,5 @@ const omma_op omma_op_MaxUnpool = {.name = "MaxUnpool",
                                    .max_out = 1,
                                    .infer = infer,
                                    .run = run,
-                                   .no_grad = OMMA_NOT_YET,
-                                   .no_field = OMMA_NOT_YET};
+                                   .grad = grad,
+                                   .field = field};
