@@ -160,7 +160,7 @@ static void put_unit(const omma_field_job *j) {
         const double cy = r->y.first + r->y.jump * (double)j->cell[0],
                      cx = r->x.first + r->x.jump * (double)j->cell[1];
         printf("  centre    y %g  x %g\n", cy, cx);
-        if (!isinf(r->y.size) && !isinf(r->x.size))
+        if (!isinf(r->y.size) && !isinf(r->x.size) && !r->odd)
             printf("  window    y %g..%g  x %g..%g without the edges\n", cy - (r->y.size - 1) / 2,
                    cy + (r->y.size - 1) / 2, cx - (r->x.size - 1) / 2, cx + (r->x.size - 1) / 2);
     }
