@@ -64,7 +64,8 @@ static void glow(omma_image *img, const double *map, int64_t h, int64_t w, int k
         for (int x = 0; x < img->width; x++) {
             unsigned char *p = img->rgb + ((size_t)y * (size_t)img->width + (size_t)x) * 3;
             const double v = most > 0 ? sqrt(map[y / k * w + x / k] / most) : 0;
-            const double hot[] = {255 * fmin(1, 0.35 + 2 * v), 235 * fmax(0, 2 * v - 0.7), 40 * v};
+            const double hot[] = {255 * fmin(1, 0.35 + 2 * v), 235 * fmin(1, fmax(0, 2 * v - 0.7)),
+                                  40 * v};
             for (int c = 0; c < 3; c++)
                 p[c] = (unsigned char)(p[c] * (1 - fmin(1, 1.6 * v)) + hot[c] * fmin(1, 1.6 * v));
         }
