@@ -1,6 +1,7 @@
 /* test_field_sample.c - the fields of Resize, GridSample, RoiAlign and AffineGrid against what
  * changes. */
 #include "fieldcheck.h"
+#include "field/reach.h"
 #include "resizings.h"
 
 static void exact(gradcheck *c) { fieldcheck_run(c, FIELDCHECK_EXACT); }
@@ -8,6 +9,45 @@ static void exact(gradcheck *c) { fieldcheck_run(c, FIELDCHECK_EXACT); }
 static void resize_modes(void **state) {
     (void)state;
     resize_each(exact);
+}
+
+/* The closed form: output o sees [stride o + low, stride o + high] were there no edges. */
+static void resize_reach(void **state) {
+    (void)state;
+    static const struct {
+        const char *mode, *coordinate;
+        int64_t in, out;
+        int antialias;
+        double stride, low, high;
+    } cases[] = {{"nearest", "asymmetric", 6, 12, 0, 0.5, -0.5, 0}, /* 0 0 1 1 */
+                 {"linear", "half_pixel", 6, 12, 0, 0.5, -1, 0.5},
+                 {"linear", "align_corners", 5, 9, 0, 0.5, -0.5, 0.5},
+                 {"linear", "half_pixel", 12, 6, 0, 2, 0, 1},
+                 {"linear", "half_pixel", 12, 6, 1, 2, -1, 2},
+                 {"cubic", "half_pixel", 6, 12, 0, 0.5, -2, 1.5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const resizing r = {4, {1, 1, cases[i].in, 5}, {1, 1, cases[i].out, 5}, {0}};
+        gradcheck *c = resize_node(&r, cases[i].mode, cases[i].coordinate);
+        gradcheck_side s;
+        omma_fields f;
+        omma_specialised sp;
+        if (cases[i].antialias) gradcheck_int(c, "antialias", 1);
+        gradcheck_build(&s, c, OMMA_F64);
+        const omma_specialise_how how = {.reading = OMMA_READ_FIELD};
+        assert_int_equal(omma_specialise(&sp, s.g, s.in, &how, &s.arena, &s.err), OMMA_OK);
+        assert_int_equal(omma_fields_new(&f, sp.graph, NULL, NULL, &s.err), OMMA_OK);
+        const omma_reach *at =
+            omma_reaches(&f, sp.graph->inputs[0], 2, OMMA_FIELD_STRUCTURAL, &s.arena);
+        assert_non_null(at);
+        const omma_reach *y = &at[sp.graph->outputs[0]->index];
+        if (y->whole || y->digit.axis != 2 || fabs(y->stride - cases[i].stride) > 1e-12 ||
+            fabs(y->low - cases[i].low) > 1e-12 || fabs(y->high - cases[i].high) > 1e-12)
+            fail_msg("case %zu: %g o + [%g, %g]", i, y->stride, y->low, y->high);
+        omma_fields_free(&f);
+        gradcheck_drop(&s);
+        omma_arena_free(&c->arena);
+        test_free(c);
+    }
 }
 
 /* --- GridSample --------------------------------------------------------------------------- */
@@ -93,10 +133,24 @@ static void roi_align(void **state) {
     }
 }
 
+static void affine_grid(void **state) {
+    (void)state;
+    static const int64_t sizes[][5] = {{2, 3, 4, 5}, {1, 1, 1, 3}, {2, 1, 3, 1, 2}};
+    for (int k = 0; k < 6; k++) {
+        const int axes = k / 2 == 2 ? 3 : 2;
+        gradcheck *c = gradcheck_new("AffineGrid", 20, 1);
+        gradcheck_float(c, 0.1, 1, GRADCHECK_DIMS(sizes[k / 2][0], axes, axes + 1));
+        gradcheck_list(c, sizes[k / 2], axes + 2);
+        gradcheck_int(c, "align_corners", k % 2);
+        fieldcheck_run(c, FIELDCHECK_EXACT);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resize_modes), cmocka_unit_test(grid_sample),
-        cmocka_unit_test(grid_sample_control), cmocka_unit_test(grid_sample_3d),
-        cmocka_unit_test(roi_align)};
+        cmocka_unit_test(resize_modes),   cmocka_unit_test(resize_reach),
+        cmocka_unit_test(grid_sample),    cmocka_unit_test(grid_sample_control),
+        cmocka_unit_test(grid_sample_3d), cmocka_unit_test(roi_align),
+        cmocka_unit_test(affine_grid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

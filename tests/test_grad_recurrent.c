@@ -224,6 +224,22 @@ static void cell_numbers(void **unused) {
     partscheck_free(c);
 }
 
+static void cell_gradients(void **unused) {
+    (void)unused;
+    for (int i = 0; i < CELLS; i++) gradcheck_run(make(&cells[i]));
+}
+
+static void cell_fields(void **unused) {
+    (void)unused;
+    for (int i = 0; i < CELLS; i++) {
+        cell e = cells[i];
+        if (e.clip > 0) e.clip = 4; /* what is far outside is not changed by any step tried */
+        /* ReLUs, of the GRU too, that are 0 whatever is tried */
+        const bool dies = e.acts[0] && (!strcmp(e.acts[0], "Relu") || !strcmp(e.acts[0], "Elu"));
+        fieldcheck_run(make(&e), dies ? 0 : FIELDCHECK_EXACT);
+    }
+}
+
 /* More nodes than a graph should hold are refused, and the message says so. */
 static void too_long(void **unused) {
     (void)unused;
@@ -246,7 +262,75 @@ static void too_long(void **unused) {
     }
 }
 
+/* --- LinearAttention ---------------------------------------------------------------------------
+ */
+
+typedef struct linear {
+    const char *rule;
+    int64_t batch, len, heads, groups, d, e;
+    bool past, by_number, one_beta; /* decay for each number of a key; beta for all heads */
+} linear;
+
+static const linear linears[] = {{"linear", 2, 3, 2, 2, 2, 3, false, false, false},
+                                 {"linear", 1, 4, 4, 2, 2, 1, true, false, false},
+                                 {"gated", 2, 3, 2, 1, 2, 2, true, false, false},
+                                 {"gated", 1, 3, 2, 2, 3, 2, false, true, false},
+                                 {"delta", 2, 2, 2, 2, 2, 2, true, false, true},
+                                 {"delta", 1, 3, 2, 1, 2, 3, false, false, false},
+                                 {"gated_delta", 2, 3, 4, 2, 2, 2, true, true, false},
+                                 {"gated_delta", 1, 1, 1, 1, 2, 2, false, false, true}};
+enum { LINEARS = sizeof linears / sizeof *linears };
+
+static gradcheck *make_linear(const linear *l) {
+    const bool gated = !strncmp(l->rule, "gated", 5), delta = strstr(l->rule, "delta") != NULL;
+    gradcheck *c = gradcheck_new("LinearAttention", 27, 2);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(l->batch, l->len, l->heads * l->d));
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(l->batch, l->len, l->groups * l->d));
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(l->batch, l->len, l->groups * l->e));
+    if (l->past) gradcheck_float(c, -1, 1, GRADCHECK_DIMS(l->batch, l->groups, l->d, l->e));
+    else gradcheck_skip(c);
+    if (gated)
+        gradcheck_float(c, -1, 0,
+                        GRADCHECK_DIMS(l->batch, l->len, l->groups * (l->by_number ? l->d : 1)));
+    else gradcheck_skip(c);
+    if (delta)
+        gradcheck_float(c, 0.3, 1, GRADCHECK_DIMS(l->batch, l->len, l->one_beta ? 1 : l->groups));
+    gradcheck_text(c, "update_rule", l->rule);
+    gradcheck_int(c, "q_num_heads", l->heads);
+    gradcheck_int(c, "kv_num_heads", l->groups);
+    return c;
+}
+
+static void linear_numbers(void **unused) {
+    (void)unused;
+    for (int i = 0; i < LINEARS; i++) {
+        gradcheck *c = make_linear(&linears[i]);
+        partscheck_run(c);
+        partscheck_halves(c);
+        partscheck_free(c);
+    }
+    linear none = linears[6];
+    none.len = 0;
+    gradcheck *c = make_linear(&none);
+    partscheck_run(c);
+    partscheck_free(c);
+}
+
+static void linear_gradients(void **unused) {
+    (void)unused;
+    for (int i = 0; i < LINEARS; i++) gradcheck_run(make_linear(&linears[i]));
+}
+
+static void linear_fields(void **unused) {
+    (void)unused;
+    for (int i = 0; i < LINEARS; i++) fieldcheck_run(make_linear(&linears[i]), FIELDCHECK_EXACT);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(cell_numbers), cmocka_unit_test(too_long)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cell_numbers),   cmocka_unit_test(cell_gradients),
+        cmocka_unit_test(cell_fields),    cmocka_unit_test(too_long),
+        cmocka_unit_test(linear_numbers), cmocka_unit_test(linear_gradients),
+        cmocka_unit_test(linear_fields)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,7 +123,9 @@ static void grid_sample_kinks(void **state) {
                  {2, 0, {3.5, 0.25}, {0, 9}},
                  {2, 0, {4.25, 1.25}, {1, -8.25}},
                  {2, 0, {-1.25, 2.25}, {12, 0}},
-                 {1, 1, {4.25, 1.25}, {0, -5}}};
+                 {1, 1, {4.25, 1.25}, {0, -5}},
+                 {2, 1, {3, 2}, {0, 0}},
+                 {2, 1, {0, 0}, {0, 0}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const double *at = cases[i].at;
         gradcheck_side s;
@@ -188,11 +190,96 @@ static void roi_align_regions(void **state) {
     test_free(c);
 }
 
+static void affine_grid(void **state) {
+    (void)state;
+    static const int64_t sizes[][5] = {{2, 3, 4, 5}, {1, 1, 1, 3}, {2, 1, 3, 1, 2}};
+    for (int k = 0; k < 6; k++) {
+        const int axes = k / 2 == 2 ? 3 : 2;
+        gradcheck *c = gradcheck_new("AffineGrid", 20, 1);
+        gradcheck_float(c, -1, 1, GRADCHECK_DIMS(sizes[k / 2][0], axes, axes + 1));
+        gradcheck_list(c, sizes[k / 2], axes + 2);
+        gradcheck_int(c, "align_corners", k % 2);
+        gradcheck_run(c);
+    }
+}
+
+/* --- threads and halves ------------------------------------------------------------------- */
+
+static gradcheck *one_of(int k) {
+    static const resizing wide = {4, {2, 4, 20, 22}, {2, 4, 31, 40}, {0}};
+    const int64_t in[] = {9, 11};
+    const char *const op[] = {"Resize", "GridSample", "RoiAlign", "RoiAlign"};
+    if (k == 0) return resize_node(&wide, "cubic", "half_pixel");
+    gradcheck *c = gradcheck_new(op[k], 20, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 18, 9, 11));
+    if (k == 1) places(c, 4, (int64_t[]){2, 17, 23, 2}, in, false);
+    else {
+        gradcheck_data(c, regions, GRADCHECK_DIMS(5, 4))->still = true;
+        gradcheck_whole(c, (const int64_t[]){0, 1, 1, 0, 1}, GRADCHECK_DIMS(5));
+        gradcheck_text(c, "mode", k == 2 ? "avg" : "max");
+        gradcheck_int(c, "output_height", 7), gradcheck_int(c, "output_width", 6);
+        gradcheck_int(c, "sampling_ratio", 2);
+    }
+    return c;
+}
+
+/* The same bits for every number of threads. */
+static void threads(void **state) {
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        gradcheck_side s;
+        gradcheck *c = one_of(k);
+        gradcheck_build(&s, c, OMMA_F32);
+        gradcheck_back(&s, c);
+        const omma_gradient_how how = {
+            .of = s.of, .n_of = s.n_of, .by = s.by, .n_by = s.n_by, .seeded = 1};
+        for (int n = 1; n <= 8; n = n == 1 ? 2 : n + 3) {
+            omma_gradient *g;
+            const omma_options opt = {.threads = n};
+            assert_int_equal(omma_gradient_on_graph(&g, s.g, "check", &how, &opt, &s.err), 0);
+            assert_int_equal(omma_gradient_run(g, s.in, s.g->n_inputs, s.seed, &s.err), 0);
+            for (int i = 0; i < s.n_by; i++) {
+                const omma_tensor *a = omma_gradient_result(s.gradient, i),
+                                  *b = omma_gradient_result(g, i);
+                assert_memory_equal(a->data, b->data, (size_t)gradcheck_count(a) * sizeof(float));
+            }
+            omma_gradient_free(g);
+        }
+        gradcheck_drop(&s);
+        omma_arena_free(&c->arena);
+        test_free(c);
+    }
+}
+
+/* In float16, as good as its numbers are. */
+static void halves(void **state) {
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        gradcheck_side wide, half;
+        gradcheck *c = one_of(k);
+        c->tolerance32 = 0.02;
+        gradcheck_build(&wide, c, OMMA_F64);
+        gradcheck_back(&wide, c);
+        gradcheck_build(&half, c, OMMA_F16);
+        gradcheck_back(&half, c);
+        for (int i = 0; i < wide.n_by; i++) {
+            assert_int_equal(omma_gradient_result(half.gradient, i)->dtype, OMMA_F16);
+            gradcheck_compare(c, &wide, &half, i);
+        }
+        gradcheck_drop(&wide);
+        gradcheck_drop(&half);
+        omma_arena_free(&c->arena);
+        test_free(c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resize_modes),   cmocka_unit_test(resize_axes),
         cmocka_unit_test(upsample),       cmocka_unit_test(grid_sample),
         cmocka_unit_test(grid_sample_3d), cmocka_unit_test(grid_sample_kinks),
-        cmocka_unit_test(roi_align),      cmocka_unit_test(roi_align_regions)};
+        cmocka_unit_test(roi_align),      cmocka_unit_test(roi_align_regions),
+        cmocka_unit_test(affine_grid),    cmocka_unit_test(threads),
+        cmocka_unit_test(halves)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,10 +88,28 @@ static omma_status draw_unit(const omma_field_job *j, omma_image *img, int k, om
     return OMMA_OK;
 }
 
+/* Labels of windows that begin at the same place stand one below the other. */
+static void put_labels(const omma_field_job *j, omma_image *img, int k) {
+    const int size = (int)(13 * omma_draw_scale(img));
+    char text[160];
+    for (int i = j->table.count - 1, m = 0; i >= 0; i--) {
+        const omma_field_row *r = &j->table.row[i];
+        int below = 0;
+        if (!r->stage || !r->y.seen) continue;
+        for (int e = i + 1; e < j->table.count; e++)
+            below += j->table.row[e].stage && j->table.row[e].y.seen &&
+                     j->table.row[e].y.lo == r->y.lo && j->table.row[e].x.lo == r->x.lo;
+        if (r->status == OMMA_FOV_WHOLE) snprintf(text, sizeof text, "%.100s: whole", r->label);
+        else snprintf(text, sizeof text, "%.100s: %g px", r->label, r->y.size);
+        omma_draw_label(img, (float)(r->x.lo * k),
+                        (float)(r->y.lo * k + below * omma_draw_label_height(size)), text,
+                        omma_color_of_class(m++), size);
+    }
+}
+
 /* The windows of the stages' middle cells, the narrow ones on top. */
 static void draw_stages(const omma_field_job *j, omma_image *img, int k) {
     const float scale = omma_draw_scale(img);
-    char text[160];
     int n = 0;
     for (int i = j->table.count - 1; i >= 0; i--) {
         const omma_field_row *r = &j->table.row[i];
@@ -100,14 +118,7 @@ static void draw_stages(const omma_field_job *j, omma_image *img, int k) {
         omma_draw_box(img, (float)(r->x.lo * k), (float)(r->y.lo * k), (float)((r->x.hi + 1) * k),
                       (float)((r->y.hi + 1) * k), 2.5f * scale, c);
     }
-    for (int i = j->table.count - 1, m = 0; i >= 0; i--) {
-        const omma_field_row *r = &j->table.row[i];
-        if (!r->stage || !r->y.seen) continue;
-        if (isinf(r->y.size)) snprintf(text, sizeof text, "%.100s: whole", r->label);
-        else snprintf(text, sizeof text, "%.100s: %g px", r->label, r->y.size);
-        omma_draw_label(img, (float)(r->x.lo * k), (float)(r->y.lo * k), text,
-                        omma_color_of_class(m++), (int)(13 * scale));
-    }
+    put_labels(j, img, k);
 }
 
 omma_status omma_field_draw(const omma_field_job *j, omma_error *err) {

@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/samples.h"
-#include "field/table.h"
+#include "field/field_table.h"
 
 typedef struct omma_field_job {
     const char *path;

@@ -18,7 +18,7 @@ static void put_shape(const omma_value *v, int width) {
 
 /* "35", "35x36" */
 static void put_pair(double y, double x, const char *none, int width) {
-    char text[48];
+    char text[64];
     if (isinf(y) || isinf(x)) snprintf(text, sizeof text, "%s", none);
     else if (y == x) snprintf(text, sizeof text, "%g", y);
     else snprintf(text, sizeof text, "%gx%g", y, x);
@@ -45,14 +45,17 @@ static void put_row(const omma_field_row *r, int width) {
     char range[64];
     omma_cli_put_name(r->label, width);
     put_shape(r->value, 17);
-    put_pair(r->y.size, r->x.size, "whole", 9);
+    if (r->status == OMMA_FOV_WHOLE && (r->whole || r->odd)) printf(" %9s", "whole");
+    else put_pair(r->y.size, r->x.size, "whole", 9);
+    printf("%s", r->odd && !r->whole && r->status != OMMA_FOV_WHOLE ? "*" : " ");
     if (r->y.cells) {
-        put_pair(r->y.jump, r->x.jump, "", 6);
+        put_pair(r->y.jump, r->x.jump, "", 5);
         put_pair(r->y.first, r->x.first, "", 9);
         put_pair(r->y.padding, r->x.padding, "", 7);
-    } else printf(" %6s %9s %7s", "", "", "");
+    } else printf(" %5s %9s %7s", "", "", "");
     printf(" %5.1f%% %5.1f%%", 100 * r->coverage, 100 * r->share);
-    if (isinf(r->y.most)) snprintf(range, sizeof range, "%g..whole", r->y.least);
+    if (r->odd && !r->whole) snprintf(range, sizeof range, "%g..*", r->y.least);
+    else if (isinf(r->y.most)) snprintf(range, sizeof range, "%g..whole", r->y.least);
     else if (r->y.least == r->y.most) snprintf(range, sizeof range, "%g", r->y.least);
     else snprintf(range, sizeof range, "%g..%g", r->y.least, r->y.most);
     printf("  %-12s", range);
@@ -70,18 +73,21 @@ static void put_advice(const omma_field_job *j) {
     const omma_field_table *t = &j->table;
     unsigned all = 0;
     int unproductive = 0, shown = 0, layers = 0;
+    bool odd = false;
     for (int i = 0; i < t->count; i++) {
         all |= t->row[i].advice;
         unproductive += (t->row[i].advice & OMMA_ADVICE_UNPRODUCTIVE) != 0;
         shown += j->all || t->row[i].stage;
         layers++;
+        odd |= (j->all || t->row[i].stage) && t->row[i].odd && !t->row[i].whole;
     }
     printf("\n");
-    if (t->highest > 0)
+    if (t->highest > t->lowest)
         printf(
             "pictures it can use: sides of %g px (the widest field along the narrowest paths) to "
             "%g px (the widest field)\n",
             t->lowest, t->highest);
+    if (odd) printf("*: no window describes it; what the middle cell sees of the picture\n");
     if (all & OMMA_ADVICE_UNPRODUCTIVE)
         printf("unproductive: every path to this layer has seen the whole picture before, and it "
                "still widens what it sees; %d of the layers shown\n",
@@ -154,7 +160,7 @@ static void put_unit(const omma_field_job *j) {
         const double cy = r->y.first + r->y.jump * (double)j->cell[0],
                      cx = r->x.first + r->x.jump * (double)j->cell[1];
         printf("  centre    y %g  x %g\n", cy, cx);
-        if (!isinf(r->y.size) && !isinf(r->x.size))
+        if (!isinf(r->y.size) && !isinf(r->x.size) && !r->odd)
             printf("  window    y %g..%g  x %g..%g without the edges\n", cy - (r->y.size - 1) / 2,
                    cy + (r->y.size - 1) / 2, cx - (r->x.size - 1) / 2, cx + (r->x.size - 1) / 2);
     }

@@ -30,13 +30,14 @@ static bool plain(omma_digit g, const int64_t *dims) {
     return g.off == 0 && g.div == 1 && g.mod == dims[g.axis];
 }
 
-/* y sees everything that x's cells see along this axis. */
-static omma_reach everything(const omma_reach *x) {
+/* y sees everything that x's cells see along this axis, or an unknown choice of it. */
+static omma_reach unordered(const omma_reach *x, bool all) {
     return (omma_reach){.any = true,
-                        .whole = true,
+                        .whole = all || x->whole,
+                        .odd = !all,
                         .digit.axis = -1,
                         .least = x->least,
-                        .most = INFINITY,
+                        .most = all || x->whole ? INFINITY : x->most,
                         .astray = x->astray};
 }
 
@@ -57,14 +58,21 @@ static bool window_of(const omma_map *m, double *slope, double *low, double *hig
 static omma_reach behind_map(const omma_reach *x, const omma_map *m) {
     double slope, low, high;
     omma_reach y = *x;
-    if (!window_of(m, &slope, &low, &high) || slope == 0) return everything(x);
+    if (!window_of(m, &slope, &low, &high) || slope == 0) return unordered(x, false);
     const double wider = x->stride * (high - low);
     y.stride = x->stride * slope;
     y.low = x->low + x->stride * low;
     y.high = x->high + x->stride * high;
     y.least += fabs(wider);
     y.most += fabs(wider);
+    y.part = 0;
     return y;
+}
+
+/* How many cells of the output a shift by `first` brings cells to, of ins and outs; 0: all. */
+static int64_t part_of(int64_t first, int64_t ins, int64_t outs) {
+    const int64_t from = first < 0 ? -first : 0, to = ins - first < outs ? ins - first : outs;
+    return to - from < outs ? to - from : 0;
 }
 
 omma_step omma_digit_along(const omma_relation *r, const omma_value *in, const omma_value *out,
@@ -94,14 +102,32 @@ static bool along(const omma_reach *x, const omma_relation *r, const omma_value 
     omma_step step = OMMA_STEP_LOST;
     if (!x->any) return false;
     if (x->digit.axis >= 0) step = omma_digit_along(r, in, out, x->digit, &to, &map);
-    *y = step == OMMA_STEP_SAME ? *x : step == OMMA_STEP_MAP ? behind_map(x, map) : everything(x);
+    if (step == OMMA_STEP_SAME) *y = *x;
+    else if (step == OMMA_STEP_MAP) *y = behind_map(x, map);
+    else *y = unordered(x, step == OMMA_STEP_ALL);
     if (y->digit.axis >= 0) y->digit = to;
+    if (step == OMMA_STEP_MAP && !map->item && map->count == 1 && map->stride == 1 && map->div == 1)
+        y->part = part_of(map->first, x->digit.mod, to.mod);
     y->whole |= x->whole;
+    y->odd |= x->odd;
     return true;
 }
 
 static bool same_digit(omma_digit a, omma_digit b) {
     return a.axis == b.axis && a.off == b.off && a.div == b.div && a.mod == b.mod;
+}
+
+/* Two windows on the same cells become their hull. */
+static void hull(omma_reach *y, const omma_reach *z) {
+    y->astray = fmax(y->astray, fabs(y->low + y->high - z->low - z->high) / 2);
+    y->low = fmin(y->low, z->low);
+    y->high = fmax(y->high, z->high);
+}
+
+static void take_window(omma_reach *y, const omma_reach *z) {
+    y->digit = z->digit;
+    y->stride = z->stride, y->low = z->low, y->high = z->high;
+    y->part = z->part;
 }
 
 static void meet(omma_reach *y, const omma_reach *z) {
@@ -112,18 +138,18 @@ static void meet(omma_reach *y, const omma_reach *z) {
     const bool one = y->digit.axis >= 0, two = z->digit.axis >= 0;
     const bool fit = one && two && same_digit(y->digit, z->digit) &&
                      fabs(y->stride - z->stride) <= 1e-9 * fabs(y->stride);
-    y->whole |= z->whole || (one && two && !fit);
+    const bool same = fit && y->low == z->low && y->high == z->high;
+    y->whole |= z->whole;
+    y->odd |= z->odd || (one && two && !fit);
     y->least = fmin(y->least, z->least);
     y->most = fmax(y->most, z->most);
     y->astray = fmax(y->astray, z->astray);
-    if (fit) {
-        y->astray = fmax(y->astray, fabs(y->low + y->high - z->low - z->high) / 2);
-        y->low = fmin(y->low, z->low);
-        y->high = fmax(y->high, z->high);
-    } else if (!one && two) {
-        y->digit = z->digit;
-        y->stride = z->stride, y->low = z->low, y->high = z->high;
-    }
+    if (same && y->part && z->part) y->part = 0;
+    else if (fit && !same && (y->part || z->part)) { /* pieces that were joined: a roll */
+        y->odd = true;
+        if (z->part > y->part && y->part) take_window(y, z);
+    } else if (fit) hull(y, z);
+    else if (!one && two) take_window(y, z);
 }
 
 omma_reach *omma_reaches(const omma_fields *f, const omma_value *image, int axis, unsigned paths,

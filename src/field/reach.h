@@ -32,8 +32,10 @@ omma_step omma_digit_along(const omma_relation *r, const omma_value *in, const o
 
 typedef struct omma_reach {
     bool any;         /* is there a path from the image at all? */
-    bool whole;       /* one of them sees everything, or what no window describes */
-    omma_digit digit; /* axis -1: there is no window either; of the paths that have one: */
+    bool whole;       /* one of them sees everything */
+    bool odd;         /* one of them sees what no window describes */
+    int64_t part;     /* the window is only so many cells' (others come otherwise); 0: all cells' */
+    omma_digit digit; /* axis -1: there is no window; of the paths that have one: */
     double stride, low, high;
     double least, most; /* the size along the narrowest and the widest path [px] */
     double astray;      /* the farthest that centres of paths that met lay apart [px] */

@@ -9,6 +9,8 @@
  * Source: ONNX AffineGrid 20. Trap: x comes first, the last axis of the image. */
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 
 typedef struct affine {
     int k; /* spatial axes, 2 or 3 */
@@ -42,6 +44,17 @@ static double coordinate(const affine *a, int64_t i, int64_t len) {
     return len == 1 ? 0 : 2 * (double)i / (double)(len - 1) - 1;
 }
 
+/* (x, y, 1) of a place, numbered as in an image. Returns the image. */
+static int64_t coordinates(const affine *a, int64_t place, double *at) {
+    for (int d = 0; d < a->k; d++) {
+        const int64_t len = a->len[a->k - 1 - d];
+        at[d] = coordinate(a, place % len, len);
+        place /= len;
+    }
+    at[a->k] = 1;
+    return place;
+}
+
 /* Items are places of all images. */
 static void places(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
@@ -50,18 +63,12 @@ static void places(void *arg, int64_t begin, int64_t end, int worker) {
     const omma_value *theta = n->in[0], *y = n->out[0];
     for (int64_t i = begin; i < end; i++) {
         double at[4] = {0, 0, 0, 0};
-        int64_t rest = i;
-        for (int d = 0; d < a->k; d++) {
-            const int64_t len = a->len[a->k - 1 - d];
-            at[d] = coordinate(a, rest % len, len);
-            rest /= len;
-        }
-        at[a->k] = 1;
+        const int64_t image = coordinates(a, i, at);
         for (int r = 0; r < a->k; r++) {
             double sum = 0;
             for (int c = 0; c <= a->k; c++)
                 sum += at[c] * omma_get_number(theta->dtype, theta->mem,
-                                               (rest * a->k + r) * (a->k + 1) + c);
+                                               (image * a->k + r) * (a->k + 1) + c);
             omma_set_number(y->dtype, y->mem, i * a->k + r, sum);
         }
     }
@@ -79,6 +86,62 @@ static double flops(const omma_node *n) {
     return 8 * (n->out[0] ? (double)omma_value_count(n->out[0]) : 0);
 }
 
+/* --- the readings in reverse ----------------------------------------------------------------- */
+
+/* (x, y, 1) of every place: [places, k + 1]. An AffineGrid of the unit matrix, folded later. */
+static omma_value *base_of(omma_maker *m, const omma_node *n, const omma_value *like) {
+    const affine *a = n->param;
+    int64_t size[5] = {1, 1}, places = 1;
+    for (int d = 0; d < a->k; d++) size[d + 2] = a->len[d], places *= a->len[d];
+    const int64_t unit[] = {1, a->k, a->k + 1}, rows[] = {places, a->k}, column[] = {places, 1};
+    omma_value *one = omma_make_number(m, like, 1);
+    omma_value *theta =
+        omma_make_1(m, "EyeLike", omma_make_2(m, "Expand", one, omma_make_ints(m, unit + 1, 2)));
+    omma_value *in[] = {omma_make_reshape(m, theta, 3, unit), omma_make_ints(m, size, a->k + 2)};
+    const omma_attr corners = OMMA_A_INT("align_corners", a->corners);
+    const omma_node *g = omma_make_node(m, n->op, n->opset, in, 2, &corners, 1, 1);
+    omma_value *both[] = {omma_make_reshape(m, g ? g->out[0] : NULL, 2, rows),
+                          omma_make_2(m, "Expand", one, omma_make_ints(m, column, 2))};
+    return omma_make_concat(m, both, 2, 1);
+}
+
+/* dtheta[n] = dy[n]T (x, y, 1) */
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    const affine *a = n->param;
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0);
+    if (!omma_grad_wants(g, n, 0)) return OMMA_OK;
+    if (!omma_value_count(dy)) return omma_grad_add(g, n, 0, omma_make_full(m, n->in[0], 0));
+    if (dy->dtype != OMMA_F64) dy = omma_make_cast(m, dy, OMMA_F32);
+    int64_t dims[3] = {n->in[0]->dims[0], 1, a->k};
+    for (int d = 0; d < a->k; d++) dims[1] *= a->len[d];
+    dy = omma_make_turned(m, omma_make_reshape(m, dy, 3, dims));
+    return omma_grad_add(g, n, 0, omma_make_2(m, "MatMul", dy, base_of(m, n, dy)));
+}
+
+/* Number r of a place is made from row r of theta, but for what stands by a coordinate of 0. */
+static omma_status field(omma_field *f, const omma_node *n) {
+    const affine *a = n->param;
+    omma_relation *q = omma_field_relate(f, 0, 0);
+    int64_t images = n->in[0]->dims[0], places = 1;
+    int32_t *start, *item;
+    if (!q) return f->status;
+    for (int d = 0; d < a->k; d++) places *= a->len[d];
+    omma_relation_view_out(q, 3, (const int64_t[]){images, places, a->k});
+    omma_relation_same(q, 0, 0);
+    omma_relation_same(q, 1, 2);
+    if (!omma_map_list(f, &q->axis[2], 1, places, places * (a->k + 1), &start, &item))
+        return f->status;
+    for (int64_t i = 0; i < places; i++) {
+        double at[4];
+        (void)coordinates(a, i, at);
+        start[i + 1] = start[i];
+        for (int c = 0; c <= a->k; c++)
+            if (at[c] != 0) item[start[i + 1]++] = c;
+    }
+    return OMMA_OK;
+}
+
 const omma_op omma_op_AffineGrid = {.name = "AffineGrid",
                                     .min_in = 2,
                                     .max_in = 2,
@@ -87,5 +150,5 @@ const omma_op omma_op_AffineGrid = {.name = "AffineGrid",
                                     .infer = infer,
                                     .run = run,
                                     .flops = flops,
-                                    .no_grad = OMMA_NOT_YET,
-                                    .no_field = OMMA_NOT_YET};
+                                    .grad = grad,
+                                    .field = field};

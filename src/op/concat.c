@@ -8,7 +8,10 @@
  * Split nobody wants still takes its place. Before opset 4 Concat's axis is 1 when left out;
  * Split 1 has the sizes as an input of the data's type. */
 #include "base/pool.h"
+#include "op/field.h"
+#include "op/grad.h"
 #include "op/move.h"
+#include "op/move_back.h"
 
 enum {
     GRAIN = 1 << 16, /* bytes of one chunk */
@@ -149,6 +152,34 @@ static omma_status concat_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+static omma_status concat_grad(omma_grad *g, const omma_node *n) {
+    omma_value *dy = omma_grad_out(g, n, 0);
+    int64_t at = 0;
+    int axis;
+    OMMA_TRY(axis_of(g->m.b, n, "axis", 1, &axis));
+    for (int i = 0; i < n->n_in; i++) {
+        const int64_t end = at + n->in[i]->dims[axis];
+        if (omma_grad_wants(g, n, i))
+            OMMA_TRY(omma_grad_add(g, n, i, omma_make_slice(&g->m, dy, axis, at, end, 1)));
+        at = end;
+    }
+    return OMMA_OK;
+}
+
+/* What other parts wrote lies outside an input. */
+static omma_status concat_field(omma_field *f, const omma_node *n) {
+    int64_t at = 0;
+    int axis;
+    OMMA_TRY(axis_of(f->b, n, "axis", 1, &axis));
+    for (int i = 0; i < n->n_in; i++) {
+        omma_relation *r = omma_field_relate(f, 0, i);
+        for (int d = 0; r && d < r->in_rank; d++)
+            r->axis[d] = omma_map_moved(d, d == axis ? -at : 0, 1);
+        at += n->in[i]->dims[axis];
+    }
+    return f->status;
+}
+
 /* The sizes of Split's outputs along an axis of dim elements. */
 static omma_status split_sizes(omma_build *b, const omma_node *n, int64_t dim, int64_t *sizes) {
     const int k = n->n_out;
@@ -207,6 +238,46 @@ static omma_status split_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+/* Its axis, and from the arena the sizes of its parts. */
+static omma_status split_parts(omma_build *b, const omma_node *n, int *axis, int64_t **sizes) {
+    *sizes = omma_arena_array(b->arena, (size_t)n->n_out, sizeof **sizes);
+    if (!*sizes) return omma_nomem(b, n);
+    OMMA_TRY(axis_of(b, n, "axis", 0, axis));
+    return split_sizes(b, n, n->in[0]->dims[*axis], *sizes);
+}
+
+static omma_status split_grad(omma_grad *g, const omma_node *n) {
+    omma_value **part = omma_arena_array(g->m.b->arena, (size_t)n->n_out, sizeof *part);
+    int64_t *sizes, dims[OMMA_MAX_RANK], at = 0;
+    int axis, there = 0;
+    OMMA_TRY(split_parts(g->m.b, n, &axis, &sizes));
+    if (!part) return omma_nomem(g->m.b, n);
+    memcpy(dims, n->in[0]->dims, sizeof dims);
+    for (int i = 0; i < n->n_out; i++) there += omma_grad_out(g, n, i) != NULL;
+    for (int i = 0; i < n->n_out; at += sizes[i++]) {
+        omma_value *dy = part[i] = omma_grad_out(g, n, i);
+        dims[axis] = sizes[i];
+        if (there == 1 && dy)
+            return omma_grad_add(g, n, 0,
+                                 omma_move_spaced(&g->m, dy, axis, at, 1, n->in[0]->dims[axis]));
+        if (there > 1 && !dy)
+            part[i] = omma_move_zeros(&g->m, n->in[0]->dtype, n->in[0]->rank, dims);
+    }
+    return omma_grad_add(g, n, 0, omma_make_concat(&g->m, part, n->n_out, axis));
+}
+
+static omma_status split_field(omma_field *f, const omma_node *n) {
+    int64_t *sizes, at = 0;
+    int axis;
+    OMMA_TRY(split_parts(f->b, n, &axis, &sizes));
+    for (int i = 0; i < n->n_out; at += sizes[i++]) {
+        omma_relation *r = omma_field_relate(f, i, 0);
+        for (int d = 0; r && d < r->in_rank; d++)
+            r->axis[d] = omma_map_moved(d, d == axis ? at : 0, 1);
+    }
+    return f->status;
+}
+
 const omma_op omma_op_Concat = {.name = "Concat",
                                 .min_in = 1,
                                 .max_in = -1,
@@ -215,8 +286,8 @@ const omma_op omma_op_Concat = {.name = "Concat",
                                 .infer = concat_infer,
                                 .run = concat_run,
                                 .flops = omma_move_flops,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
+                                .grad = concat_grad,
+                                .field = concat_field};
 
 const omma_op omma_op_Split = {.name = "Split",
                                .min_in = 1,
@@ -226,5 +297,5 @@ const omma_op omma_op_Split = {.name = "Split",
                                .infer = split_infer,
                                .run = split_run,
                                .flops = omma_move_flops,
-                               .no_grad = OMMA_NOT_YET,
-                               .no_field = OMMA_NOT_YET};
+                               .grad = split_grad,
+                               .field = split_field};

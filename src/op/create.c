@@ -10,6 +10,8 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "op/grad.h"
+#include "op/index_map.h"
 #include "op/move.h"
 
 enum { GRAIN = 1 << 15 }; /* bytes of one chunk */
@@ -202,6 +204,7 @@ static omma_status eye_run(const omma_exec *x, const omma_node *n) {
 /* --- OneHot -------------------------------------------------------------------- */
 
 typedef struct onehot_param {
+    int axis;
     int64_t depth, inner; /* inner: indices under the new axis */
 } onehot_param;
 
@@ -221,12 +224,21 @@ static omma_status onehot_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_axis(b, n, omma_node_int(n, "axis", -1), index->rank + 1, &axis));
     onehot_param *p = omma_param(b, n, sizeof *p);
     if (!p) return omma_nomem(b, n);
+    p->axis = axis;
     p->depth = (int64_t)depth;
     for (int d = 0; d <= index->rank; d++)
         dims[d] = d < axis ? index->dims[d] : d == axis ? p->depth : index->dims[d - 1];
     if (!omma_dims_count(index->dims + axis, index->rank - axis, &p->inner))
         return omma_bad(b, n, "the size overflows");
     return omma_out(b, n, 0, values->dtype, index->rank + 1, dims);
+}
+
+/* Where index i, of numbers of type t, puts the one; -1: nowhere. */
+static int64_t onehot_at(const onehot_param *p, omma_dtype t, const void *index, int64_t i) {
+    double k = trunc(omma_get_number(t, index, i));
+    if (k < 0) k += (double)p->depth;
+    if (!(k >= 0 && k < (double)p->depth)) return -1;
+    return (i / p->inner * p->depth + (int64_t)k) * p->inner + i % p->inner;
 }
 
 static omma_status onehot_run(const omma_exec *x, const omma_node *n) {
@@ -238,13 +250,60 @@ static omma_status onehot_run(const omma_exec *x, const omma_node *n) {
     const int64_t count = omma_value_count(index);
     fill(x, v, off);
     for (int64_t i = 0; i < count; i++) {
-        double k = trunc(omma_get_number(index->dtype, index->mem, i));
-        if (k < 0) k += (double)p->depth;
-        if (!(k >= 0 && k < (double)p->depth)) continue;
-        const int64_t at = (i / p->inner * p->depth + (int64_t)k) * p->inner + i % p->inner;
-        omma_move_bytes((char *)v->mem + (size_t)at * size, off + size, size);
+        const int64_t at = onehot_at(p, index->dtype, index->mem, i);
+        if (at >= 0) omma_move_bytes((char *)v->mem + (size_t)at * size, off + size, size);
     }
     return OMMA_OK;
+}
+
+/* The sum of c where the output is `on` (or off). */
+static omma_value *onehot_sum(omma_maker *m, const omma_node *n, omma_value *c, bool on) {
+    omma_value *value[] = {omma_make_number(m, n->in[2], !on), omma_make_number(m, n->in[2], on)};
+    for (int i = 0; i < 2; i++) value[i] = omma_make_reshape(m, value[i], 1, (int64_t[]){1});
+    omma_value *in[] = {n->in[0], n->in[1], omma_make_concat(m, value, 2, 0)};
+    const omma_node *there = omma_make_node(m, n->op, n->opset, in, 3, n->attrs, n->n_attrs, 1);
+    c = there ? omma_make_2(m, "Mul", c, there->out[0]) : NULL;
+    c = omma_make_sum(m, c, (1u << n->out[0]->rank) - 1, false);
+    return omma_make_reshape(m, c, 1, (int64_t[]){1});
+}
+
+/* By the values; by indices that are floating numbers it is zero: a step. */
+static omma_status onehot_grad(omma_grad *g, const omma_node *n) {
+    omma_value *dy = omma_grad_out(g, n, 0);
+    if (!omma_grad_wants(g, n, 2)) return g->m.status;
+    omma_value *sum[] = {onehot_sum(&g->m, n, dy, false), onehot_sum(&g->m, n, dy, true)};
+    return omma_grad_add(g, n, 2, omma_make_concat(&g->m, sum, 2, 0));
+}
+
+/* Which of the two values each output is. */
+static omma_status onehot_values(omma_field *f, const omma_node *n, omma_relation *r) {
+    const onehot_param *p = n->param;
+    const omma_value *index = n->in[0];
+    const void *numbers = omma_field_numbers(f, index);
+    const int64_t count = omma_value_count(n->out[0]), indices = omma_value_count(index);
+    r->bound = !numbers;
+    r->data = numbers && !index->data;
+    if (!numbers) return OMMA_OK;
+    int64_t *item = omma_arena_array(f->b->arena, (size_t)count, sizeof *item);
+    if (!item) return omma_nomem(f->b, n);
+    for (int64_t i = 0; i < indices; i++) {
+        const int64_t at = onehot_at(p, index->dtype, numbers, i);
+        if (at >= 0) item[at] = 1;
+    }
+    omma_relation_view_out(r, 1, &count);
+    r->axis[0] = omma_map_picked(f, 0, item, count);
+    return f->status;
+}
+
+static omma_status onehot_field(omma_field *f, const omma_node *n) {
+    const onehot_param *p = n->param;
+    omma_relation *r = omma_field_relate(f, 0, 2);
+    if (r) OMMA_TRY(onehot_values(f, n, r));
+    r = omma_field_relate(f, 0, 0);
+    if (!r) return f->status;
+    r->path = OMMA_PATH_CONTROL;
+    for (int d = 0; d < r->in_rank; d++) omma_relation_same(r, d, d < p->axis ? d : d + 1);
+    return f->status;
 }
 
 /* --- rows ---------------------------------------------------------------------- */
@@ -260,7 +319,7 @@ const omma_op omma_op_Constant = {.name = "Constant",
                                   .run = constant_run,
                                   .flops = omma_move_flops,
                                   .no_grad = NO_INPUT,
-                                  .no_field = NO_INPUT};
+                                  .field = omma_field_none};
 
 const omma_op omma_op_ConstantOfShape = {.name = "ConstantOfShape",
                                          .min_in = 1,
@@ -271,7 +330,7 @@ const omma_op omma_op_ConstantOfShape = {.name = "ConstantOfShape",
                                          .run = fill_run,
                                          .flops = omma_move_flops,
                                          .no_grad = OMMA_MOVE_NO_DATA,
-                                         .no_field = OMMA_MOVE_NO_DATA};
+                                         .field = omma_field_none};
 
 const omma_op omma_op_Range = {.name = "Range",
                                .min_in = 3,
@@ -281,8 +340,10 @@ const omma_op omma_op_Range = {.name = "Range",
                                .infer = range_infer,
                                .run = range_run,
                                .flops = omma_move_flops,
-                               .no_grad = OMMA_MOVE_NO_DATA,
-                               .no_field = OMMA_MOVE_NO_DATA};
+                               .no_grad =
+                                   "its numbers decide its length, so they are constants before "
+                                   "anything is read backwards",
+                               .field = omma_field_none};
 
 const omma_op omma_op_EyeLike = {.name = "EyeLike",
                                  .min_in = 1,
@@ -294,7 +355,7 @@ const omma_op omma_op_EyeLike = {.name = "EyeLike",
                                  .run = eye_run,
                                  .flops = omma_move_flops,
                                  .no_grad = OMMA_MOVE_NO_DATA,
-                                 .no_field = OMMA_MOVE_NO_DATA};
+                                 .field = omma_field_none};
 
 const omma_op omma_op_OneHot = {.name = "OneHot",
                                 .min_in = 3,
@@ -304,5 +365,5 @@ const omma_op omma_op_OneHot = {.name = "OneHot",
                                 .infer = onehot_infer,
                                 .run = onehot_run,
                                 .flops = omma_move_flops,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
+                                .grad = onehot_grad,
+                                .field = onehot_field};

@@ -6,7 +6,10 @@
  * Source: ONNX CenterCropPad 18. */
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 #include "op/move.h"
+#include "op/move_back.h"
 
 enum { GRAIN = 1 << 16 }; /* bytes */
 
@@ -72,6 +75,30 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+/* Elements cut off before index 0 along axis d; negative: zeros put there. */
+static int64_t cut_before(const omma_node *n, int d) {
+    const int64_t more = n->out[0]->dims[d] - n->in[0]->dims[d];
+    return more > 0 ? -(more / 2) : -more / 2;
+}
+
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    const omma_value *x = n->in[0], *y = n->out[0];
+    int64_t before[OMMA_MAX_RANK], after[OMMA_MAX_RANK];
+    if (!omma_value_count(y)) return omma_grad_add(g, n, 0, omma_make_full(&g->m, x, 0));
+    for (int d = 0; d < x->rank; d++) {
+        before[d] = cut_before(n, d);
+        after[d] = x->dims[d] - y->dims[d] - before[d];
+    }
+    omma_value *dx = omma_move_padded(&g->m, omma_grad_out(g, n, 0), before, after);
+    return omma_grad_add(g, n, 0, dx);
+}
+
+static omma_status field(omma_field *f, const omma_node *n) {
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    for (int d = 0; r && d < r->in_rank; d++) r->axis[d] = omma_map_moved(d, cut_before(n, d), 1);
+    return f->status;
+}
+
 const omma_op omma_op_CenterCropPad = {.name = "CenterCropPad",
                                        .min_in = 2,
                                        .max_in = 2,
@@ -80,5 +107,5 @@ const omma_op omma_op_CenterCropPad = {.name = "CenterCropPad",
                                        .infer = infer,
                                        .run = run,
                                        .flops = omma_move_flops,
-                                       .no_grad = OMMA_NOT_YET,
-                                       .no_field = OMMA_NOT_YET};
+                                       .grad = grad,
+                                       .field = field};

@@ -4,6 +4,8 @@
  * as [repeats, dim], the first with stride 0, hence a box of twice the rank.
  * Source: the ONNX operator specification. Trap: Expand broadcasts both ways, so a 1 in the
  * shape keeps the input's dimension. */
+#include "op/grad.h"
+#include "op/index_map.h"
 #include "op/move.h"
 
 static omma_status move_run(const omma_exec *x, const omma_node *n) {
@@ -37,6 +39,15 @@ static omma_status expand_infer(omma_build *b, omma_node *n) {
     }
     omma_move_ready(m);
     return OMMA_OK;
+}
+
+static omma_status expand_grad(omma_grad *g, const omma_node *n) {
+    return omma_grad_add(g, n, 0, omma_make_fitted(&g->m, omma_grad_out(g, n, 0), n->in[0]));
+}
+
+static omma_status expand_field(omma_field *f, const omma_node *n) {
+    (void)n;
+    return omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE);
 }
 
 /* Tile 1: `tiles` copies along `axis`, both of the data's type. */
@@ -84,6 +95,39 @@ static omma_status tile_infer(omma_build *b, omma_node *n) {
     return OMMA_OK;
 }
 
+/* Copies are summed axis by axis: all at once would need twice the rank. */
+static omma_status tile_grad(omma_grad *g, const omma_node *n) {
+    const omma_value *x = n->in[0];
+    omma_value *c = omma_grad_out(g, n, 0);
+    int64_t dims[OMMA_MAX_RANK], outer = 1;
+    if (!omma_value_count(c)) return omma_grad_add(g, n, 0, omma_make_full(&g->m, x, 0));
+    memcpy(dims, c->dims, sizeof dims);
+    for (int d = 0; d < x->rank; outer *= dims[d++]) {
+        int64_t apart[3] = {outer, dims[d] / x->dims[d], x->dims[d]};
+        if (apart[1] == 1) continue;
+        dims[d] = x->dims[d];
+        for (int e = d + 1; e < x->rank; e++) apart[2] *= dims[e];
+        c = omma_make_sum(&g->m, omma_make_reshape(&g->m, c, 3, apart), 1u << 1, false);
+        c = omma_make_reshape(&g->m, c, x->rank, dims);
+    }
+    return omma_grad_add(g, n, 0, c);
+}
+
+static omma_status tile_field(omma_field *f, const omma_node *n) {
+    (void)n;
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    for (int d = 0; r && d < r->in_rank; d++) {
+        const int64_t dim = r->in_dims[d], outs = r->out_dims[d];
+        omma_relation_same(r, d, d);
+        if (dim == outs) continue;
+        int64_t *item = omma_arena_array(f->b->arena, (size_t)outs, sizeof *item);
+        if (!item) return omma_nomem(f->b, n);
+        for (int64_t o = 0; o < outs; o++) item[o] = o % dim;
+        r->axis[d] = omma_map_picked(f, d, item, outs);
+    }
+    return f->status;
+}
+
 const omma_op omma_op_Expand = {.name = "Expand",
                                 .min_in = 2,
                                 .max_in = 2,
@@ -92,8 +136,8 @@ const omma_op omma_op_Expand = {.name = "Expand",
                                 .infer = expand_infer,
                                 .run = move_run,
                                 .flops = omma_move_flops,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
+                                .grad = expand_grad,
+                                .field = expand_field};
 
 const omma_op omma_op_Tile = {.name = "Tile",
                               .min_in = 2,
@@ -103,5 +147,5 @@ const omma_op omma_op_Tile = {.name = "Tile",
                               .infer = tile_infer,
                               .run = move_run,
                               .flops = omma_move_flops,
-                              .no_grad = OMMA_NOT_YET,
-                              .no_field = OMMA_NOT_YET};
+                              .grad = tile_grad,
+                              .field = tile_field};

@@ -12,13 +12,19 @@
  * the first N/2+1 numbers, which tell the others of real data; N is then 2 (L - 1) by default.
  *
  * A transform of N numbers is split by its smallest prime factor, again and again; a prime one
- * is summed up. In double. Source: ONNX DFT 17, 20; STFT 17; Cooley and Tukey, 1965. */
+ * is summed up. In double. Source: ONNX DFT 17, 20; STFT 17; Cooley and Tukey, 1965.
+ *
+ * Both are linear, and their gradients are transforms the other way around. The field says that
+ * each number of a transform is made from all that it takes, which is more than is true: the
+ * imaginary part of Y[0], say, is made from no real number. */
 #include <math.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 
 enum { MOST = 1 << 24 }; /* numbers of a transform: their table must not eat the machine */
 
@@ -28,6 +34,7 @@ typedef struct complex_number {
 
 typedef struct fourier {
     bool inverse, real_out;
+    int axis;             /* of x: what is transformed */
     int64_t n, give;      /* length of a transform; its numbers that are given out */
     int64_t take;         /* numbers read */
     bool mirrored;        /* the others are their mirror image, not zeros */
@@ -110,6 +117,7 @@ static omma_status DFT_infer(omma_build *b, omma_node *n) {
     if (at == x->rank - 1) return omma_bad(b, n, "the last axis holds the parts of a number");
     const bool onesided = omma_node_int(n, "onesided", 0) != 0;
     f->inverse = omma_node_int(n, "inverse", 0) != 0;
+    f->axis = at;
     f->len = x->dims[at];
     length = onesided && f->inverse ? 2 * (f->len - 1) : f->len;
     if (omma_in(n, 1)) OMMA_TRY(one_integer(b, n, 1, &length, &given));
@@ -237,17 +245,144 @@ static double flops(const omma_node *n) {
     return 5 * (double)f->lines * (double)f->n * log2((double)f->n);
 }
 
-#define ROW(Name, least, most)                               \
-    const omma_op omma_op_##Name = {.name = #Name,           \
-                                    .min_in = least,         \
-                                    .max_in = most,          \
-                                    .min_out = 1,            \
-                                    .max_out = 1,            \
-                                    .infer = Name##_infer,   \
-                                    .prepare = prepare,      \
-                                    .run = run,              \
-                                    .flops = flops,          \
-                                    .no_grad = OMMA_NOT_YET, \
-                                    .no_field = OMMA_NOT_YET};
+/* --- the readings in reverse -------------------------------------------------- */
+
+/* The transform of n numbers along axis, with + (inverse, over n) or -. */
+static omma_value *transformed(omma_maker *m, omma_value *x, int axis, int64_t n, bool inverse,
+                               bool onesided) {
+    const int64_t where = axis;
+    omma_value *in[] = {x, omma_make_ints(m, &n, 1), omma_make_ints(m, &where, 1)};
+    const omma_attr attrs[] = {OMMA_A_INT("inverse", inverse), OMMA_A_INT("onesided", onesided)};
+    const omma_node *made = omma_make_node(m, omma_op_find("DFT"), 20, in, 3, attrs, 2, 1);
+    return made ? made->out[0] : NULL;
+}
+
+/* Let the numbers of x that have a mirror image count twice: all but the first and, of an even
+ * number, the middle one. */
+static omma_value *doubled(omma_maker *m, omma_value *x, const fourier *f) {
+    const int64_t middle = (f->n + 1) / 2, end = middle < f->take ? middle : f->take;
+    if (end <= 1) return x;
+    omma_value *part[] = {omma_make_slice(m, x, f->axis, 0, 1, 1),
+                          omma_make_scaled(m, omma_make_slice(m, x, f->axis, 1, end, 1), 2),
+                          omma_make_slice(m, x, f->axis, end, f->take, 1)};
+    return omma_make_concat(m, part, end < f->take ? 3 : 2, f->axis);
+}
+
+/* The real parts alone, where x had no others. */
+static omma_value *as_parts(omma_maker *m, omma_value *x, const fourier *f) {
+    return x && f->parts == 1 ? omma_make_slice(m, x, x->rank - 1, 0, 1, 1) : x;
+}
+
+/* Zeros for what of axis was not read. */
+static omma_value *filled(omma_maker *m, omma_value *x, const fourier *f) {
+    int64_t pads[2 * OMMA_MAX_RANK] = {0};
+    if (!x || f->take == f->len) return x;
+    pads[x->rank + f->axis] = f->len - f->take;
+    return omma_make_2(m, "Pad", x, omma_make_ints(m, pads, 2 * x->rank));
+}
+
+/* Y[k] = s sum_i X[i] r^(k i), |r| = 1: dX[i] = s sum_k dY[k] r^(-k i), where s is 1 or 1/N. */
+static omma_status DFT_grad(omma_grad *g, const omma_node *n) {
+    const fourier *f = n->param;
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0);
+    if (!omma_grad_wants(g, n, 0)) return OMMA_OK;
+    if (!f->lines || !f->take) return omma_grad_add(g, n, 0, omma_make_full(m, n->in[0], 0));
+    if (dy->dtype != OMMA_F64) dy = omma_make_cast(m, dy, OMMA_F32);
+    omma_value *dx = transformed(m, dy, f->axis, f->n, !f->inverse, f->mirrored);
+    dx = omma_make_slice(m, dx, f->axis, 0, f->take, 1);
+    dx = omma_make_scaled(m, dx, f->inverse ? 1 / (double)f->n : (double)f->n);
+    if (f->mirrored) dx = doubled(m, dx, f);
+    return omma_grad_add(g, n, 0, filled(m, as_parts(m, dx, f), f));
+}
+
+/* d: [B, frames, N, parts] to [B, L, parts], adding up where frames overlap. */
+static omma_value *overlapped(omma_maker *m, omma_value *d, const fourier *f, int64_t batch) {
+    const int64_t rows[] = {batch, f->parts * f->n, f->frames};
+    const omma_attr strides = OMMA_A_INTS("strides", &f->step, 1);
+    d = omma_make_transpose(m, d, (const int64_t[]){0, 3, 2, 1});
+    omma_value *in[] = {omma_make_reshape(m, d, 3, rows), omma_make_ints(m, &f->len, 1),
+                        omma_make_ints(m, &f->n, 1)};
+    return omma_make_turned(m, omma_make(m, "Col2Im", in, 3, &strides, 1));
+}
+
+/* x: [B, L, parts] to its frames, [B, frames, N, parts]. */
+static omma_value *frames_of(omma_maker *m, omma_value *x, const fourier *f) {
+    size_t count;
+    if (!x) return NULL;
+    const int64_t dims[] = {x->dims[0], f->frames, f->n, f->parts};
+    int64_t *at = NULL;
+    if (omma_mul((size_t)f->frames, (size_t)f->n, &count) && count <= INT32_MAX)
+        at = omma_arena_array(m->g->arena, count, sizeof *at);
+    if (!at) {
+        m->status = omma_nomem(m->b, m->of);
+        return NULL;
+    }
+    for (int64_t i = 0; i < (int64_t)count; i++) at[i] = i / f->n * f->step + i % f->n;
+    const omma_attr axis = OMMA_A_INT("axis", 1);
+    omma_value *in[] = {x, omma_make_ints(m, at, (int)count)};
+    return omma_make_reshape(m, omma_make(m, "Gather", in, 2, &axis, 1), 4, dims);
+}
+
+/* A frame times the window, transformed: dF = N times the inverse transform, as above. */
+static omma_status STFT_grad(omma_grad *g, const omma_node *n) {
+    const fourier *f = n->param;
+    omma_maker *m = &g->m;
+    omma_value *x = n->in[0], *window = omma_in(n, 2), *dy = omma_grad_out(g, n, 0);
+    if (!f->lines) return omma_grad_zero(g, n);
+    if (dy->dtype != OMMA_F64) dy = omma_make_cast(m, dy, OMMA_F32);
+    omma_value *d = transformed(m, dy, 2, f->n, true, false);
+    d = as_parts(m, omma_make_scaled(m, d, (double)f->n), f);
+    if (omma_grad_wants(g, n, 0)) {
+        omma_value *dx = d;
+        window = omma_make_reshape(m, window, 2, (int64_t[]){f->n, 1});
+        if (window) dx = omma_make_2(m, "Mul", dx, omma_make_cast(m, window, dy->dtype));
+        OMMA_TRY(omma_grad_add(g, n, 0, overlapped(m, dx, f, x->dims[0])));
+    }
+    if (!omma_grad_wants(g, n, 2)) return m->status;
+    d = omma_make_2(m, "Mul", d, frames_of(m, omma_make_cast(m, x, dy->dtype), f));
+    return omma_grad_add(g, n, 2, omma_make_sum(m, d, 1u << 0 | 1u << 1 | 1u << 3, false));
+}
+
+static omma_status DFT_field(omma_field *f, const omma_node *n) {
+    const fourier *p = n->param;
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r) return f->status;
+    for (int d = 0; d < r->in_rank - 1; d++) omma_relation_same(r, d, d);
+    r->axis[p->axis] = omma_map_range(0, p->take);
+    r->bound = true;
+    return OMMA_OK;
+}
+
+static omma_status STFT_field(omma_field *f, const omma_node *n) {
+    const fourier *p = n->param;
+    const omma_value *window = omma_in(n, 2);
+    int64_t first = 0, end = p->n; /* of a frame, without the window's ends of 0 */
+    const void *taper = window && window->data ? omma_field_numbers(f, window) : NULL;
+    while (taper && end > first && omma_get_number(window->dtype, taper, end - 1) == 0) end--;
+    while (taper && first < end && omma_get_number(window->dtype, taper, first) == 0) first++;
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (r) {
+        omma_relation_same(r, 0, 0);
+        r->axis[1] = omma_map_window(1, p->step, first, 1, end - first);
+        r->bound = true;
+    }
+    r = omma_field_relate(f, 0, 2);
+    if (r) r->bound = true;
+    return f->status;
+}
+
+#define ROW(Name, least, most)                             \
+    const omma_op omma_op_##Name = {.name = #Name,         \
+                                    .min_in = least,       \
+                                    .max_in = most,        \
+                                    .min_out = 1,          \
+                                    .max_out = 1,          \
+                                    .infer = Name##_infer, \
+                                    .prepare = prepare,    \
+                                    .run = run,            \
+                                    .flops = flops,        \
+                                    .grad = Name##_grad,   \
+                                    .field = Name##_field};
 ROW(DFT, 1, 3)
 ROW(STFT, 2, 4)

@@ -42,13 +42,19 @@ typedef struct job {
 
 /* --- by the map ---------------------------------------------------------------------------- */
 
+/* n places of plane c, from point on; nearly all of them have four taps. */
 #define SCATTER(T)                                                                   \
     static void scatter_##T(const job *j, const omma_grid_taps *t, int n, int64_t c, \
                             int64_t point) {                                         \
         const T *dy = (const T *)j->dy + c * j->p->points + point;                   \
         T *dx = (T *)j->out + c * j->p->plane;                                       \
-        for (int i = 0; i < n; i++)                                                  \
-            for (int k = 0; k < t[i].n; k++) dx[t[i].at[k]] += (T)t[i].w[k] * dy[i]; \
+        for (int i = 0; i < n; i++, t++, dy++)                                       \
+            if (t->n == 4) {                                                         \
+                dx[t->at[0]] += (T)t->w[0] * *dy, dx[t->at[1]] += (T)t->w[1] * *dy;  \
+                dx[t->at[2]] += (T)t->w[2] * *dy, dx[t->at[3]] += (T)t->w[3] * *dy;  \
+            } else {                                                                 \
+                for (int k = 0; k < t->n; k++) dx[t->at[k]] += (T)t->w[k] * *dy;     \
+            }                                                                        \
     }
 SCATTER(float)
 SCATTER(double)
@@ -113,8 +119,8 @@ static void find(const job *j, int64_t place, spot *s) {
     }
 }
 
-/* Channels of an image; dy at its first place of the block. */
-static void sum_channels(const job *j, spot *s, int n, int64_t image, int64_t point) {
+/* All channels of an image, of n places from point on. */
+static void sum_plain(const job *j, spot *s, int n, int64_t image, int64_t point) {
     const omma_grid *p = j->p;
     for (int64_t c = image * p->c; c < (image + 1) * p->c; c++)
         for (int i = 0; i < n; i++) {
@@ -122,6 +128,24 @@ static void sum_channels(const job *j, spot *s, int n, int64_t image, int64_t po
             for (int t = 0; t < s[i].n; t++)
                 s[i].sum[t] += dy * omma_number(j->x_t, j->x, c * p->plane + s[i].at[t]);
         }
+}
+
+static void sum_f32(const job *j, spot *s, int n, int64_t image, int64_t point) {
+    const omma_grid *p = j->p;
+    for (int64_t c = image * p->c; c < (image + 1) * p->c; c++) {
+        const float *x = (const float *)j->x + c * p->plane;
+        const float *dy = (const float *)j->dy + c * p->points + point;
+        for (int i = 0; i < n; i++) {
+            double *sum = s[i].sum;
+            const int64_t *at = s[i].at;
+            if (s[i].n == 4) {
+                sum[0] += (double)(dy[i] * x[at[0]]), sum[1] += (double)(dy[i] * x[at[1]]);
+                sum[2] += (double)(dy[i] * x[at[2]]), sum[3] += (double)(dy[i] * x[at[3]]);
+            } else {
+                for (int t = 0; t < s[i].n; t++) sum[t] += (double)(dy[i] * x[at[t]]);
+            }
+        }
+    }
 }
 
 /* Along axis d: the other axes' weights, and d's slopes. */
@@ -144,6 +168,7 @@ static double slope_along(const omma_grid *p, const spot *s, int along) {
 static void places(void *arg, int64_t begin, int64_t end, int worker) {
     const job *j = arg;
     const omma_grid *p = j->p;
+    const bool plain = j->t != OMMA_F32 || j->x_t != OMMA_F32;
     (void)worker;
     for (int64_t next; begin < end; begin = next) {
         spot s[BLOCK];
@@ -151,7 +176,7 @@ static void places(void *arg, int64_t begin, int64_t end, int worker) {
         next = begin + BLOCK < end ? begin + BLOCK : end;
         if (next > (image + 1) * p->points) next = (image + 1) * p->points;
         for (int64_t i = begin; i < next; i++) find(j, i, &s[i - begin]);
-        sum_channels(j, s, (int)(next - begin), image, begin - image * p->points);
+        (plain ? sum_plain : sum_f32)(j, s, (int)(next - begin), image, begin - image * p->points);
         for (int64_t i = begin; i < next; i++)
             for (int d = 0; d < p->k; d++)
                 omma_set_number(j->t, j->out, i * p->k + (p->k - 1 - d),

@@ -19,6 +19,7 @@
 #include "base/checked.h"
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/unroll.h"
 
 enum { Q, K, V, PAST, DECAY, BETA }; /* inputs */
 
@@ -172,6 +173,76 @@ static double flops(const omma_node *n) {
            (double)(3 * p->groups + p->heads);
 }
 
+/* --- the plainer operators it stands for --------------------------------------- */
+
+/* A step's pieces; [B, ...]. */
+typedef struct pieces {
+    omma_value **q, **k, **row, **v, **decay, **beta; /* row: k lying */
+} pieces;
+
+/* v: [B, T, ...] times scale as [T*B, heads, d, e], cut into T steps. */
+static omma_value **by_steps(omma_maker *m, const linear *p, omma_value *v, int64_t heads,
+                             int64_t d, int64_t e) {
+    omma_value **list = omma_unroll_list(m, p->len);
+    const int64_t dims[4] = {p->len * p->batch, heads, d, e};
+    v = omma_make_transpose(m, v, (int64_t[]){1, 0, 2});
+    if (p->len) (void)omma_unroll_cut(m, omma_make_reshape(m, v, 4, dims), 0, p->len, list);
+    return list;
+}
+
+static omma_value *wide(omma_maker *m, omma_value *v) {
+    return omma_make_cast(m, v, m->of->in[Q]->dtype == OMMA_F64 ? OMMA_F64 : OMMA_F32);
+}
+
+static pieces cut_up(omma_maker *m, const omma_node *n, const linear *p) {
+    const int64_t g = p->groups, share = p->heads / g, d = p->d, e = p->e;
+    omma_value *k = wide(m, n->in[K]), *q = omma_make_scaled(m, wide(m, n->in[Q]), p->scale);
+    pieces s = {.q = by_steps(m, p, q, g, share, d),
+                .k = by_steps(m, p, k, g, d, 1),
+                .v = by_steps(m, p, wide(m, n->in[V]), g, 1, e)};
+    if (p->delta) s.row = by_steps(m, p, k, g, 1, d);
+    if (p->delta) s.beta = by_steps(m, p, wide(m, n->in[BETA]), p->betas, 1, 1);
+    if (p->gated)
+        s.decay = by_steps(m, p, omma_make_1(m, "Exp", wide(m, n->in[DECAY])), g, p->decays / g, 1);
+    return s;
+}
+
+/* The state one step on; NULL: zeros, which nothing is multiplied with. */
+static omma_value *next_state(omma_maker *m, const pieces *s, int64_t t, omma_value *state) {
+    omma_value *add = s->v[t];
+    if (s->decay && state) state = omma_make_2(m, "Mul", state, s->decay[t]);
+    if (s->row && state)
+        add = omma_make_2(m, "Sub", add, omma_make_2(m, "MatMul", s->row[t], state));
+    if (s->beta) add = omma_make_2(m, "Mul", add, s->beta[t]);
+    add = omma_make_2(m, "Mul", s->k[t], add);
+    return state ? omma_make_2(m, "Add", state, add) : add;
+}
+
+static omma_status parts(omma_maker *m, const omma_node *n) {
+    enum { NODES = 8 }; /* of a step */
+    const linear *p = n->param;
+    const int64_t state[4] = {p->batch, p->groups, p->d, p->e},
+                  rows[3] = {p->len, p->batch, p->heads * p->e};
+    OMMA_TRY(omma_unroll_check(m, p->len, NODES));
+    const pieces s = cut_up(m, n, p);
+    omma_value **y = omma_unroll_list(m, p->len), *at = wide(m, omma_in(n, PAST));
+    for (int64_t t = 0; t < p->len && !m->status; t++) {
+        at = next_state(m, &s, t, at);
+        y[t] = omma_make_2(m, "MatMul", s.q[t], at);
+    }
+    OMMA_TRY(m->status);
+    if (!at)
+        at =
+            omma_make_2(m, "Expand", omma_make_number(m, n->in[Q], 0), omma_make_ints(m, state, 4));
+    if (n->n_out > 1 && n->out[1]) omma_make_output(m, 1, omma_make_cast(m, at, n->out[1]->dtype));
+    if (!n->out[0]) return m->status;
+    omma_value *all = p->len ? omma_make_concat(m, y, (int)p->len, 0) : wide(m, n->in[V]);
+    all = omma_make_reshape(m, all, 3, rows);
+    all = omma_make_transpose(m, all, (int64_t[]){1, 0, 2});
+    omma_make_output(m, 0, omma_make_cast(m, all, n->out[0]->dtype));
+    return m->status;
+}
+
 const omma_op omma_op_LinearAttention = {.name = "LinearAttention",
                                          .min_in = 3,
                                          .max_in = 6,
@@ -181,5 +252,4 @@ const omma_op omma_op_LinearAttention = {.name = "LinearAttention",
                                          .prepare = prepare,
                                          .run = run,
                                          .flops = flops,
-                                         .no_grad = OMMA_NOT_YET,
-                                         .no_field = OMMA_NOT_YET};
+                                         .parts = parts};

@@ -7,7 +7,8 @@
  *   y: like the labels with reduction none, else one number: the sum, or (mean) the sum over the
  *   sum of the weights used.   SoftmaxCrossEntropyLoss's output 1: p, like the scores
  *
- * A label equal to ignore_index counts nothing. Computed in double.
+ * A label equal to ignore_index counts nothing. Computed in double. The gradient is by scores and
+ * by weights.
  * Source: ONNX NegativeLogLikelihoodLoss 12, 13, 22; SoftmaxCrossEntropyLoss 12, 13. Trap: where
  * all labels are ignored the mean is 0 / 0. */
 #include <math.h>
@@ -15,6 +16,8 @@
 
 #include "base/checked.h"
 #include "op/element.h"
+#include "op/field.h"
+#include "op/grad.h"
 
 enum { SCORES, LABELS, WEIGHTS };
 typedef enum sum_kind { EACH, SUM, MEAN } sum_kind;
@@ -97,6 +100,134 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 
 static double flops(const omma_node *n) { return 4 * (double)omma_value_count(n->in[0]); }
 
+/* --- the gradient ---------------------------------------------------------------------------
+ *
+ *     d / dp[c] = -h[c] k          d / dx[c] = (softmax(x)[c] sum h - h[c]) k
+ *     d / dw[c] = -sum over places with label c of (p[c] + the mean) k
+ *
+ * h: the weight of the label at the label, 0 elsewhere; k: the cotangent, over sum h for a mean. */
+
+/* v: [C] or like the labels, with the axes of the scores. */
+static omma_value *spread_out(omma_maker *m, const omma_node *n, omma_value *v, bool classes) {
+    const omma_value *x = n->in[SCORES];
+    int64_t dims[OMMA_MAX_RANK];
+    for (int d = 0; d < x->rank; d++) dims[d] = (d == 1) == classes ? x->dims[d] : 1;
+    return omma_make_reshape(m, v, x->rank, dims);
+}
+
+/* Where in the scores the labels are, but for ignored ones: bool. */
+static omma_value *places_of(omma_maker *m, const omma_node *n, const loss *l) {
+    omma_value *label = n->in[LABELS], *iota;
+    int64_t *classes = omma_arena_array(m->b->arena, (size_t)l->c, sizeof *classes);
+    if (!classes) return m->status = omma_nomem(m->b, n), NULL;
+    for (int64_t c = 0; c < l->c; c++) classes[c] = c;
+    iota = omma_make_cast(m, omma_make_ints(m, classes, (int)l->c), label->dtype);
+    if (l->ignores) {
+        omma_value *ignored = omma_make_number(m, label, (double)l->ignored);
+        label = omma_make_3(m, "Where", omma_make_2(m, "Equal", label, ignored),
+                            omma_make_number(m, label, -1), label);
+    }
+    return omma_make_2(m, "Equal", spread_out(m, n, label, false), spread_out(m, n, iota, true));
+}
+
+static omma_value *log_softmax(omma_maker *m, const omma_node *n, const loss *l) {
+    const omma_attr axis = OMMA_A_INT("axis", 1);
+    if (!l->softmax) return n->in[SCORES];
+    if (omma_wanted(n, 1)) return n->out[1];
+    return omma_make(m, "LogSoftmax", &n->in[SCORES], 1, &axis, 1);
+}
+
+static unsigned all_axes(const omma_value *x) { return (1u << x->rank) - 1; }
+
+static omma_status by_weights(omma_grad *g, const omma_node *n, omma_value *is, omma_value *k) {
+    omma_maker *m = &g->m;
+    const loss *l = n->param;
+    omma_value *p = log_softmax(m, n, l);
+    if (l->sum == MEAN) p = omma_make_2(m, "Add", p, n->out[0]);
+    p = omma_make_3(m, "Where", is, p, omma_make_number(m, n->in[SCORES], 0));
+    p = omma_make_2(m, "Mul", p, omma_make_1(m, "Neg", k));
+    p = omma_make_sum(m, p, all_axes(n->in[SCORES]) & ~2u, false);
+    return omma_grad_add(g, n, WEIGHTS, p);
+}
+
+/* Through the loss, output 0. */
+static omma_status by_loss(omma_grad *g, const omma_node *n, omma_value *dy) {
+    omma_maker *m = &g->m;
+    const loss *l = n->param;
+    omma_value *x = n->in[SCORES], *w = omma_in(n, WEIGHTS), *is = places_of(m, n, l), *h, *d;
+    if (w) h = omma_make_3(m, "Where", is, spread_out(m, n, w, true), omma_make_number(m, x, 0));
+    else h = omma_make_cast(m, is, x->dtype);
+    omma_value *k = l->sum == EACH ? spread_out(m, n, dy, false) : dy;
+    if (l->sum == MEAN) k = omma_make_2(m, "Div", k, omma_make_sum(m, h, all_axes(x), false));
+    if (omma_grad_wants(g, n, WEIGHTS)) OMMA_TRY(by_weights(g, n, is, k));
+    if (!omma_grad_wants(g, n, SCORES)) return m->status;
+    d = omma_make_1(m, "Neg", h);
+    if (l->softmax) {
+        omma_value *p = omma_make_1(m, "Exp", log_softmax(m, n, l));
+        if (w || l->ignores) p = omma_make_2(m, "Mul", p, omma_make_sum(m, h, 2u, true));
+        d = omma_make_2(m, "Sub", p, h);
+    }
+    return omma_grad_add(g, n, SCORES, omma_make_2(m, "Mul", d, k));
+}
+
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0), *dp = omma_grad_out(g, n, 1);
+    if (dy) OMMA_TRY(by_loss(g, n, dy));
+    if (!dp) return m->status;
+    omma_value *p = omma_make_1(m, "Exp", n->out[1]); /* output 1 is a LogSoftmax */
+    p = omma_make_2(m, "Mul", p, omma_make_sum(m, dp, 2u, true));
+    return omma_grad_add(g, n, SCORES, omma_make_2(m, "Sub", dp, p));
+}
+
+/* --- the field ------------------------------------------------------------------------------ */
+
+/* The scores that labels let count, as bits: all of a place, or the label's alone. */
+static const uint64_t *counted(omma_field *f, const loss *l, const omma_value *label,
+                               const void *labels) {
+    const int64_t count = l->n * l->c * l->inner;
+    uint64_t *bits = omma_arena_array(f->b->arena, (size_t)count / 64 + 1, sizeof *bits);
+    if (!bits) {
+        f->status = omma_nomem(f->b, f->n);
+        return NULL;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t place = i / (l->c * l->inner) * l->inner + i % l->inner;
+        const int64_t k = omma_get_int(label->dtype, labels, place);
+        const bool counts = !l->ignores || k != l->ignored;
+        if (counts && (l->softmax || k == i / l->inner % l->c))
+            bits[i / 64] |= (uint64_t)1 << i % 64;
+    }
+    return bits;
+}
+
+/* r, from output 0: for losses of each label the places are the labels' own. */
+static void same_places(omma_relation *r, const loss *l, int behind) {
+    for (int d = 0; l->sum == EACH && d < r->out_rank; d++)
+        omma_relation_same(r, d ? d + behind : 0, d);
+}
+
+static omma_status field(omma_field *f, const omma_node *n) {
+    const loss *l = n->param;
+    const omma_value *label = n->in[LABELS];
+    const void *labels = omma_field_numbers(f, label);
+    omma_relation *r = omma_field_relate(f, 0, SCORES);
+    if (r) {
+        same_places(r, l, 1);
+        if (labels) r->in_only = counted(f, l, label, labels);
+        r->data = labels && !label->data;
+        r->bound = !labels && (l->ignores || !l->softmax);
+    }
+    r = omma_field_relate(f, 0, LABELS);
+    if (r) r->path = OMMA_PATH_CONTROL, same_places(r, l, 0);
+    r = omma_field_relate(f, 0, WEIGHTS);
+    if (r) r->bound = true; /* of each label its own */
+    r = omma_field_relate(f, 1, SCORES);
+    for (int d = 0; r && d < r->in_rank; d++)
+        if (d != 1) omma_relation_same(r, d, d);
+    return f->status;
+}
+
 #define ROW(Name, softmax, outs)                                                                  \
     static omma_status Name##_infer(omma_build *b, omma_node *n) { return infer(b, n, softmax); } \
     const omma_op omma_op_##Name = {.name = #Name,                                                \
@@ -107,7 +238,7 @@ static double flops(const omma_node *n) { return 4 * (double)omma_value_count(n-
                                     .infer = Name##_infer,                                        \
                                     .run = run,                                                   \
                                     .flops = flops,                                               \
-                                    .no_grad = OMMA_NOT_YET,                                      \
-                                    .no_field = OMMA_NOT_YET};
+                                    .grad = grad,                                                 \
+                                    .field = field};
 ROW(NegativeLogLikelihoodLoss, false, 1)
 ROW(SoftmaxCrossEntropyLoss, true, 2)

@@ -61,6 +61,16 @@ static inline int64_t omma_index(const omma_value *v, int64_t i, int64_t n) {
     return k >= n || k < -n ? -1 : k < 0 ? k + n : k;
 }
 
+/* The same of a list of type t, int32 or int64, which may lie at any address. */
+static inline int64_t omma_index_of(omma_dtype t, const void *list, int64_t i, int64_t n) {
+    int64_t k;
+    int32_t half;
+    memcpy(&half, (const char *)list + i * (t == OMMA_I32 ? 4 : 8), sizeof half);
+    if (t == OMMA_I32) k = half;
+    else memcpy(&k, (const char *)list + i * 8, sizeof k);
+    return k >= n || k < -n ? -1 : k < 0 ? k + n : k;
+}
+
 /* Fail unless input i holds int32 or int64. */
 omma_status omma_index_type(omma_build *b, const omma_node *n, int i);
 

@@ -18,6 +18,7 @@
 
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/field.h"
 
 enum { TILE = 64 }; /* numbers taken through float at a time */
 
@@ -32,6 +33,7 @@ typedef enum kind { PER_TENSOR, PER_AXIS, BLOCKED } kind;
  * numbers (the last may be shorter); within a piece the scale stays or steps by one. */
 typedef struct layout {
     kind kind;
+    int axis;                /* but for PER_TENSOR */
     int64_t axis_len, inner; /* of the axis, and the product of the axes behind it */
     int64_t block, blocks;   /* BLOCKED: places in a block, blocks along the axis */
     int64_t rows, row, len, pieces;
@@ -128,6 +130,7 @@ static omma_status read_layout(omma_build *b, const omma_node *n, layout *l) {
     if (!fits)
         return omma_bad(b, n, "zero point '%s' must have the shape of scale '%s'", z->name,
                         s->name);
+    l->axis = axis;
     cut(x, axis, l);
     return OMMA_OK;
 }
@@ -452,7 +455,34 @@ static omma_status dynamic_run(const omma_exec *x, const omma_node *n) {
 static double linear_flops(const omma_node *n) { return 2.0 * (double)omma_value_count(n->in[0]); }
 static double dynamic_flops(const omma_node *n) { return 4.0 * (double)omma_value_count(n->in[0]); }
 
-#define FLAT "rounding is constant almost everywhere"
+#define FLAT "the output is of whole numbers, which change in steps"
+#define WHOLE "the input is of whole numbers; the scale is taken as given"
+
+/* --- the field ------------------------------------------------------------------------------ */
+
+/* A scale or zero point is not one of the numbers it is for. */
+static omma_status linear_field(omma_field *f, const omma_node *n) {
+    const layout *l = n->param;
+    OMMA_TRY(omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE));
+    for (int i = 1; i < 3; i++) {
+        omma_relation *r = omma_field_relate(f, 0, i);
+        if (!r) continue;
+        r->path = OMMA_PATH_STATISTIC;
+        if (l->kind == PER_AXIS) omma_relation_same(r, 0, l->axis);
+        for (int d = 0; l->kind == BLOCKED && d < r->in_rank; d++)
+            r->axis[d] = omma_map_blocks(d, d == l->axis ? l->block : 1, 1);
+    }
+    return f->status;
+}
+
+static omma_status dynamic_field(omma_field *f, const omma_node *n) {
+    OMMA_TRY(omma_field_broadcast(f, 0, 0, OMMA_PATH_VALUE));
+    for (int k = 0; k < n->n_out; k++) { /* scale and zero point are of the range of them all */
+        omma_relation *r = omma_field_relate(f, k, 0);
+        if (r) r->path = OMMA_PATH_STATISTIC;
+    }
+    return f->status;
+}
 
 const omma_op omma_op_QuantizeLinear = {.name = "QuantizeLinear",
                                         .min_in = 2,
@@ -463,7 +493,7 @@ const omma_op omma_op_QuantizeLinear = {.name = "QuantizeLinear",
                                         .run = linear_run,
                                         .flops = linear_flops,
                                         .no_grad = FLAT,
-                                        .no_field = OMMA_NOT_YET};
+                                        .field = linear_field};
 
 const omma_op omma_op_DequantizeLinear = {.name = "DequantizeLinear",
                                           .min_in = 2,
@@ -473,8 +503,8 @@ const omma_op omma_op_DequantizeLinear = {.name = "DequantizeLinear",
                                           .infer = dequantize_infer,
                                           .run = linear_run,
                                           .flops = linear_flops,
-                                          .no_grad = OMMA_NOT_YET,
-                                          .no_field = OMMA_NOT_YET};
+                                          .no_grad = WHOLE,
+                                          .field = linear_field};
 
 const omma_op omma_op_DynamicQuantizeLinear = {.name = "DynamicQuantizeLinear",
                                                .min_in = 1,
@@ -485,4 +515,4 @@ const omma_op omma_op_DynamicQuantizeLinear = {.name = "DynamicQuantizeLinear",
                                                .run = dynamic_run,
                                                .flops = dynamic_flops,
                                                .no_grad = FLAT,
-                                               .no_field = OMMA_NOT_YET};
+                                               .field = dynamic_field};

@@ -20,6 +20,7 @@
 #include "base/checked.h"
 #include "base/pages.h"
 #include "base/pool.h"
+#include "op/field.h"
 #include "op/int_rows.h"
 #include "op/window.h"
 
@@ -503,6 +504,29 @@ static double conv_flops(const omma_node *n) {
     return 2.0 * (double)omma_value_count(n->out[0]) * (double)p->c * (double)p->win.kernel_count;
 }
 
+/* As Conv; a scale or zero point is one number, or one for each output channel. */
+static omma_status conv_field(omma_field *f, const omma_node *n) {
+    const conv *p = n->param;
+    const int others[] = {p->in.x_zero,  p->in.w_zero,  p->in.x_scale,
+                          p->in.w_scale, p->in.y_scale, p->in.y_zero};
+    omma_relation *r = omma_field_relate(f, 0, p->in.x);
+    if (r) omma_relation_same(r, 0, 0);
+    if (r && p->groups > 1) r->axis[1] = omma_map_blocks(1, p->m / p->groups, p->c);
+    for (int d = 0; d < p->win.k && r; d++) r->axis[2 + d] = omma_window_map(&p->win, d, 2 + d);
+    r = omma_field_relate(f, 0, p->in.w);
+    if (r) omma_relation_same(r, 0, 1);
+    for (int d = 0; d < p->win.k && r; d++) r->axis[2 + d] = omma_window_taps(f, &p->win, d, 2 + d);
+    r = omma_field_relate(f, 0, p->in.bias);
+    if (r) omma_relation_same(r, 0, 1);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        r = others[i] < 0 ? NULL : omma_field_relate(f, 0, others[i]);
+        if (!r) continue;
+        r->path = OMMA_PATH_STATISTIC;
+        if (r->in_rank && r->in_dims[0] == p->m) omma_relation_same(r, 0, 1);
+    }
+    return f->status;
+}
+
 #define INTEGERS "its inputs and outputs are integers"
 
 const omma_op omma_op_ConvInteger = {.name = "ConvInteger",
@@ -515,7 +539,7 @@ const omma_op omma_op_ConvInteger = {.name = "ConvInteger",
                                      .run = conv_run,
                                      .flops = conv_flops,
                                      .no_grad = INTEGERS,
-                                     .no_field = OMMA_NOT_YET};
+                                     .field = conv_field};
 
 const omma_op omma_op_QLinearConv = {.name = "QLinearConv",
                                      .min_in = 8,
@@ -527,4 +551,4 @@ const omma_op omma_op_QLinearConv = {.name = "QLinearConv",
                                      .run = conv_run,
                                      .flops = conv_flops,
                                      .no_grad = INTEGERS,
-                                     .no_field = OMMA_NOT_YET};
+                                     .field = conv_field};

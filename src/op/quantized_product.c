@@ -13,6 +13,7 @@
 #include "base/checked.h"
 #include "base/pages.h"
 #include "base/pool.h"
+#include "op/field.h"
 #include "op/int_rows.h"
 #include "op/window.h"
 
@@ -310,6 +311,47 @@ static double product_flops(const omma_node *n) {
     return 2.0 * (double)p->batch * (double)p->m * (double)p->n * (double)p->k;
 }
 
+/* Input i, shaped as the left operand or the right one: the same matrix of the batch, and of it the
+ * same row or column. */
+static void relate_matrix(omma_field *f, const product *p, int i, bool left, omma_path path) {
+    omma_relation *r = i < 0 ? NULL : omma_field_relate(f, 0, i);
+    if (!r) return;
+    r->path = path;
+    for (int d = 0; d + 2 < r->in_rank; d++) {
+        const int from = d + 2 - r->in_rank + p->rank;
+        if (r->in_dims[d] == p->dims[from]) omma_relation_same(r, d, from);
+    }
+    if (r->in_rank < 2) return;
+    if (left) omma_relation_same(r, r->in_rank - 2, p->rank);
+    else omma_relation_same(r, r->in_rank - 1, r->out_rank - 1);
+}
+
+/* A scale or zero point: one number, a list for the rows or columns, or shaped as a matrix. */
+static void relate_list(omma_field *f, const product *p, int i, bool left) {
+    const omma_value *v = i < 0 ? NULL : omma_in(f->n, i);
+    if (v && v->rank > 1 && omma_value_count(v) > 1) {
+        relate_matrix(f, p, i, left, OMMA_PATH_STATISTIC);
+        return;
+    }
+    omma_relation *r = v ? omma_field_relate(f, 0, i) : NULL;
+    if (!r) return;
+    r->path = OMMA_PATH_STATISTIC;
+    if (omma_value_count(v) > 1) omma_relation_same(r, 0, left ? p->rank : r->out_rank - 1);
+}
+
+static omma_status product_field(omma_field *f, const omma_node *n) {
+    const product *p = n->param;
+    relate_matrix(f, p, p->in.a, true, OMMA_PATH_VALUE);
+    relate_matrix(f, p, p->in.b, false, OMMA_PATH_VALUE);
+    relate_list(f, p, p->in.a_zero, true);
+    relate_list(f, p, p->in.b_zero, false);
+    relate_list(f, p, p->in.a_scale, true);
+    relate_list(f, p, p->in.b_scale, false);
+    relate_list(f, p, p->in.y_scale, true);
+    relate_list(f, p, p->in.y_zero, true);
+    return f->status;
+}
+
 #define INTEGERS "its inputs and outputs are integers"
 
 const omma_op omma_op_MatMulInteger = {.name = "MatMulInteger",
@@ -322,7 +364,7 @@ const omma_op omma_op_MatMulInteger = {.name = "MatMulInteger",
                                        .run = product_run,
                                        .flops = product_flops,
                                        .no_grad = INTEGERS,
-                                       .no_field = OMMA_NOT_YET};
+                                       .field = product_field};
 
 const omma_op omma_op_QLinearMatMul = {.name = "QLinearMatMul",
                                        .min_in = 8,
@@ -334,4 +376,4 @@ const omma_op omma_op_QLinearMatMul = {.name = "QLinearMatMul",
                                        .run = product_run,
                                        .flops = product_flops,
                                        .no_grad = INTEGERS,
-                                       .no_field = OMMA_NOT_YET};
+                                       .field = product_field};

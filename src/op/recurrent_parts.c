@@ -5,11 +5,10 @@
  * Sequences of several lengths are masked: behind its end a sequence's state stays and its y is 0.
  * One that is read backward is reversed before, and its y after. 16-bit floats are computed in
  * float32. What would be more nodes than a graph should hold is refused. */
-#include <string.h>
-
 #include "op/recurrent.h"
+#include "op/unroll.h"
 
-enum { NODES_MAX = 1 << 16, GATES_MAX = 4 };
+enum { LSTM_GATES = 4 };
 
 /* One direction at work; [B, ...] are values of a step. */
 typedef struct line {
@@ -18,7 +17,7 @@ typedef struct line {
     int dir;
     omma_value *x;           /* [T, B, I] */
     omma_value *lens;        /* int64 [B]; NULL: all are T */
-    omma_value *h, *c;       /* the state: [B, H] */
+    omma_value *h, *c;       /* the state: [B, H]; NULL: zeros */
     omma_value *r[2];        /* R turned: [H, parts[i]] */
     omma_value *reset_bias;  /* of a linear reset: [H]; NULL: none */
     omma_value *peep[3];     /* of i, o, f: [H]; NULL: none */
@@ -27,19 +26,6 @@ typedef struct line {
 } line;
 
 /* --- small tools ---------------------------------------------------------------------------- */
-
-/* v cut along axis into count equal pieces. */
-static bool cut(omma_maker *m, omma_value *v, int axis, int count, omma_value **piece) {
-    int64_t *sizes = omma_arena_array(m->b->arena, (size_t)count + 1, sizeof *sizes);
-    const omma_attr a = OMMA_A_INT("axis", axis);
-    if (!v || m->status) return false;
-    if (!sizes) return m->status = omma_nomem(m->b, m->of), false;
-    for (int i = 0; i < count; i++) sizes[i] = v->dims[axis] / count;
-    omma_value *in[] = {v, omma_make_ints(m, sizes, count)};
-    const omma_node *n = omma_make_node(m, omma_op_find("Split"), 13, in, 2, &a, 1, count);
-    for (int i = 0; n && i < count; i++) piece[i] = n->out[i];
-    return n != NULL;
-}
 
 static omma_value *turned(omma_maker *m, omma_value *v) {
     return omma_make_transpose(m, v, (int64_t[]){1, 0, 2});
@@ -67,17 +53,14 @@ static omma_value *own(const line *l, int i) {
     return v ? omma_make_reshape(l->m, v, v->rank - 1, v->dims + 1) : NULL;
 }
 
-/* The state that is given, or zeros. */
+/* The state that is given; NULL: zeros, which nothing is multiplied with. */
 static omma_value *begin_state(const line *l, int i) {
-    omma_maker *m = l->m;
-    const int64_t dims[3] = {l->p->dirs, l->p->batch, l->p->hidden};
-    omma_value *v = given(m, i);
-    if (!v)
-        return omma_make_2(m, "Expand", omma_make_number(m, l->x, 0),
-                           omma_make_ints(m, dims + 1, 2));
-    if (l->p->batch_first) v = turned(m, v);
-    if (l->p->dirs > 1) v = omma_make_slice(m, v, 0, l->dir, l->dir + 1, 1);
-    return omma_make_reshape(m, v, 2, dims + 1);
+    const int64_t dims[2] = {l->p->batch, l->p->hidden};
+    omma_value *v = given(l->m, i);
+    if (!v) return NULL;
+    if (l->p->batch_first) v = turned(l->m, v);
+    if (l->p->dirs > 1) v = omma_make_slice(l->m, v, 0, l->dir, l->dir + 1, 1);
+    return omma_make_reshape(l->m, v, 2, dims);
 }
 
 /* --- activations ---------------------------------------------------------------------------- */
@@ -116,43 +99,47 @@ static omma_value *activate(const line *l, int which, omma_value *x) {
 
 /* --- cells ---------------------------------------------------------------------------------- */
 
-/* W x of step s and R times h, where the state has not been reset. */
-static omma_value *both(const line *l, int64_t s) {
-    return sum(l->m, l->xw[s], omma_make_2(l->m, "MatMul", l->h, l->r[0]));
+/* x, which is of W x, and the first part of R times h, where the state has not been reset. */
+static omma_value *both(const line *l, omma_value *x) {
+    return l->h ? sum(l->m, x, omma_make_2(l->m, "MatMul", l->h, l->r[0])) : x;
 }
 
 static void lstm_cell(const line *l, int64_t s, omma_value **h, omma_value **c) {
     omma_maker *m = l->m;
-    omma_value *g[GATES_MAX] = {0}, *const *peep = l->peep; /* i, o, f, c~ */
-    if (!cut(m, both(l, s), 1, GATES_MAX, g)) return;
-    omma_value *i = g[0], *o = g[1], *f = g[2], *old;
-    if (peep[0]) i = sum(m, i, times(m, peep[0], l->c));
-    if (peep[0] && !l->p->coupled) f = sum(m, f, times(m, peep[2], l->c));
+    omma_value *g[LSTM_GATES] = {0}, *const *peep = l->peep; /* i, o, f, c~ */
+    if (!omma_unroll_cut(m, both(l, l->xw[s]), 1, LSTM_GATES, g)) return;
+    omma_value *i = g[0], *o = g[1], *f = g[2];
+    if (peep[0] && l->c) i = sum(m, i, times(m, peep[0], l->c));
+    if (peep[0] && l->c) f = sum(m, f, times(m, peep[2], l->c));
     i = activate(l, 0, i);
-    f = l->p->coupled ? omma_make_2(m, "Sub", omma_make_number(m, i, 1), i) : activate(l, 0, f);
-    old = times(m, f, l->c);
-    *c = sum(m, old, times(m, i, activate(l, 1, g[3])));
+    *c = times(m, i, activate(l, 1, g[3]));
+    if (l->c) {
+        f = l->p->coupled ? omma_make_2(m, "Sub", omma_make_number(m, i, 1), i) : activate(l, 0, f);
+        *c = sum(m, times(m, f, l->c), *c);
+    }
     if (peep[0]) o = sum(m, o, times(m, peep[1], *c));
     *h = times(m, activate(l, 0, o), activate(l, 2, *c));
+}
+
+/* R times the state that has been reset; NULL: nothing. */
+static omma_value *reset(const line *l, omma_value *r) {
+    omma_maker *m = l->m;
+    if (!l->p->linear) return l->h ? omma_make_2(m, "MatMul", times(m, r, l->h), l->r[1]) : NULL;
+    omma_value *v = l->h ? omma_make_2(m, "MatMul", l->h, l->r[1]) : NULL;
+    if (l->reset_bias) v = v ? sum(m, v, l->reset_bias) : l->reset_bias;
+    return v ? times(m, r, v) : NULL;
 }
 
 static void gru_cell(const line *l, int64_t s, omma_value **h) {
     omma_maker *m = l->m;
     const int64_t n = l->p->hidden;
-    omma_value *zr[2], *state;
-    omma_value *x = omma_make_slice(m, l->xw[s], 1, 2 * n, 3 * n, 1);
-    omma_value *g = sum(m, omma_make_slice(m, l->xw[s], 1, 0, 2 * n, 1),
-                        omma_make_2(m, "MatMul", l->h, l->r[0]));
-    if (!cut(m, activate(l, 0, g), 1, 2, zr)) return;
-    if (l->p->linear) {
-        state = omma_make_2(m, "MatMul", l->h, l->r[1]);
-        if (l->reset_bias) state = sum(m, state, l->reset_bias);
-        state = times(m, zr[1], state);
-    } else {
-        state = omma_make_2(m, "MatMul", times(m, zr[1], l->h), l->r[1]);
-    }
-    omma_value *new = activate(l, 1, sum(m, x, state)); /* h' = h~ + z (h - h~) */
-    *h = sum(m, new, times(m, zr[0], omma_make_2(m, "Sub", l->h, new)));
+    omma_value *zr[2], *new = omma_make_slice(m, l->xw[s], 1, 2 * n, 3 * n, 1);
+    omma_value *g = both(l, omma_make_slice(m, l->xw[s], 1, 0, 2 * n, 1));
+    if (!omma_unroll_cut(m, activate(l, 0, g), 1, 2, zr)) return;
+    omma_value *state = reset(l, zr[1]);
+    new = activate(l, 1, state ? sum(m, new, state) : new);
+    if (l->h) *h = sum(m, new, times(m, zr[0], omma_make_2(m, "Sub", l->h, new)));
+    else *h = omma_make_2(m, "Sub", new, times(m, zr[0], new));
 }
 
 /* One step of all sequences, at this time. */
@@ -161,13 +148,13 @@ static void step(line *l, int64_t at) {
     omma_value *h = NULL, *c = l->c;
     if (l->p->kind == OMMA_LSTM) lstm_cell(l, at, &h, &c);
     else if (l->p->kind == OMMA_GRU) gru_cell(l, at, &h);
-    else h = activate(l, 0, both(l, at));
+    else h = activate(l, 0, both(l, l->xw[at]));
     l->y[at] = h;
     if (l->lens) {
-        omma_value *live = l->live[at];
-        l->y[at] = omma_make_3(m, "Where", live, h, omma_make_number(m, h, 0));
-        h = omma_make_3(m, "Where", live, h, l->h);
-        if (l->p->kind == OMMA_LSTM) c = omma_make_3(m, "Where", live, c, l->c);
+        omma_value *live = l->live[at], *none = omma_make_number(m, l->x, 0);
+        l->y[at] = omma_make_3(m, "Where", live, h, none);
+        h = omma_make_3(m, "Where", live, h, l->h ? l->h : none);
+        if (l->p->kind == OMMA_LSTM) c = omma_make_3(m, "Where", live, c, l->c ? l->c : none);
     }
     l->h = h, l->c = c;
 }
@@ -184,7 +171,7 @@ static omma_value *biases(line *l) {
     omma_maker *m = l->m;
     const int64_t n = l->p->gates, apart = l->p->parts[0];
     omma_value *half[2], *b = own(l, OMMA_REC_BIAS);
-    if (!b || !cut(m, b, 0, 2, half)) return NULL;
+    if (!b || !omma_unroll_cut(m, b, 0, 2, half)) return NULL;
     if (!l->p->linear) return sum(m, half[0], half[1]);
     l->reset_bias = omma_make_slice(m, half[1], 0, apart, n, 1);
     omma_value *joined[] = {sum(m, omma_make_slice(m, half[0], 0, 0, apart, 1),
@@ -202,14 +189,15 @@ static void prepare_steps(line *l) {
     omma_value *x = omma_make_reshape(m, reversed(l, l->x), 2, (int64_t[]){rows, p->in});
     x = omma_make_2(m, "MatMul", x, w);
     if (b) x = sum(m, x, b);
-    (void)cut(m, x, 0, (int)p->steps, l->xw);
+    (void)omma_unroll_cut(m, x, 0, p->steps, l->xw);
     if (!l->lens) return;
     int64_t *count = omma_arena_array(m->b->arena, (size_t)p->steps, sizeof *count);
     for (int64_t s = 0; count && s < p->steps; s++) count[s] = s;
     omma_value *time = count ? omma_make_ints(m, count, (int)p->steps) : NULL;
     time = omma_make_reshape(m, time, 2, (int64_t[]){p->steps, 1});
     omma_value *live = omma_make_2(m, "Less", time, l->lens);
-    (void)cut(m, omma_make_reshape(m, live, 2, (int64_t[]){rows, 1}), 0, (int)p->steps, l->live);
+    (void)omma_unroll_cut(m, omma_make_reshape(m, live, 2, (int64_t[]){rows, 1}), 0, p->steps,
+                          l->live);
 }
 
 static void prepare_weights(line *l) {
@@ -225,13 +213,7 @@ static void prepare_weights(line *l) {
     if (p->kind != OMMA_LSTM) return;
     l->c = begin_state(l, OMMA_REC_C);
     omma_value *peep = own(l, OMMA_REC_PEEP);
-    if (peep) (void)cut(m, peep, 0, 3, l->peep);
-}
-
-static omma_status too_long(const omma_maker *m, const omma_recurrent *p) {
-    return omma_unsupported(m->b, m->of,
-                            "%lld steps, written out for this reading, would be more than %d nodes",
-                            (long long)p->steps, NODES_MAX);
+    if (peep) (void)omma_unroll_cut(m, peep, 0, 3, l->peep);
 }
 
 /* The y of all steps: [T, 1, B, H]. */
@@ -244,8 +226,7 @@ static omma_value *run_line(line *l) {
     for (int64_t s = 0; s < p->steps && !m->status; s++) {
         const int before = m->g->n_nodes;
         step(l, backward ? p->steps - 1 - s : s);
-        if (!s && !m->status && (m->g->n_nodes - before) * p->steps * p->dirs > NODES_MAX)
-            m->status = too_long(m, p);
+        if (s < 2) (void)omma_unroll_check(m, p->steps, (m->g->n_nodes - before) * p->dirs);
     }
     if (m->status) return NULL;
     const int64_t dims[3] = {p->steps, p->batch, p->hidden},
@@ -258,6 +239,14 @@ static omma_value *run_line(line *l) {
 
 /* --- the whole ------------------------------------------------------------------------------ */
 
+/* The state as one of a direction: [1, B, H]. */
+static omma_value *end_state(const line *l, omma_value *state) {
+    const int64_t dims[3] = {1, l->p->batch, l->p->hidden};
+    if (state) return omma_make_reshape(l->m, state, 3, dims);
+    return omma_make_2(l->m, "Expand", omma_make_number(l->m, l->x, 0),
+                       omma_make_ints(l->m, dims, 3));
+}
+
 /* Output k from those of the directions. */
 static void give(omma_maker *m, const omma_recurrent *p, int k, omma_value **v) {
     const omma_value *out = k < m->of->n_out ? m->of->out[k] : NULL;
@@ -269,27 +258,20 @@ static void give(omma_maker *m, const omma_recurrent *p, int k, omma_value **v) 
     omma_make_output(m, k, omma_make_cast(m, all, out->dtype));
 }
 
-static bool has_room(line *l) {
-    const size_t n = (size_t)l->p->steps + 1;
-    l->xw = omma_arena_array(l->m->b->arena, n, sizeof *l->xw);
-    l->live = omma_arena_array(l->m->b->arena, n, sizeof *l->live);
-    l->y = omma_arena_array(l->m->b->arena, n, sizeof *l->y);
-    return l->xw && l->live && l->y;
-}
-
 omma_status omma_recurrent_parts(omma_maker *m, const omma_node *n) {
     const omma_recurrent *p = n->param;
-    const int64_t state[3] = {1, p->batch, p->hidden};
     omma_value *out[3][2], *lens = omma_in(n, OMMA_REC_LENS);
-    if (p->steps > NODES_MAX) return too_long(m, p);
+    OMMA_TRY(omma_unroll_check(m, p->steps, 1));
     for (int d = 0; d < p->dirs; d++) {
         line l = {.m = m, .p = p, .dir = d, .x = given(m, OMMA_REC_X)};
         if (p->batch_first) l.x = turned(m, l.x);
         if (lens) l.lens = omma_make_cast(m, lens, OMMA_I64);
-        if (!has_room(&l)) return omma_nomem(m->b, n);
+        l.xw = omma_unroll_list(m, p->steps), l.live = omma_unroll_list(m, p->steps);
+        l.y = omma_unroll_list(m, p->steps);
+        OMMA_TRY(m->status);
         out[OMMA_REC_Y][d] = run_line(&l);
-        out[OMMA_REC_Y_H][d] = omma_make_reshape(m, l.h, 3, state);
-        out[OMMA_REC_Y_C][d] = omma_make_reshape(m, l.c, 3, state);
+        out[OMMA_REC_Y_H][d] = end_state(&l, l.h);
+        out[OMMA_REC_Y_C][d] = end_state(&l, l.c);
     }
     for (int k = OMMA_REC_Y; k <= (p->kind == OMMA_LSTM ? OMMA_REC_Y_C : OMMA_REC_Y_H); k++)
         give(m, p, k, out[k]);

@@ -98,28 +98,40 @@ static void rows_f32(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     for (int64_t r = begin; r < end; r++) {
         const float *dy = (const float *)j->dy + r / p->in * p->out * p->inner;
-        float *dx = (float *)j->dx + r * p->inner;
         const int64_t first = p->start[r % p->in], count = p->start[r % p->in + 1] - first;
-        if (p->inner > 1) {
-            j->x->kern->taps(p->inner, (int)count, p->w32 + first, dy, p->from + first, 1, dx);
-            continue;
-        }
-        float sum = 0;
-        for (int64_t k = first; k < first + count; k++) sum += p->w32[k] * dy[p->from[k]];
-        *dx = sum;
+        j->x->kern->taps(p->inner, (int)count, p->w32 + first, dy, p->from + first, 1,
+                         (float *)j->dx + r * p->inner);
     }
 }
 
-static void rows_f64(void *arg, int64_t begin, int64_t end, int worker) {
+/* The last axis; items are its lines. */
+static void lines_f32(void *arg, int64_t begin, int64_t end, int worker) {
     const job *j = arg;
     const back *p = j->p;
     (void)worker;
     for (int64_t r = begin; r < end; r++) {
-        const double *dy = (const double *)j->dy + r / p->in * p->out * p->inner;
-        double *dx = (double *)j->dx + r * p->inner;
+        const float *dy = (const float *)j->dy + r * p->out;
+        float *dx = (float *)j->dx + r * p->in;
+        for (int64_t i = 0, k = 0; i < p->in; i++) {
+            float sum = 0;
+            for (const int64_t stop = p->start[i + 1]; k < stop; k++)
+                sum += p->w32[k] * dy[p->from[k]];
+            dx[i] = sum;
+        }
+    }
+}
+
+/* Items are lines of in * inner numbers. */
+static void lines_f64(void *arg, int64_t begin, int64_t end, int worker) {
+    const job *j = arg;
+    const back *p = j->p;
+    (void)worker;
+    for (int64_t i = begin * p->in; i < end * p->in; i++) {
+        const double *dy = (const double *)j->dy + i / p->in * p->out * p->inner;
+        double *dx = (double *)j->dx + i * p->inner;
         for (int64_t c = 0; c < p->inner; c++) {
             double sum = 0;
-            for (int64_t k = p->start[r % p->in]; k < p->start[r % p->in + 1]; k++)
+            for (int64_t k = p->start[i % p->in]; k < p->start[i % p->in + 1]; k++)
                 sum += p->w[k] * dy[p->from[k] + c];
             dx[c] = sum;
         }
@@ -131,9 +143,15 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     const omma_value *dx = n->out[0];
     if (!dx || !omma_value_count(dx)) return OMMA_OK;
     job j = {x, p, n->in[0]->mem, dx->mem};
-    const int64_t each = p->inner * (1 + p->start[p->in] / p->in); /* terms of a row, about */
-    omma_parallel(x->threads, p->outer * p->in, each < OMMA_GRAIN ? OMMA_GRAIN / each : 1,
-                  dx->dtype == OMMA_F32 ? rows_f32 : rows_f64, &j);
+    const bool rows = dx->dtype == OMMA_F32 && p->inner > 1;
+    const int64_t terms = p->start[p->in] > p->in ? p->start[p->in] : p->in; /* of a line */
+    const int64_t each = rows ? terms / p->in * p->inner : terms * p->inner;
+    omma_parallel(x->threads, rows ? p->outer * p->in : p->outer,
+                  each < OMMA_GRAIN ? OMMA_GRAIN / (each + 1) : 1,
+                  rows                    ? rows_f32
+                  : dx->dtype == OMMA_F32 ? lines_f32
+                                          : lines_f64,
+                  &j);
     return OMMA_OK;
 }
 

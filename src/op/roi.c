@@ -316,33 +316,41 @@ static omma_status back_infer(omma_build *b, omma_node *n) {
     return omma_out(b, n, 0, dy->dtype, 4, x->dims);
 }
 
-static void put(const omma_node *n, int64_t at, double v) {
-    const omma_value *dx = n->out[0];
-    if (dx->dtype == OMMA_F32) ((float *)dx->mem)[at] += (float)v;
-    else ((double *)dx->mem)[at] += v;
-}
+/* dx += g (weights of rows) x (weights of columns), dx a plane. */
+#define SPREAD(T)                                                                                 \
+    static void spread_##T(const roi_param *p, const weights *y, const weights *x, double g,      \
+                           T *dx) {                                                               \
+        for (int64_t i = y->first; i <= y->last; i++) {                                           \
+            const double row = g * y->w[i];                                                       \
+            for (int64_t k = x->first; k <= x->last; k++) dx[i * p->w + k] += (T)(row * x->w[k]); \
+        }                                                                                         \
+    }
+SPREAD(float)
+SPREAD(double)
 
 /* All bins of one region in one plane; from, to: its first number in dx and dy. */
 static void mean_back(const omma_node *n, const weights *y, const weights *x, double count,
                       int64_t from, int64_t to) {
     const roi_param *p = n->param;
-    const omma_value *dy = n->in[3];
+    const omma_value *dy = n->in[3], *dx = n->out[0];
     for (int64_t by = 0; by < p->out_h; by++)
         for (int64_t bx = 0; bx < p->out_w; bx++, to++) {
             const double g = omma_number(dy->dtype, dy->mem, to) / count;
-            for (int64_t i = y[by].first; i <= y[by].last; i++)
-                for (int64_t k = x[bx].first; k <= x[bx].last; k++)
-                    put(n, from + i * p->w + k, g * y[by].w[i] * x[bx].w[k]);
+            if (dx->dtype == OMMA_F32) spread_float(p, &y[by], &x[bx], g, (float *)dx->mem + from);
+            else spread_double(p, &y[by], &x[bx], g, (double *)dx->mem + from);
         }
 }
 
 static void max_back(const omma_node *n, const span *s, int64_t from, int64_t to) {
     const roi_param *p = n->param;
-    const omma_value *dy = n->in[3];
+    const omma_value *dy = n->in[3], *dx = n->out[0];
     for (int64_t by = 0; by < p->out_h; by++)
         for (int64_t bx = 0; bx < p->out_w; bx++, to++) {
             const corner best = max_one(n, s, by, bx, from);
-            if (best.at >= 0) put(n, from + best.at, best.w * omma_number(dy->dtype, dy->mem, to));
+            const double v = best.w * omma_number(dy->dtype, dy->mem, to);
+            if (best.at < 0) continue;
+            if (dx->dtype == OMMA_F32) ((float *)dx->mem)[from + best.at] += (float)v;
+            else ((double *)dx->mem)[from + best.at] += v;
         }
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/norm_grad.h"
 
 enum { X, COS, SIN, PLACES };
 
@@ -130,6 +131,101 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 
 static double flops(const omma_node *n) { return 3 * (double)omma_value_count(n->in[X]); }
 
+/* --- gradient: the angle turned back ---------------------------------------------------------- */
+
+/* v, shaped like x, with heads and pairs as axes of their own: [B, H, S, 2, R/2] or [B, S, H, ...],
+ * interleaved with the last two exchanged. *pair: which axis has 2. */
+static omma_value *in_pairs(omma_maker *m, const rotary *p, const omma_node *n, omma_value *v,
+                            int *pair) {
+    const bool apart = n->in[X]->rank == 4;
+    int64_t dims[5] = {p->batch, apart ? p->heads : p->len, apart ? p->len : p->heads, p->d};
+    v = omma_make_reshape(m, omma_norm_cast(m, v, n->in[X]), 4, dims);
+    if (2 * p->half < p->d) v = omma_make_slice(m, v, 3, 0, 2 * p->half, 1);
+    *pair = p->interleaved ? 4 : 3;
+    dims[3] = dims[4] = p->half;
+    dims[*pair] = 2;
+    return omma_make_reshape(m, v, 5, dims);
+}
+
+/* v: [B, S, R/2] of every row to input i: as it is, or added up by places. */
+static omma_status add_angles(omma_grad *g, const omma_node *n, const rotary *p, int i,
+                              omma_value *v) {
+    omma_maker *m = &g->m;
+    const omma_value *table = n->in[i];
+    if (!omma_in(n, PLACES)) return omma_grad_add(g, n, i, v);
+    const omma_attr add = OMMA_A_STRING("reduction", "add");
+    const int64_t rows = p->batch * p->len;
+    omma_value *zeros = omma_norm_cast(m, omma_make_full(m, table, 0), n->in[X]);
+    omma_value *in[] = {zeros, omma_make_reshape(m, n->in[PLACES], 2, (int64_t[]){rows, 1}),
+                        omma_make_reshape(m, v, 2, (int64_t[]){rows, p->half})};
+    const omma_node *sum = omma_make_node(m, omma_op_find("ScatterND"), 18, in, 3, &add, 1, 1);
+    return omma_grad_add(g, n, i, sum ? sum->out[0] : NULL);
+}
+
+/* y = (c u - s v, s u + c v): dc = du u + dv v, ds = dv u - du v, over all heads. */
+static omma_status angles_grad(omma_grad *g, const omma_node *n, omma_value *dy) {
+    const rotary *p = n->param;
+    omma_maker *m = &g->m;
+    int pair;
+    omma_value *x = in_pairs(m, p, n, n->in[X], &pair), *d = in_pairs(m, p, n, dy, &pair);
+    const unsigned sum = 1u << pair | 1u << (n->in[X]->rank == 4 ? 1 : 2);
+    OMMA_TRY(add_angles(g, n, p, COS, omma_make_sum(m, omma_make_2(m, "Mul", d, x), sum, false)));
+    omma_value *u = omma_make_slice(m, x, pair, 0, 1, 1), *v = omma_make_slice(m, x, pair, 1, 2, 1),
+               *du = omma_make_slice(m, d, pair, 0, 1, 1),
+               *dv = omma_make_slice(m, d, pair, 1, 2, 1);
+    omma_value *across =
+        omma_make_2(m, "Sub", omma_make_2(m, "Mul", dv, u), omma_make_2(m, "Mul", du, v));
+    return add_angles(g, n, p, SIN, omma_make_sum(m, across, sum, false));
+}
+
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    omma_maker *m = &g->m;
+    omma_value *dy = omma_grad_out(g, n, 0);
+    if (omma_grad_wants(g, n, X)) {
+        omma_value *in[] = {dy, n->in[COS], omma_make_1(m, "Neg", n->in[SIN]), omma_in(n, PLACES)};
+        const omma_node *back = omma_make_node(m, n->op, n->opset, in, 4, n->attrs, n->n_attrs, 1);
+        OMMA_TRY(omma_grad_add(g, n, X, back ? back->out[0] : NULL));
+    }
+    if (!omma_grad_wants(g, n, COS) && !omma_grad_wants(g, n, SIN)) return m->status;
+    return angles_grad(g, n, dy);
+}
+
+/* --- the plainer operators it stands for ------------------------------------------------------ */
+
+/* The cosines or sines of every row, to be multiplied with pairs' numbers. */
+static omma_value *angles(omma_maker *m, const omma_node *n, int i) {
+    const rotary *p = n->param;
+    const bool apart = n->in[X]->rank == 4;
+    const int64_t dims[4] = {p->batch, apart ? 1 : p->len, apart ? p->len : 1, p->half};
+    omma_value *v = n->in[i];
+    if (omma_in(n, PLACES)) v = omma_make_2(m, "Gather", v, n->in[PLACES]);
+    return omma_make_reshape(m, v, 4, dims);
+}
+
+static omma_status parts(omma_maker *m, const omma_node *n) {
+    const rotary *p = n->param;
+    const bool apart = n->in[X]->rank == 4, mixed = p->interleaved;
+    const int64_t step = mixed ? 2 : 1, from = mixed ? 1 : p->half, end = 2 * p->half;
+    int64_t dims[5] = {p->batch, apart ? p->heads : p->len, apart ? p->len : p->heads, p->d, 1};
+    omma_value *x = omma_make_reshape(m, n->in[X], 4, dims);
+    omma_value *c = angles(m, n, COS), *s = angles(m, n, SIN), *turned[2];
+    omma_value *u = omma_make_slice(m, x, 3, 0, mixed ? end : p->half, step),
+               *v = omma_make_slice(m, x, 3, from, end, step);
+    turned[0] = omma_make_2(m, "Sub", omma_make_2(m, "Mul", c, u), omma_make_2(m, "Mul", s, v));
+    turned[1] = omma_make_2(m, "Add", omma_make_2(m, "Mul", s, u), omma_make_2(m, "Mul", c, v));
+    dims[3] = p->half; /* interleaved: side by side along an axis of their own */
+    for (int i = 0; i < 2 && mixed; i++) turned[i] = omma_make_reshape(m, turned[i], 5, dims);
+    omma_value *y = omma_make_concat(m, turned, 2, mixed ? 4 : 3);
+    dims[3] = end;
+    y = omma_make_reshape(m, y, 4, dims);
+    if (end < p->d) {
+        omma_value *all[] = {y, omma_make_slice(m, x, 3, end, p->d, 1)};
+        y = omma_make_concat(m, all, 2, 3);
+    }
+    omma_make_output(m, 0, omma_make_shaped(m, y, n->in[X]));
+    return m->status;
+}
+
 const omma_op omma_op_RotaryEmbedding = {.name = "RotaryEmbedding",
                                          .min_in = 3,
                                          .max_in = 4,
@@ -138,5 +234,5 @@ const omma_op omma_op_RotaryEmbedding = {.name = "RotaryEmbedding",
                                          .infer = infer,
                                          .run = run,
                                          .flops = flops,
-                                         .no_grad = OMMA_NOT_YET,
-                                         .no_field = OMMA_NOT_YET};
+                                         .parts = parts,
+                                         .grad = grad};

@@ -9,6 +9,9 @@
 
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/grad.h"
+#include "op/index_map.h"
+#include "op/move.h"
 
 enum { COLS = 256 };
 
@@ -140,27 +143,43 @@ static double in_flops(const omma_node *n) { return (double)omma_value_count(n->
 static omma_status ArgMax_infer(omma_build *b, omma_node *n) { return arg_infer(b, n, false); }
 static omma_status ArgMin_infer(omma_build *b, omma_node *n) { return arg_infer(b, n, true); }
 
-#define ROW(Name, infer_, run_, n_in, no_grad_)          \
-    const omma_op omma_op_##Name = {.name = #Name,       \
-                                    .min_in = n_in,      \
-                                    .max_in = n_in,      \
-                                    .min_out = 1,        \
-                                    .max_out = 1,        \
-                                    .infer = infer_,     \
-                                    .run = run_,         \
-                                    .flops = in_flops,   \
-                                    .no_grad = no_grad_, \
-                                    .no_field = OMMA_NOT_YET};
-ROW(ArgMax, ArgMax_infer, arg_run, 1, "integer output: nothing to differentiate")
-ROW(ArgMin, ArgMin_infer, arg_run, 1, "integer output: nothing to differentiate")
+/* Every number along the axis is compared. */
+static omma_status arg_field(omma_field *f, const omma_node *n) {
+    const arg *a = n->param;
+    const omma_value *x = n->in[0];
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r || !x->rank) return f->status;
+    const int64_t dims[] = {a->l.outer, 1, a->l.inner}, from[] = {a->l.outer, a->l.len, a->l.inner};
+    omma_relation_view_out(r, 3, dims);
+    omma_relation_view_in(r, 3, from);
+    omma_relation_same(r, 0, 0);
+    omma_relation_same(r, 2, 2);
+    return f->status;
+}
 
-/* --- CumSum ------------------------------------------------------------------- */
+#define ROW(Name)                                                               \
+    const omma_op omma_op_##Name = {.name = #Name,                              \
+                                    .min_in = 1,                                \
+                                    .max_in = 1,                                \
+                                    .min_out = 1,                               \
+                                    .max_out = 1,                               \
+                                    .infer = Name##_infer,                      \
+                                    .run = arg_run,                             \
+                                    .flops = in_flops,                          \
+                                    .no_grad = "the output is a whole number, " \
+                                               "which has none",                \
+                                    .field = arg_field};
+ROW(ArgMax)
+ROW(ArgMin)
+#undef ROW
+
+/* --- CumSum, CumProd ---------------------------------------------------------- */
 
 typedef struct cum {
     bool exclusive, reverse, product;
 } cum;
 
-static omma_status CumSum_infer(omma_build *b, omma_node *n) {
+static omma_status cum_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_want(b, n, 0, OMMA_IN_NUMBER));
     OMMA_TRY(omma_want(b, n, 1, OMMA_BIT(OMMA_I32) | OMMA_BIT(OMMA_I64)));
     if (omma_value_count(n->in[1]) != 1) return omma_bad(b, n, "the axis must be one number");
@@ -216,14 +235,22 @@ CUM(f32, double, GET_F32, SET_F32)
 CUM(number, double, GET_NUMBER, SET_NUMBER)
 CUM(int, uint64_t, GET_INT, SET_INT)
 
-static omma_status CumSum_run(const omma_exec *x, const omma_node *n) {
-    if (!omma_wanted(n, 0)) return OMMA_OK;
-    const omma_value *v = n->in[0];
-    int64_t axis = omma_get_int(n->in[1]->dtype, n->in[1]->mem, 0);
+/* v cut up along the axis that at says. */
+static omma_status cum_lanes(const omma_exec *x, const omma_node *n, const omma_value *v,
+                             const omma_value *at, lanes *l) {
+    const int64_t axis = omma_get_int(at->dtype, at->mem, 0);
     if (axis < -v->rank || axis >= v->rank)
         return omma_run_bad(x, n, "axis %lld is outside a tensor of rank %d", (long long)axis,
                             v->rank);
-    const lanes l = lanes_of(v, (int)(axis < 0 ? axis + v->rank : axis));
+    *l = lanes_of(v, (int)(axis < 0 ? axis + v->rank : axis));
+    return OMMA_OK;
+}
+
+static omma_status cum_run(const omma_exec *x, const omma_node *n) {
+    if (!omma_wanted(n, 0)) return OMMA_OK;
+    const omma_value *v = n->in[0];
+    lanes l;
+    OMMA_TRY(cum_lanes(x, n, v, n->in[1], &l));
     cum_job j = {l, *(const cum *)n->param, v->dtype, v->mem, n->out[0]->mem};
     each_block(x, &l,
                v->dtype == OMMA_F32                  ? cum_f32
@@ -232,5 +259,130 @@ static omma_status CumSum_run(const omma_exec *x, const omma_node *n) {
                &j);
     return OMMA_OK;
 }
-ROW(CumSum, CumSum_infer, CumSum_run, 2, OMMA_NOT_YET)
-ROW(CumProd, CumSum_infer, CumSum_run, 2, OMMA_NOT_YET)
+/* The sum the other way around. */
+static omma_status CumSum_grad(omma_grad *g, const omma_node *n) {
+    const cum *c = n->param;
+    const omma_attr attrs[] = {OMMA_A_INT("exclusive", c->exclusive),
+                               OMMA_A_INT("reverse", !c->reverse)};
+    omma_value *in[] = {omma_grad_out(g, n, 0), n->in[1]};
+    return omma_grad_add(g, n, 0, omma_make(&g->m, "CumSum", in, 2, attrs, 2));
+}
+
+/* --- the gradient of CumProd ------------------------------------------------------------------ */
+
+/* dy, x, axis -> dx. In the order of the walk, with an inclusive product,
+ *
+ *     dx[k] = x[0] ... x[k-1] * (dy[k] + x[k+1] (dy[k+1] + x[k+2] (dy[k+2] + ...)))
+ *
+ * and with an exclusive one without the dy[k]. Two walks, there and back, and no division, so zeros
+ * are no special case; a formula of rows of the table would divide, or cost len squared. */
+typedef struct cum_back_job {
+    cum_job j; /* y: dx */
+    const void *dy;
+} cum_back_job;
+
+/* One lane whose first number, in the order of the walk, is at place first. */
+static void cum_back_lane(const cum_back_job *b, int64_t first, int64_t step) {
+    const cum_job *j = &b->j;
+    double before = 1, behind = 0;
+    for (int64_t k = 0, at = first; k < j->l.len; k++, at += step) {
+        omma_set_number(j->type, j->y, at, before);
+        before *= omma_get_number(j->type, j->x, at);
+    }
+    for (int64_t k = j->l.len - 1, at = first + k * step; k >= 0; k--, at -= step) {
+        const double dy = omma_get_number(j->type, b->dy, at), with = behind + dy;
+        const double x = omma_get_number(j->type, j->x, at);
+        const double slope = j->c.exclusive ? behind : with;
+        omma_set_number(j->type, j->y, at, omma_get_number(j->type, j->y, at) * slope);
+        behind = j->c.exclusive ? dy + x * behind : x * with;
+    }
+}
+
+static void cum_back(void *p, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const cum_back_job *b = p;
+    const lanes l = b->j.l;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t first = i / l.inner * l.len * l.inner + i % l.inner;
+        if (b->j.c.reverse) cum_back_lane(b, first + (l.len - 1) * l.inner, -l.inner);
+        else cum_back_lane(b, first, l.inner);
+    }
+}
+
+static omma_status cum_back_infer(omma_build *b, omma_node *n) {
+    cum *c = omma_param(b, n, sizeof *c);
+    if (!c) return omma_nomem(b, n);
+    OMMA_TRY(omma_want(b, n, 0, OMMA_IN_FLOAT));
+    OMMA_TRY(omma_want_same(b, n, 1));
+    *c = (cum){omma_node_int(n, "exclusive", 0) != 0, omma_node_int(n, "reverse", 0) != 0, true};
+    return omma_out_like(b, n, 0, n->in[0]);
+}
+
+static omma_status cum_back_run(const omma_exec *x, const omma_node *n) {
+    const omma_value *v = n->in[1];
+    lanes l;
+    if (!omma_wanted(n, 0) || !omma_value_count(v)) return OMMA_OK;
+    OMMA_TRY(cum_lanes(x, n, v, n->in[2], &l));
+    cum_back_job j = {{l, *(const cum *)n->param, v->dtype, v->mem, n->out[0]->mem}, n->in[0]->mem};
+    omma_parallel(x->threads, l.outer * l.inner, OMMA_GRAIN / (l.len + 1) + 1, cum_back, &j);
+    return OMMA_OK;
+}
+
+static const omma_op cum_prod_grad = {.name = "omma.CumProdGrad",
+                                      .min_in = 3,
+                                      .max_in = 3,
+                                      .min_out = 1,
+                                      .max_out = 1,
+                                      .infer = cum_back_infer,
+                                      .run = cum_back_run,
+                                      .flops = in_flops,
+                                      .no_grad = "the gradient of a gradient is not built",
+                                      .no_field = "it is made after this reading"};
+
+static omma_status CumProd_grad(omma_grad *g, const omma_node *n) {
+    omma_value *in[] = {omma_grad_out(g, n, 0), n->in[0], n->in[1]};
+    const omma_node *back =
+        omma_make_node(&g->m, &cum_prod_grad, n->opset, in, 3, n->attrs, n->n_attrs, 1);
+    return omma_grad_add(g, n, 0, back ? back->out[0] : NULL);
+}
+
+/* --- the field of both ------------------------------------------------------------------------ */
+
+/* All up to the output's own place, which begins and ends where the axis does: a window as long as
+ * the axis, of which what lies outside is not there. */
+static omma_relation *cum_line(omma_field *f, const omma_node *n, int axis) {
+    const cum *c = n->param;
+    omma_relation *r = omma_field_relate_same(f, 0, 0);
+    if (!r) return NULL;
+    const int64_t len = r->in_dims[axis];
+    const int64_t first = c->reverse ? c->exclusive : 1 - len - c->exclusive;
+    r->axis[axis] = omma_map_window(axis, 1, first, 1, len);
+    return r;
+}
+
+/* Where the axis is not known it may be any. */
+static omma_status cum_field(omma_field *f, const omma_node *n) {
+    const int rank = n->in[0]->rank;
+    const void *numbers = omma_field_numbers(f, n->in[1]);
+    const int64_t known = numbers ? omma_index_of(n->in[1]->dtype, numbers, 0, rank) : -1;
+    for (int axis = 0; axis < rank; axis++) {
+        if (known >= 0 && axis != known) continue;
+        omma_relation *r = cum_line(f, n, axis);
+        if (r) r->bound = known < 0, r->data = known >= 0 && !n->in[1]->data;
+    }
+    return omma_field_control(f, 0, 1);
+}
+
+#define ROW(Name)                                        \
+    const omma_op omma_op_##Name = {.name = #Name,       \
+                                    .min_in = 2,         \
+                                    .max_in = 2,         \
+                                    .min_out = 1,        \
+                                    .max_out = 1,        \
+                                    .infer = cum_infer,  \
+                                    .run = cum_run,      \
+                                    .flops = in_flops,   \
+                                    .grad = Name##_grad, \
+                                    .field = cum_field};
+ROW(CumSum)
+ROW(CumProd)

@@ -8,7 +8,10 @@
  * Traps: integer sums wrap (computed unsigned); min and max hand a NaN on. */
 #include "base/checked.h"
 #include "base/pool.h"
+#include "op/grad.h"
+#include "op/index_map.h"
 #include "op/move.h"
+#include "op/move_back.h"
 
 enum { GRAIN = 1 << 16 }; /* bytes of one chunk of the copy */
 
@@ -242,6 +245,197 @@ static omma_status nd_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+/* --- gradient ------------------------------------------------------------------ */
+
+/* The node at work, and what writes and reads as it does. */
+typedef struct scattering {
+    omma_maker *m;
+    const omma_node *n;
+    const scatter_param *p;
+    bool distinct; /* no two updates go to the same place, as far as can be seen now */
+} scattering;
+
+static omma_value *put(const scattering *s, omma_value *data, omma_value *updates,
+                       const char *how) {
+    const omma_attr attrs[] = {OMMA_A_STRING("reduction", how), OMMA_A_INT("axis", s->p->axis)};
+    omma_value *in[] = {data, s->n->in[1], updates};
+    if (s->p->depth) return omma_make(s->m, "ScatterND", in, 3, attrs, 1);
+    return omma_make(s->m, "ScatterElements", in, 3, attrs, 2);
+}
+
+/* For every update, what stands in v where it goes. */
+static omma_value *take(const scattering *s, omma_value *v) {
+    const omma_attr axis = OMMA_A_INT("axis", s->p->axis);
+    omma_value *in[] = {v, s->n->in[1]};
+    if (s->p->depth) return omma_make(s->m, "GatherND", in, 2, NULL, 0);
+    return omma_make(s->m, "GatherElements", in, 2, &axis, 1);
+}
+
+static int64_t *places_of(omma_arena *a, const omma_node *n, const void *numbers) {
+    const scatter_param *p = n->param;
+    const omma_value *x = n->in[0], *index = n->in[1];
+    if (!p->depth) return omma_index_places(a, x, index, numbers, p->axis);
+    return omma_index_tuples(a, x->dims, p->depth, index, numbers, 0);
+}
+
+/* How many places updates may go to, and how many go. */
+static int64_t place_count(const omma_node *n) {
+    const scatter_param *p = n->param;
+    int64_t count = 1;
+    for (int d = 0; d < (p->depth ? p->depth : n->in[0]->rank); d++) count *= n->in[0]->dims[d];
+    return count;
+}
+static int64_t source_count(const omma_node *n) {
+    const scatter_param *p = n->param;
+    return p->depth ? p->tuples : omma_value_count(n->in[1]);
+}
+
+static bool all_distinct(omma_arena *a, const omma_node *n) {
+    if (!n->in[1]->data) return false;
+    return omma_index_distinct(a, places_of(a, n, n->in[1]->data), source_count(n), place_count(n));
+}
+
+/* v as 1 where it is a, elsewhere 0: in v's type. */
+static omma_value *where_is(omma_maker *m, omma_value *v, omma_value *a) {
+    return v ? omma_make_cast(m, omma_make_2(m, "Equal", v, a), v->dtype) : NULL;
+}
+static omma_value *zeros_of(omma_maker *m, omma_value *v) {
+    return where_is(m, v, omma_make_number(m, v, 0));
+}
+
+/* c, without those of updates that a later one to the same place overwrote: the number of the last
+ * is put down for every place, and each update looks whether it is its own. */
+static omma_value *survivors(const scattering *s, omma_value *c) {
+    omma_maker *m = s->m;
+    const int rank = s->p->depth ? s->p->depth : s->n->in[0]->rank;
+    const int lead = s->n->in[1]->rank - (s->p->depth != 0);
+    const omma_value like = {.name = "number", .dtype = OMMA_I64};
+    int64_t dims[OMMA_MAX_RANK];
+    for (int d = 0; d < OMMA_MAX_RANK; d++) dims[d] = d < lead ? s->n->in[1]->dims[d] : 1;
+    omma_value *number = omma_make_3(m, "Range", omma_make_number(m, &like, 0),
+                                     omma_make_number(m, &like, (double)source_count(s->n)),
+                                     omma_make_number(m, &like, 1));
+    number = omma_make_reshape(m, number, lead, dims);
+    omma_value *last =
+        take(s, put(s, omma_move_zeros(m, OMMA_I64, rank, s->n->in[0]->dims), number, "none"));
+    omma_value *stays = omma_make_2(m, "Equal", last, number);
+    stays = omma_make_reshape(m, stays, s->n->in[2]->rank, dims);
+    return omma_make_3(m, "Where", stays, c, omma_make_number(m, c, 0));
+}
+
+/* By a factor among others: the product of the others, by a division where none of them is 0. A
+ * zero counts as 1 in the product, and is counted. */
+static omma_value *factor_grad(const scattering *s, omma_value *dy) {
+    omma_maker *m = s->m;
+    omma_value *x = s->n->in[0], *u = s->n->in[2];
+    if (s->distinct) return take(s, omma_make_2(m, "Mul", dy, x));
+    omma_value *x0 = zeros_of(m, x), *u0 = zeros_of(m, u), *safe = omma_make_2(m, "Add", u, u0);
+    omma_value *product = put(s, omma_make_2(m, "Add", x, x0), safe, "mul");
+    omma_value *zeros = omma_make_2(m, "Sub", take(s, put(s, x0, u0, "add")), u0);
+    omma_value *c = take(s, omma_make_2(m, "Mul", dy, product));
+    return omma_make_2(m, "Mul", omma_make_2(m, "Div", c, safe), zeros_of(m, zeros));
+}
+
+static omma_status product_grad(omma_grad *g, const scattering *s, omma_value *dy) {
+    omma_maker *m = s->m;
+    omma_value *x = s->n->in[0], *u = s->n->in[2];
+    if (omma_grad_wants(g, s->n, 0)) {
+        omma_value *others = put(s, omma_make_full(m, x, 1), u, "mul");
+        OMMA_TRY(omma_grad_add(g, s->n, 0, omma_make_2(m, "Mul", dy, others)));
+    }
+    if (!omma_grad_wants(g, s->n, 2)) return OMMA_OK;
+    return omma_grad_add(g, s->n, 2, factor_grad(s, dy));
+}
+
+/* All that equal the extreme share its cotangent, as in PyTorch's scatter_reduce. */
+static omma_status extreme_grad(omma_grad *g, const scattering *s, omma_value *dy) {
+    omma_maker *m = s->m;
+    omma_value *y = s->n->out[0], *x = where_is(m, s->n->in[0], y);
+    omma_value *u = where_is(m, s->n->in[2], take(s, y));
+    omma_value *share = omma_make_2(m, "Div", dy, put(s, x, u, "add"));
+    OMMA_TRY(omma_grad_add(g, s->n, 0, omma_make_2(m, "Mul", share, x)));
+    return omma_grad_add(g, s->n, 2, omma_make_2(m, "Mul", take(s, share), u));
+}
+
+static omma_status scatter_grad(omma_grad *g, const omma_node *n) {
+    omma_value *dy = omma_grad_out(g, n, 0);
+    const scattering s = {&g->m, n, n->param, all_distinct(g->m.b->arena, n)};
+    if (!omma_value_count(n->in[2])) return omma_grad_add(g, n, 0, dy);
+    if (s.p->red == RED_MUL) return product_grad(g, &s, dy);
+    if (s.p->red == RED_MIN || s.p->red == RED_MAX) return extreme_grad(g, &s, dy);
+    if (omma_grad_wants(g, n, 0)) {
+        omma_value *dx = dy;
+        if (s.p->red == RED_NONE) dx = put(&s, dy, omma_make_full(&g->m, n->in[2], 0), "none");
+        OMMA_TRY(omma_grad_add(g, n, 0, dx));
+    }
+    if (!omma_grad_wants(g, n, 2)) return OMMA_OK;
+    omma_value *du = take(&s, dy);
+    if (s.p->red == RED_NONE && !s.distinct) du = survivors(&s, du);
+    return omma_grad_add(g, n, 2, du);
+}
+
+/* --- field --------------------------------------------------------------------- */
+
+/* Data and updates as [places, block] and [sources, block]. */
+static void view_blocks(omma_relation *r, int64_t places, int64_t sources, int64_t block) {
+    const int64_t out[] = {places, block}, in[] = {sources, block};
+    omma_relation_view_out(r, 2, out);
+    omma_relation_view_in(r, 2, in);
+    omma_relation_same(r, 1, 1);
+}
+
+/* Of what an update wrote, without a reduction, nothing of the data is left, nor of updates before
+ * it. */
+static omma_status field_known(omma_field *f, const omma_node *n, const void *numbers) {
+    const scatter_param *p = n->param;
+    const int64_t places = place_count(n), sources = source_count(n);
+    const int64_t block = p->depth ? p->block : 1;
+    const bool over = p->red == RED_NONE;
+    const int64_t *place = places_of(f->b->arena, n, numbers);
+    if (!place) return omma_nomem(f->b, n);
+    omma_relation *r = omma_field_relate_same(f, 0, 0);
+    if (r && over) {
+        uint64_t *only = omma_field_bits(f, places * block);
+        for (int64_t i = 0; only && i < sources; i++)
+            if (place[i] >= 0)
+                omma_field_bits_clear(only, place[i] * block, (place[i] + 1) * block);
+        r->out_only = only;
+        r->data = !n->in[1]->data;
+    }
+    r = omma_field_relate(f, 0, 2);
+    if (!r) return f->status;
+    view_blocks(r, places, sources, block);
+    r->axis[0] = omma_map_placed(f, 0, places, place, sources, over);
+    r->data = !n->in[1]->data;
+    return f->status;
+}
+
+/* Updates may go anywhere along the axis, or in the first dims. */
+static omma_status field_unknown(omma_field *f, const omma_node *n) {
+    const scatter_param *p = n->param;
+    omma_relation *r = omma_field_relate_same(f, 0, 0);
+    if (r) r->bound = p->red == RED_NONE;
+    r = omma_field_relate(f, 0, 2);
+    if (!r) return f->status;
+    r->bound = true;
+    if (p->depth) view_blocks(r, place_count(n), source_count(n), p->block);
+    for (int d = 0; d < n->in[0]->rank && !p->depth; d++)
+        if (d != p->axis) omma_relation_same(r, d, d);
+    return f->status;
+}
+
+static omma_status scatter_field(omma_field *f, const omma_node *n) {
+    const scatter_param *p = n->param;
+    const void *numbers = omma_field_numbers(f, n->in[1]);
+    OMMA_TRY(numbers ? field_known(f, n, numbers) : field_unknown(f, n));
+    omma_relation *r = omma_field_relate(f, 0, 1);
+    if (!r) return f->status;
+    r->path = OMMA_PATH_CONTROL;
+    for (int d = 0; d < n->in[0]->rank && !p->depth; d++)
+        if (d != p->axis) omma_relation_same(r, d, d);
+    return f->status;
+}
+
 /* --- rows ---------------------------------------------------------------------- */
 
 const omma_op omma_op_ScatterElements = {.name = "ScatterElements",
@@ -252,8 +446,8 @@ const omma_op omma_op_ScatterElements = {.name = "ScatterElements",
                                          .infer = elements_infer,
                                          .run = elements_run,
                                          .flops = omma_move_flops,
-                                         .no_grad = OMMA_NOT_YET,
-                                         .no_field = OMMA_NOT_YET};
+                                         .grad = scatter_grad,
+                                         .field = scatter_field};
 
 /* The name of ScatterElements before opset 11. */
 const omma_op omma_op_Scatter = {.name = "Scatter",
@@ -264,8 +458,8 @@ const omma_op omma_op_Scatter = {.name = "Scatter",
                                  .infer = elements_infer,
                                  .run = elements_run,
                                  .flops = omma_move_flops,
-                                 .no_grad = OMMA_NOT_YET,
-                                 .no_field = OMMA_NOT_YET};
+                                 .grad = scatter_grad,
+                                 .field = scatter_field};
 
 const omma_op omma_op_ScatterND = {.name = "ScatterND",
                                    .min_in = 3,
@@ -275,5 +469,5 @@ const omma_op omma_op_ScatterND = {.name = "ScatterND",
                                    .infer = nd_infer,
                                    .run = nd_run,
                                    .flops = omma_move_flops,
-                                   .no_grad = OMMA_NOT_YET,
-                                   .no_field = OMMA_NOT_YET};
+                                   .grad = scatter_grad,
+                                   .field = scatter_field};

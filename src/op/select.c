@@ -19,7 +19,10 @@
 #include "base/checked.h"
 #include "base/pool.h"
 #include "op/element.h"
+#include "op/grad.h"
+#include "op/index_map.h"
 #include "op/move.h"
+#include "op/move_back.h"
 
 #define CHOICE "a choice by comparison: constant almost everywhere"
 
@@ -125,6 +128,72 @@ static omma_status Compress_run(const omma_exec *x, const omma_node *n) {
             dst += c->block;
         }
     return OMMA_OK;
+}
+
+/* For every slice along the axis, which of the output it became: counted by the condition, which
+ * is as long as the axis then. */
+static omma_value *compress_ranks(omma_maker *m, omma_value *when, int64_t most) {
+    const omma_value like = {.name = "number", .dtype = OMMA_I64};
+    omma_value *first = omma_make_reshape(m, omma_make_number(m, &like, 0), 1, (int64_t[]){1});
+    omma_value *axis = omma_make_number(m, &like, 0);
+    omma_value *rank = omma_make_2(m, "CumSum", omma_make_cast(m, when, OMMA_I64), axis);
+    rank = omma_make_2(m, "Sub", rank, omma_make_number(m, &like, 1));
+    rank = omma_make_2(m, "Max", rank, first);
+    return omma_make_2(m, "Min", rank, omma_make_number(m, &like, (double)most));
+}
+
+/* Each slice that was chosen reads its cotangent: the same nodes whatever the condition, and also
+ * where the output is only known to have at most so many slices. */
+static omma_status Compress_grad(omma_grad *g, const omma_node *n) {
+    const compress *c = n->param;
+    omma_maker *m = &g->m;
+    const omma_value *x = n->in[0], *y = n->out[0];
+    omma_value *when = n->in[1], *dy = omma_grad_out(g, n, 0);
+    const int64_t dims[] = {c->outer, c->dim, omma_value_count(x) / (c->outer * c->dim)};
+    if (!omma_grad_wants(g, n, 0)) return OMMA_OK;
+    if (!omma_value_count(y)) return omma_grad_add(g, n, 0, omma_make_full(m, x, 0));
+    when = omma_make_cast(m, when, OMMA_U8);
+    when = omma_move_padded_axis(m, when, 0, 0, c->dim - n->in[1]->dims[0]);
+    dy = omma_make_reshape(m, dy, 3, (int64_t[]){dims[0], y->dims[c->axis], dims[2]});
+    const omma_attr axis = OMMA_A_INT("axis", 1);
+    omma_value *in[] = {dy, compress_ranks(m, when, y->dims[c->axis] - 1)};
+    omma_value *dx = omma_make(m, "Gather", in, 2, &axis, 1);
+    when = omma_make_reshape(m, omma_make_cast(m, when, OMMA_BOOL), 2, (int64_t[]){c->dim, 1});
+    dx = omma_make_3(m, "Where", when, dx, omma_make_number(m, dy, 0));
+    return omma_grad_add(g, n, 0, omma_make_shaped(m, dx, x));
+}
+
+/* The slices a known condition chooses; those of an output that is longer have none. */
+static omma_status compress_known(omma_field *f, omma_relation *r, const compress *c,
+                                  const uint8_t *when, int64_t len) {
+    int64_t slices = 0, *item;
+    const int64_t most = r->out_dims[c->axis];
+    item = omma_arena_array(f->b->arena, (size_t)most + 1, sizeof *item);
+    if (!item) return omma_nomem(f->b, f->n);
+    for (int64_t i = 0; i < len && slices < most; i++)
+        if (when[i]) item[slices++] = i;
+    for (; slices < most; slices++) item[slices] = -1;
+    r->axis[c->axis] = omma_map_picked(f, c->axis, item, most);
+    return f->status;
+}
+
+static omma_status Compress_field(omma_field *f, const omma_node *n) {
+    const compress *c = n->param;
+    const uint8_t *when = omma_field_numbers(f, n->in[1]);
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (r) {
+        if (!omma_node_attr(n, "axis")) omma_relation_view_in(r, 1, &c->dim);
+        for (int d = 0; d < r->in_rank; d++)
+            if (d != c->axis) omma_relation_same(r, d, d);
+        r->bound = !when;
+        r->data = when && !n->in[1]->data;
+        if (when) OMMA_TRY(compress_known(f, r, c, when, n->in[1]->dims[0]));
+    }
+    r = omma_field_relate(f, 0, 1);
+    if (!r) return f->status;
+    r->path = OMMA_PATH_CONTROL;
+    r->bound = true; /* only those before a slice, and it, decide where it comes from */
+    return f->status;
 }
 
 /* --- NonMaxSuppression ------------------------------------------------------------------------ */
@@ -323,7 +392,7 @@ const omma_op omma_op_NonZero = {.name = "NonZero",
                                  .run = NonZero_run,
                                  .flops = omma_move_flops,
                                  .no_grad = CHOICE,
-                                 .no_field = OMMA_NOT_YET};
+                                 .field = omma_field_whole_bound};
 
 const omma_op omma_op_Compress = {.name = "Compress",
                                   .min_in = 2,
@@ -334,8 +403,8 @@ const omma_op omma_op_Compress = {.name = "Compress",
                                   .infer = Compress_infer,
                                   .run = Compress_run,
                                   .flops = omma_move_flops,
-                                  .no_grad = OMMA_NOT_YET,
-                                  .no_field = OMMA_NOT_YET};
+                                  .grad = Compress_grad,
+                                  .field = Compress_field};
 
 const omma_op omma_op_NonMaxSuppression = {.name = "NonMaxSuppression",
                                            .min_in = 2,
@@ -348,4 +417,4 @@ const omma_op omma_op_NonMaxSuppression = {.name = "NonMaxSuppression",
                                            .run = NonMaxSuppression_run,
                                            .flops = nms_flops,
                                            .no_grad = CHOICE,
-                                           .no_field = OMMA_NOT_YET};
+                                           .field = omma_field_whole_bound};

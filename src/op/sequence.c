@@ -7,6 +7,8 @@
 
 #include "op/element.h"
 #include "op/expand_to.h"
+#include "op/field.h"
+#include "op/grad.h"
 
 enum { ITEMS_MAX = 1 << 14 }; /* each insertion copies the list */
 
@@ -230,6 +232,10 @@ static omma_status Identity_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+static omma_status Identity_grad(omma_grad *g, const omma_node *n) {
+    return omma_grad_add(g, n, 0, omma_grad_out(g, n, 0));
+}
+
 const omma_op omma_op_Identity = {.name = "Identity",
                                   .min_in = 1,
                                   .max_in = 1,
@@ -239,8 +245,8 @@ const omma_op omma_op_Identity = {.name = "Identity",
                                   .expand = Identity_expand,
                                   .infer = Identity_infer,
                                   .run = Identity_run,
-                                  .no_grad = OMMA_NOT_YET,
-                                  .no_field = OMMA_NOT_YET};
+                                  .grad = Identity_grad,
+                                  .field = omma_field_reshape};
 
 #define GIVES_WAY "it gives way to plain operators before anything is read backwards"
 #define ROW(op, least, most)                             \

@@ -6,6 +6,8 @@
  * allowzero says that it means none; Flatten's axis may be the rank itself, and counts as
  * negative only from -rank; Unsqueeze's axes count in the output. */
 #include "base/checked.h"
+#include "op/field.h"
+#include "op/grad.h"
 #include "op/move.h"
 
 static int64_t clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
@@ -161,6 +163,10 @@ static omma_status unsqueeze_infer(omma_build *b, omma_node *n) {
     return omma_out(b, n, 0, x->dtype, rank, dims);
 }
 
+static omma_status view_grad(omma_grad *g, const omma_node *n) {
+    return omma_grad_add(g, n, 0, omma_make_shaped(&g->m, omma_grad_out(g, n, 0), n->in[0]));
+}
+
 /* --- rows ---------------------------------------------------------------------- */
 
 const omma_op omma_op_Shape = {.name = "Shape",
@@ -173,7 +179,7 @@ const omma_op omma_op_Shape = {.name = "Shape",
                                .run = shape_run,
                                .flops = omma_move_flops,
                                .no_grad = OMMA_MOVE_NO_DATA,
-                               .no_field = OMMA_MOVE_NO_DATA};
+                               .field = omma_field_none};
 
 const omma_op omma_op_Size = {.name = "Size",
                               .min_in = 1,
@@ -185,7 +191,7 @@ const omma_op omma_op_Size = {.name = "Size",
                               .run = shape_run,
                               .flops = omma_move_flops,
                               .no_grad = OMMA_MOVE_NO_DATA,
-                              .no_field = OMMA_MOVE_NO_DATA};
+                              .field = omma_field_none};
 
 const omma_op omma_op_Reshape = {.name = "Reshape",
                                  .min_in = 1, /* before opset 5 the shape is an attribute */
@@ -196,8 +202,8 @@ const omma_op omma_op_Reshape = {.name = "Reshape",
                                  .infer = reshape_infer,
                                  .run = view_run,
                                  .flops = omma_move_flops,
-                                 .no_grad = OMMA_NOT_YET,
-                                 .no_field = OMMA_NOT_YET};
+                                 .grad = view_grad,
+                                 .field = omma_field_reshape};
 
 const omma_op omma_op_Flatten = {.name = "Flatten",
                                  .min_in = 1,
@@ -208,8 +214,8 @@ const omma_op omma_op_Flatten = {.name = "Flatten",
                                  .infer = flatten_infer,
                                  .run = view_run,
                                  .flops = omma_move_flops,
-                                 .no_grad = OMMA_NOT_YET,
-                                 .no_field = OMMA_NOT_YET};
+                                 .grad = view_grad,
+                                 .field = omma_field_reshape};
 
 const omma_op omma_op_Squeeze = {.name = "Squeeze",
                                  .min_in = 1,
@@ -220,8 +226,8 @@ const omma_op omma_op_Squeeze = {.name = "Squeeze",
                                  .infer = squeeze_infer,
                                  .run = view_run,
                                  .flops = omma_move_flops,
-                                 .no_grad = OMMA_NOT_YET,
-                                 .no_field = OMMA_NOT_YET};
+                                 .grad = view_grad,
+                                 .field = omma_field_reshape};
 
 const omma_op omma_op_Unsqueeze = {.name = "Unsqueeze",
                                    .min_in = 1,
@@ -232,5 +238,5 @@ const omma_op omma_op_Unsqueeze = {.name = "Unsqueeze",
                                    .infer = unsqueeze_infer,
                                    .run = view_run,
                                    .flops = omma_move_flops,
-                                   .no_grad = OMMA_NOT_YET,
-                                   .no_field = OMMA_NOT_YET};
+                                   .grad = view_grad,
+                                   .field = omma_field_reshape};

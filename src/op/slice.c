@@ -1,19 +1,24 @@
-/* slice.c - operators that take or leave parts of a box: Slice, Pad, Trilu.
+/* slice.c - operators that take or leave parts of a box: Slice, Trilu.
  *
- * Slice is one strided move. Pad walks output rows: an output index maps, axis by axis, to an
- * input index or to the constant; the trailing axes without padding make up one unit. Trilu
- * copies a run of each row and zeroes the rest.
- * Source: the ONNX operator specification. Traps: a negative step ends before index 0, which
- * an end of -1 cannot say (INT64_MIN is what exporters write); negative pads crop, and they do
- * so before reflecting; reflection may run over more than one period. */
+ * Slice is one strided move. Trilu copies a run of each row and zeroes the rest.
+ * Source: the ONNX operator specification. Trap: a negative step ends before index 0, which
+ * an end of -1 cannot say (INT64_MIN is what exporters write). */
 #include "base/pool.h"
+#include "op/grad.h"
+#include "op/index_map.h"
 #include "op/move.h"
+#include "op/move_back.h"
 
 enum { GRAIN = 1 << 15 }; /* bytes of one chunk */
 
 static int64_t clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* --- Slice --------------------------------------------------------------------- */
+
+typedef struct slice_param {
+    omma_move move;
+    int64_t start[OMMA_MAX_RANK], step[OMMA_MAX_RANK]; /* of each axis of the input */
+} slice_param;
 
 /* How many elements start, start+step, ... before end there are in a dim; start is brought
  * into it. step != 0, any values. */
@@ -46,14 +51,16 @@ static omma_status slice_infer(omma_build *b, omma_node *n) {
     if (n_end != n_start || (n_axes >= 0 && n_axes != n_start) ||
         (n_step >= 0 && n_step != n_start))
         return omma_bad(b, n, "starts, ends, axes and steps differ in number");
-    omma_move *m = omma_param(b, n, sizeof *m);
-    if (!m) return omma_nomem(b, n);
+    slice_param *p = omma_param(b, n, sizeof *p);
+    if (!p) return omma_nomem(b, n);
+    omma_move *m = &p->move;
     m->size = omma_dtype_size(x->dtype);
     m->rank = x->rank;
     omma_strides(x->dims, x->rank, strides);
     for (int d = 0; d < x->rank; d++) {
         dims[d] = x->dims[d];
         m->src[d] = strides[d];
+        p->step[d] = 1;
     }
     const bool empty = !omma_value_count(x);
     for (int i = 0; i < n_start; i++) {
@@ -65,6 +72,8 @@ static omma_status slice_infer(omma_build *b, omma_node *n) {
         if (!by) return omma_bad(b, n, "a step of 0 along axis %d", d);
         dims[d] = slice_count(x->dims[d], &start[i], end[i], &by);
         if (empty || !dims[d]) continue; /* nothing to move */
+        p->start[d] = start[i];
+        p->step[d] = by;
         m->src_at += start[i] * strides[d];
         m->src[d] = by * strides[d];
     }
@@ -77,188 +86,34 @@ static omma_status slice_infer(omma_build *b, omma_node *n) {
 }
 
 static omma_status slice_run(const omma_exec *x, const omma_node *n) {
-    if (n->out[0]) omma_move_run(x, n->param, n->in[0]->mem, n->out[0]->mem);
+    const slice_param *p = n->param;
+    if (n->out[0]) omma_move_run(x, &p->move, n->in[0]->mem, n->out[0]->mem);
     return OMMA_OK;
 }
 
-/* --- Pad ----------------------------------------------------------------------- */
-
-typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP } pad_mode;
-
-typedef struct pad_axis {
-    int64_t out, stride; /* output length; input stride [units] */
-    int64_t crop, len;   /* what is left of the input: [crop, crop + len) */
-    int64_t before;      /* >= 0 */
-} pad_axis;
-
-typedef struct pad_param {
-    pad_mode mode;
-    int rank; /* axes but the trailing ones without padding; at least 1 */
-    pad_axis axis[OMMA_MAX_RANK];
-    size_t size, unit; /* bytes of an element; of what lies under the last axis */
-    int64_t rows;      /* of the output; 0: nothing to do */
-    char value[8];     /* the constant when it is not an input */
-} pad_param;
-
-/* The input index (counted from crop) of output index i, or -1 for the constant. */
-static int64_t pad_source(const pad_axis *a, pad_mode mode, int64_t i) {
-    const int64_t s = i - a->before;
-    if (s >= 0 && s < a->len) return s;
-    switch (mode) {
-    case PAD_EDGE: return s < 0 ? 0 : a->len - 1;
-    case PAD_WRAP: return (s % a->len + a->len) % a->len;
-    case PAD_REFLECT: {
-        if (a->len == 1) return 0;
-        const int64_t period = 2 * (a->len - 1), k = (s % period + period) % period;
-        return k < a->len ? k : period - k;
-    }
-    case PAD_CONSTANT: break;
-    }
-    return -1;
-}
-
-/* pads per axis: before[d], after[d]. */
-static omma_status pad_amounts(omma_build *b, const omma_node *n, int64_t *before, int64_t *after) {
-    const int rank = n->in[0]->rank;
-    int64_t pads[2 * OMMA_MAX_RANK], axes[OMMA_MAX_RANK];
-    int n_pads, n_axes;
-    unsigned seen = 0;
-    OMMA_TRY(omma_ints_arg(b, n, 1, n->opset < 2 ? "paddings" : "pads", pads, 2 * OMMA_MAX_RANK,
-                           &n_pads));
-    OMMA_TRY(omma_ints_in(b, n, 3, axes, OMMA_MAX_RANK, &n_axes));
-    const int k = n_axes < 0 ? rank : n_axes;
-    if (n_pads != 2 * k) return omma_bad(b, n, "%d pads for %d axes", n_pads < 0 ? 0 : n_pads, k);
-    for (int d = 0; d < rank; d++) before[d] = after[d] = 0;
-    for (int i = 0; i < k; i++) {
-        int d = i;
-        if (n_axes >= 0) OMMA_TRY(omma_axis(b, n, axes[i], rank, &d));
-        if (seen >> d & 1) return omma_bad(b, n, "axis %d is named twice", d);
-        seen |= 1u << d;
-        before[d] = pads[i];
-        after[d] = pads[i + k];
-    }
-    return OMMA_OK;
-}
-
-static omma_status pad_mode_of(omma_build *b, const omma_node *n, pad_mode *mode) {
-    static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
-    const char *s = omma_node_string(n, "mode", "constant");
-    for (int i = 0; i < 4; i++)
-        if (!strcmp(s, names[i])) {
-            *mode = (pad_mode)i;
-            return OMMA_OK;
-        }
-    return omma_bad(b, n, "mode '%s' is unknown", s);
-}
-
-static omma_status pad_one(omma_build *b, const omma_node *n, pad_mode mode, int d, int64_t before,
-                           int64_t after, pad_axis *a) {
-    const int64_t dim = n->in[0]->dims[d];
-    if (before < -dim || after < -dim || (before < 0 && after < 0 && before < -dim - after))
-        return omma_bad(b, n, "pads %lld and %lld take more than axis %d has (%lld)",
-                        (long long)before, (long long)after, d, (long long)dim);
-    a->crop = before < 0 ? -before : 0;
-    a->before = before > 0 ? before : 0;
-    a->len = dim - a->crop - (after < 0 ? -after : 0);
-    if (__builtin_add_overflow(a->len, a->before, &a->out) ||
-        __builtin_add_overflow(a->out, after > 0 ? after : 0, &a->out))
-        return omma_bad(b, n, "the output's size overflows along axis %d", d);
-    if (!a->len && a->out && mode != PAD_CONSTANT)
-        return omma_bad(b, n, "axis %d has nothing left to pad from", d);
-    return OMMA_OK;
-}
-
-static omma_status pad_infer(omma_build *b, omma_node *n) {
-    const omma_value *x = n->in[0], *value = omma_in(n, 2);
-    int64_t before[OMMA_MAX_RANK], after[OMMA_MAX_RANK], dims[OMMA_MAX_RANK],
-        strides[OMMA_MAX_RANK];
-    pad_param *p = omma_param(b, n, sizeof *p);
-    if (!p) return omma_nomem(b, n);
-    OMMA_TRY(pad_mode_of(b, n, &p->mode));
-    OMMA_TRY(pad_amounts(b, n, before, after));
-    if (value && (value->dtype != x->dtype || omma_value_count(value) != 1))
-        return omma_bad(b, n, "the constant value must be one number of the input's type");
-    omma_set_number(x->dtype, p->value, 0, (double)omma_node_float(n, "value", 0));
+/* Axes with steps are spaced out one by one, all others get their zeros at once. */
+static omma_status slice_grad(omma_grad *g, const omma_node *n) {
+    const slice_param *p = n->param;
+    const omma_value *x = n->in[0], *y = n->out[0];
+    omma_value *dx = omma_grad_out(g, n, 0);
+    int64_t before[OMMA_MAX_RANK] = {0}, after[OMMA_MAX_RANK] = {0};
+    if (!omma_value_count(y)) return omma_grad_add(g, n, 0, omma_make_full(&g->m, x, 0));
     for (int d = 0; d < x->rank; d++) {
-        OMMA_TRY(pad_one(b, n, p->mode, d, before[d], after[d], &p->axis[d]));
-        dims[d] = p->axis[d].out;
+        if (p->step[d] != 1)
+            dx = omma_move_spaced(&g->m, dx, d, p->start[d], p->step[d], x->dims[d]);
+        if (p->step[d] != 1) continue;
+        before[d] = p->start[d];
+        after[d] = x->dims[d] - p->start[d] - y->dims[d];
     }
-    OMMA_TRY(omma_out(b, n, 0, x->dtype, x->rank, dims));
-    if (!n->out[0]) return OMMA_OK; /* unwanted: its size was not checked */
-    p->size = p->unit = omma_dtype_size(x->dtype);
-    p->rank = x->rank;
-    for (int d = 0; d < x->rank; d++)
-        if (!dims[d]) p->size = 0;
-    if (!p->size) return OMMA_OK; /* empty: rows stays 0 */
-    if (!p->rank) p->axis[p->rank++] = (pad_axis){.out = 1, .len = 1};
-    while (p->rank > 1 && !before[p->rank - 1] && !after[p->rank - 1])
-        p->unit *= (size_t)p->axis[--p->rank].out;
-    omma_strides(x->dims, p->rank, strides);
-    p->rows = 1;
-    for (int d = 0; d < p->rank; d++) {
-        p->axis[d].stride = x->rank ? strides[d] : 1;
-        if (d + 1 < p->rank) p->rows *= p->axis[d].out;
-    }
-    return OMMA_OK;
+    return omma_grad_add(g, n, 0, omma_move_padded(&g->m, dx, before, after));
 }
 
-typedef struct pad_job {
-    const pad_param *p;
-    const char *src, *value;
-    char *dst;
-} pad_job;
-
-/* Output units [from, to) of a row, one by one. src: the input row's first unit, NULL where
- * the whole row is the constant. */
-static void pad_units(const pad_job *j, const char *src, char *dst, int64_t from, int64_t to) {
-    const pad_param *p = j->p;
-    const pad_axis *a = &p->axis[p->rank - 1];
-    const size_t unit = p->unit;
-    for (int64_t i = from; i < to; i++) {
-        const int64_t s = src ? pad_source(a, p->mode, i) : -1;
-        if (s >= 0)
-            omma_move_bytes(dst + (size_t)i * unit, src + (size_t)(s + a->crop) * unit, unit);
-        else omma_move_fill(dst + (size_t)i * unit, j->value, p->size, (int64_t)(unit / p->size));
-    }
-}
-
-static void pad_rows(void *arg, int64_t begin, int64_t end, int worker) {
-    (void)worker;
-    const pad_job *j = arg;
-    const pad_param *p = j->p;
-    const pad_axis *last = &p->axis[p->rank - 1];
-    const size_t row = (size_t)last->out * p->unit;
-    for (int64_t r = begin; r < end; r++) {
-        char *dst = j->dst + (size_t)r * row;
-        int64_t left = r, at = 0;
-        bool inside = last->len > 0;
-        for (int d = p->rank - 2; d >= 0 && inside; d--) {
-            const pad_axis *a = &p->axis[d];
-            const int64_t s = pad_source(a, p->mode, left % a->out);
-            left /= a->out;
-            inside = s >= 0;
-            at += (s + a->crop) * a->stride;
-        }
-        if (!inside) {
-            omma_move_fill(dst, j->value, p->size, (int64_t)(row / p->size));
-            continue;
-        }
-        const char *src = j->src + (size_t)at * p->unit;
-        pad_units(j, src, dst, 0, last->before);
-        memcpy(dst + (size_t)last->before * p->unit, src + (size_t)last->crop * p->unit,
-               (size_t)last->len * p->unit);
-        pad_units(j, src, dst, last->before + last->len, last->out);
-    }
-}
-
-static omma_status pad_run(const omma_exec *x, const omma_node *n) {
-    const pad_param *p = n->param;
-    const omma_value *value = omma_in(n, 2);
-    if (!p->rows || !n->out[0]) return OMMA_OK;
-    pad_job j = {p, n->in[0]->mem, value ? value->mem : p->value, n->out[0]->mem};
-    const int64_t row = p->axis[p->rank - 1].out * (int64_t)p->unit;
-    omma_parallel(x->threads, p->rows, row < GRAIN ? GRAIN / row : 1, pad_rows, &j);
-    return OMMA_OK;
+static omma_status slice_field(omma_field *f, const omma_node *n) {
+    const slice_param *p = n->param;
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    for (int d = 0; r && d < r->in_rank; d++)
+        r->axis[d] = omma_map_moved(d, p->start[d], p->step[d]);
+    return f->status;
 }
 
 /* --- Trilu --------------------------------------------------------------------- */
@@ -280,14 +135,18 @@ static omma_status trilu_infer(omma_build *b, omma_node *n) {
     return omma_out_like(b, n, 0, x);
 }
 
+/* The upper part keeps columns >= row + k, the lower those <= row + k: in both, where one of them
+ * begins. */
+static int64_t trilu_edge(int64_t row, int64_t k, bool upper, int64_t cols) {
+    return clamp(row + k + !upper, 0, cols);
+}
+
 static void trilu_rows(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const trilu_job *j = arg;
     const size_t size = j->size, row = (size_t)j->cols * size;
     for (int64_t r = begin; r < end; r++) {
-        /* The upper part keeps columns >= row + k, the lower those <= row + k. */
-        const int64_t edge = clamp(r % j->rows + j->k + !j->upper, 0, j->cols);
-        const size_t cut = (size_t)edge * size;
+        const size_t cut = (size_t)trilu_edge(r % j->rows, j->k, j->upper, j->cols) * size;
         const char *src = j->src + (size_t)r * row;
         char *dst = j->dst + (size_t)r * row;
         if (j->upper) {
@@ -316,6 +175,37 @@ static omma_status trilu_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
+static omma_status trilu_grad(omma_grad *g, const omma_node *n) {
+    omma_value *in[] = {omma_grad_out(g, n, 0), omma_in(n, 1)};
+    const omma_node *back = omma_make_node(&g->m, n->op, n->opset, in, 2, n->attrs, n->n_attrs, 1);
+    return omma_grad_add(g, n, 0, back ? back->out[0] : NULL);
+}
+
+/* What is not kept is made from nothing. A k that is not known keeps everything. */
+static omma_status trilu_field(omma_field *f, const omma_node *n) {
+    const omma_value *x = n->in[0], *k = omma_in(n, 1);
+    const void *numbers = k ? omma_field_numbers(f, k) : NULL;
+    const bool upper = omma_node_int(n, "upper", 1) != 0;
+    omma_relation *r = omma_field_relate_same(f, 0, 0);
+    if (r) r->data = k && !k->data && numbers;
+    if (r) r->bound = k && !numbers;
+    if (r && !r->bound) {
+        const int64_t rows = x->dims[x->rank - 2], cols = x->dims[x->rank - 1];
+        const int64_t all = omma_value_count(x);
+        int64_t by = 0;
+        uint64_t *only = omma_field_bits(f, all);
+        if (!only) return f->status;
+        if (k) memcpy(&by, numbers, sizeof by);
+        by = clamp(by, -rows - 1, cols + 1);
+        for (int64_t i = 0; i < all / cols; i++) {
+            const int64_t edge = trilu_edge(i % rows, by, upper, cols), at = i * cols;
+            omma_field_bits_clear(only, upper ? at : at + edge, upper ? at + edge : at + cols);
+        }
+        r->out_only = only;
+    }
+    return omma_field_control(f, 0, 1);
+}
+
 /* --- rows ---------------------------------------------------------------------- */
 
 const omma_op omma_op_Slice = {.name = "Slice",
@@ -326,19 +216,8 @@ const omma_op omma_op_Slice = {.name = "Slice",
                                .infer = slice_infer,
                                .run = slice_run,
                                .flops = omma_move_flops,
-                               .no_grad = OMMA_NOT_YET,
-                               .no_field = OMMA_NOT_YET};
-
-const omma_op omma_op_Pad = {.name = "Pad",
-                             .min_in = 1,
-                             .max_in = 4,
-                             .min_out = 1,
-                             .max_out = 1,
-                             .infer = pad_infer,
-                             .run = pad_run,
-                             .flops = omma_move_flops,
-                             .no_grad = OMMA_NOT_YET,
-                             .no_field = OMMA_NOT_YET};
+                               .grad = slice_grad,
+                               .field = slice_field};
 
 const omma_op omma_op_Trilu = {.name = "Trilu",
                                .min_in = 1,
@@ -348,5 +227,5 @@ const omma_op omma_op_Trilu = {.name = "Trilu",
                                .infer = trilu_infer,
                                .run = trilu_run,
                                .flops = omma_move_flops,
-                               .no_grad = OMMA_NOT_YET,
-                               .no_field = OMMA_NOT_YET};
+                               .grad = trilu_grad,
+                               .field = trilu_field};

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "op/element.h"
+#include "op/field.h"
 #include "op/move.h"
 
 static omma_status infer(omma_build *b, omma_node *n) {
@@ -55,7 +56,7 @@ static omma_status HannWindow_run(const omma_exec *x, const omma_node *n) {
                                     .run = Name##_run,            \
                                     .flops = omma_move_flops,     \
                                     .no_grad = OMMA_MOVE_NO_DATA, \
-                                    .no_field = OMMA_MOVE_NO_DATA};
+                                    .field = omma_field_none};
 ROW(BlackmanWindow)
 ROW(HammingWindow)
 ROW(HannWindow)

@@ -11,6 +11,8 @@
  * Source: the ONNX operator specification. */
 #include "base/checked.h"
 #include "base/pool.h"
+#include "op/grad.h"
+#include "op/index_map.h"
 #include "op/move.h"
 
 enum {
@@ -19,6 +21,7 @@ enum {
 };
 
 typedef struct topk_param {
+    int axis;
     int64_t outer, dim, inner, k;
     bool largest;
 } topk_param;
@@ -200,6 +203,7 @@ static omma_status topk_infer(omma_build *b, omma_node *n) {
     dims[axis] = k;
     OMMA_TRY(omma_out(b, n, 0, x->dtype, x->rank, dims));
     OMMA_TRY(omma_out(b, n, 1, OMMA_I64, x->rank, dims));
+    p->axis = axis;
     p->k = k;
     p->dim = x->dims[axis];
     p->largest = omma_node_int(n, "largest", 1) != 0;
@@ -258,6 +262,64 @@ static omma_status topk_run(const omma_exec *x, const omma_node *n) {
 
 static double topk_flops(const omma_node *n) { return (double)omma_value_count(n->in[0]); }
 
+/* The indices are those of the node, or, if nobody wanted them, of one like it. */
+static omma_status topk_grad(omma_grad *g, const omma_node *n) {
+    const topk_param *p = n->param;
+    omma_maker *m = &g->m;
+    omma_value *indices = wants_indices(n) ? n->out[1] : NULL;
+    if (!indices) {
+        const omma_node *again =
+            omma_make_node(m, n->op, n->opset, n->in, n->n_in, n->attrs, n->n_attrs, 2);
+        indices = again ? again->out[1] : NULL;
+    }
+    const omma_attr axis = OMMA_A_INT("axis", p->axis);
+    omma_value *in[] = {omma_make_full(m, n->in[0], 0), indices, omma_grad_out(g, n, 0)};
+    return omma_grad_add(g, n, 0, omma_make(m, "ScatterElements", in, 3, &axis, 1));
+}
+
+/* Where each of the k best of x, whose numbers are known, is in the whole tensor. */
+static int64_t *topk_places(omma_field *f, const omma_node *n, const void *numbers) {
+    const topk_param *p = n->param;
+    omma_value x = *n->in[0];
+    const int64_t count = p->outer * p->k * p->inner;
+    int64_t *place = omma_arena_array(f->b->arena, (size_t)count + 1, sizeof *place);
+    x.mem = (void *)(uintptr_t)numbers;
+    job j = {p, &x, place, NULL};
+    if (!place) f->status = omma_nomem(f->b, n);
+    if (!place || !count) return place;
+    chunk(&j, 0, p->outer * p->inner, 0);
+    for (int64_t i = 0; i < count; i++)
+        place[i] = (i / (p->k * p->inner) * p->dim + place[i]) * p->inner + i % p->inner;
+    return place;
+}
+
+/* All of its line can be an output, on this path. */
+static omma_relation *topk_line(omma_field *f, const omma_node *n, int k, omma_path path) {
+    const topk_param *p = n->param;
+    omma_relation *r = omma_field_relate_same(f, k, 0);
+    if (!r) return NULL;
+    r->axis[p->axis] = omma_map_all(p->dim);
+    r->path = path;
+    return r;
+}
+
+static omma_status topk_field(omma_field *f, const omma_node *n) {
+    const void *numbers = omma_field_numbers(f, n->in[0]);
+    omma_relation *r = topk_line(f, n, 0, OMMA_PATH_VALUE);
+    if (r && numbers) {
+        const int64_t all = omma_value_count(n->in[0]), count = omma_value_count(n->out[0]);
+        const int64_t *place = topk_places(f, n, numbers);
+        if (!place) return f->status;
+        omma_relation_view_out(r, 1, &count);
+        omma_relation_view_in(r, 1, &all);
+        r->axis[0] = omma_map_picked(f, 0, place, count);
+    }
+    if (r) r->data = numbers != NULL, r->bound = !numbers;
+    (void)topk_line(f, n, 0, OMMA_PATH_CONTROL);
+    (void)topk_line(f, n, 1, OMMA_PATH_VALUE);
+    return f->status;
+}
+
 const omma_op omma_op_TopK = {.name = "TopK",
                               .min_in = 1,
                               .max_in = 2,
@@ -267,5 +329,5 @@ const omma_op omma_op_TopK = {.name = "TopK",
                               .prepare = topk_prepare,
                               .run = topk_run,
                               .flops = topk_flops,
-                              .no_grad = OMMA_NOT_YET,
-                              .no_field = OMMA_NOT_YET};
+                              .grad = topk_grad,
+                              .field = topk_field};

@@ -2,6 +2,8 @@
  *
  * All three are one strided move, made by infer: DepthToSpace and SpaceToDepth are a
  * Transpose of the input seen with rank 6. Source: the ONNX operator specification. */
+#include "op/field.h"
+#include "op/grad.h"
 #include "op/move.h"
 
 static omma_status move_run(const omma_exec *x, const omma_node *n) {
@@ -58,15 +60,34 @@ static omma_status block_size(omma_build *b, const omma_node *n, int64_t *block)
     return OMMA_OK;
 }
 
-/* x: [N, C, H, W] -> [N, C/s^2, H*s, W*s], s the block size. DCR takes the channel as
- * [s, s, C/s^2], CRD as [C/s^2, s, s]. */
+/* The input seen with rank 6, and which of its axes is axis d of the output seen so. */
+typedef struct blocks {
+    int64_t dims[6];
+    int perm[6];
+} blocks;
+
+/* DCR takes the channel as [s, s, C/s^2], CRD as [C/s^2, s, s]. An empty tensor is seen with s = 1:
+ * any block will do, and none overflows. */
+static blocks depth_blocks(const omma_node *n) {
+    const int64_t *x = n->in[0]->dims, s = x[1] ? omma_node_int(n, "blocksize", 1) : 1;
+    const int64_t c = x[1] / (s * s);
+    if (!strcmp(omma_node_string(n, "mode", "DCR"), "CRD"))
+        return (blocks){{x[0], c, s, s, x[2], x[3]}, {0, 1, 4, 2, 5, 3}};
+    return (blocks){{x[0], s, s, c, x[2], x[3]}, {0, 3, 4, 1, 5, 2}};
+}
+
+static blocks space_blocks(const omma_node *n) {
+    const int64_t *x = n->in[0]->dims, s = x[2] && x[3] ? omma_node_int(n, "blocksize", 1) : 1;
+    return (blocks){{x[0], x[1], x[2] / s, s, x[3] / s, s}, {0, 3, 5, 1, 2, 4}};
+}
+
+/* x: [N, C, H, W] -> [N, C/s^2, H*s, W*s], s the block size. */
 static omma_status depth_to_space_infer(omma_build *b, omma_node *n) {
     const int64_t *x = n->in[0]->dims;
     const char *mode = omma_node_string(n, "mode", "DCR");
-    const bool crd = !strcmp(mode, "CRD");
     int64_t s, high, wide;
     OMMA_TRY(block_size(b, n, &s));
-    if (!crd && strcmp(mode, "DCR"))
+    if (strcmp(mode, "CRD") && strcmp(mode, "DCR"))
         return omma_bad(b, n, "mode '%s' is neither DCR nor CRD", mode);
     if (x[1] % (s * s))
         return omma_bad(b, n, "%lld channels are not a multiple of %lld squared", (long long)x[1],
@@ -76,10 +97,8 @@ static omma_status depth_to_space_infer(omma_build *b, omma_node *n) {
     const int64_t c = x[1] / (s * s);
     OMMA_TRY(omma_out(b, n, 0, n->in[0]->dtype, 4, (int64_t[]){x[0], c, high, wide}));
     if (!n->out[0]) return OMMA_OK; /* unwanted: its size was not checked */
-    if (!x[1]) s = 1;               /* empty: any block will do, and none overflows */
-    if (crd)
-        return permute(b, n, 6, (int64_t[]){x[0], c, s, s, x[2], x[3]}, (int[]){0, 1, 4, 2, 5, 3});
-    return permute(b, n, 6, (int64_t[]){x[0], s, s, c, x[2], x[3]}, (int[]){0, 3, 4, 1, 5, 2});
+    const blocks v = depth_blocks(n);
+    return permute(b, n, 6, v.dims, v.perm);
 }
 
 /* x: [N, C, H, W] -> [N, s^2*C, H/s, W/s]: the inverse of DepthToSpace's DCR. */
@@ -95,8 +114,69 @@ static omma_status space_to_depth_infer(omma_build *b, omma_node *n) {
     const int64_t high = x[2] / s, wide = x[3] / s;
     OMMA_TRY(omma_out(b, n, 0, n->in[0]->dtype, 4, (int64_t[]){x[0], c, high, wide}));
     if (!n->out[0]) return OMMA_OK; /* unwanted: its size was not checked */
-    if (!high || !wide) s = 1;      /* empty, as above */
-    return permute(b, n, 6, (int64_t[]){x[0], x[1], high, s, wide, s}, (int[]){0, 3, 5, 1, 2, 4});
+    const blocks v = space_blocks(n);
+    return permute(b, n, 6, v.dims, v.perm);
+}
+
+/* --- the readings in reverse ------------------------------------------------------ */
+
+static omma_status perm_of(omma_build *b, const omma_node *n, int64_t *perm) {
+    const int rank = n->in[0]->rank;
+    int count;
+    OMMA_TRY(omma_ints_attr(b, n, "perm", perm, OMMA_MAX_RANK, &count));
+    for (int d = 0; d < rank && count < 0; d++) perm[d] = rank - 1 - d;
+    return OMMA_OK;
+}
+
+static omma_status transpose_grad(omma_grad *g, const omma_node *n) {
+    int64_t perm[OMMA_MAX_RANK], back[OMMA_MAX_RANK];
+    OMMA_TRY(perm_of(g->m.b, n, perm));
+    for (int d = 0; d < n->in[0]->rank; d++) back[perm[d]] = d;
+    return omma_grad_add(g, n, 0, omma_make_transpose(&g->m, omma_grad_out(g, n, 0), back));
+}
+
+static omma_status transpose_field(omma_field *f, const omma_node *n) {
+    int64_t perm[OMMA_MAX_RANK];
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    OMMA_TRY(perm_of(f->b, n, perm));
+    for (int d = 0; r && d < r->in_rank; d++) omma_relation_same(r, (int)perm[d], d);
+    return f->status;
+}
+
+static omma_status blocks_grad(omma_grad *g, const omma_node *n, blocks v) {
+    int64_t dims[6], back[6];
+    omma_value *dy = omma_grad_out(g, n, 0);
+    for (int d = 0; d < 6; d++) {
+        dims[d] = v.dims[v.perm[d]];
+        back[v.perm[d]] = d;
+    }
+    if (omma_value_count(n->in[0]))
+        dy = omma_make_transpose(&g->m, omma_make_reshape(&g->m, dy, 6, dims), back);
+    return omma_grad_add(g, n, 0, omma_make_shaped(&g->m, dy, n->in[0]));
+}
+
+static omma_status blocks_field(omma_field *f, blocks v) {
+    int64_t dims[6];
+    omma_relation *r = omma_field_relate(f, 0, 0);
+    if (!r) return f->status;
+    for (int d = 0; d < 6; d++) dims[d] = v.dims[v.perm[d]];
+    omma_relation_view_out(r, 6, dims);
+    omma_relation_view_in(r, 6, v.dims);
+    for (int d = 0; d < 6; d++) omma_relation_same(r, v.perm[d], d);
+    return f->status;
+}
+
+static omma_status depth_to_space_grad(omma_grad *g, const omma_node *n) {
+    return blocks_grad(g, n, depth_blocks(n));
+}
+static omma_status depth_to_space_field(omma_field *f, const omma_node *n) {
+    return blocks_field(f, depth_blocks(n));
+}
+static omma_status space_to_depth_grad(omma_grad *g, const omma_node *n) {
+    return blocks_grad(g, n, space_blocks(n));
+}
+static omma_status space_to_depth_field(omma_field *f, const omma_node *n) {
+    return blocks_field(f, space_blocks(n));
 }
 
 const omma_op omma_op_Transpose = {.name = "Transpose",
@@ -107,8 +187,8 @@ const omma_op omma_op_Transpose = {.name = "Transpose",
                                    .infer = transpose_infer,
                                    .run = move_run,
                                    .flops = omma_move_flops,
-                                   .no_grad = OMMA_NOT_YET,
-                                   .no_field = OMMA_NOT_YET};
+                                   .grad = transpose_grad,
+                                   .field = transpose_field};
 
 const omma_op omma_op_DepthToSpace = {.name = "DepthToSpace",
                                       .min_in = 1,
@@ -118,8 +198,8 @@ const omma_op omma_op_DepthToSpace = {.name = "DepthToSpace",
                                       .infer = depth_to_space_infer,
                                       .run = move_run,
                                       .flops = omma_move_flops,
-                                      .no_grad = OMMA_NOT_YET,
-                                      .no_field = OMMA_NOT_YET};
+                                      .grad = depth_to_space_grad,
+                                      .field = depth_to_space_field};
 
 const omma_op omma_op_SpaceToDepth = {.name = "SpaceToDepth",
                                       .min_in = 1,
@@ -129,5 +209,5 @@ const omma_op omma_op_SpaceToDepth = {.name = "SpaceToDepth",
                                       .infer = space_to_depth_infer,
                                       .run = move_run,
                                       .flops = omma_move_flops,
-                                      .no_grad = OMMA_NOT_YET,
-                                      .no_field = OMMA_NOT_YET};
+                                      .grad = space_to_depth_grad,
+                                      .field = space_to_depth_field};

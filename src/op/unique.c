@@ -11,6 +11,8 @@
 
 #include "base/checked.h"
 #include "op/element.h"
+#include "op/grad.h"
+#include "op/index_map.h"
 #include "op/move.h"
 
 enum { Y, INDICES, INVERSE, COUNTS }; /* outputs */
@@ -135,6 +137,53 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
 
 static double flops(const omma_node *n) { return 8 * (double)omma_value_count(n->in[0]); }
 
+/* Which of y each slice is, from the node or one like it. */
+static omma_value *inverse_of(omma_maker *m, const omma_node *n) {
+    if (omma_wanted(n, INVERSE)) return n->out[INVERSE];
+    const omma_node *again =
+        omma_make_node(m, n->op, n->opset, n->in, n->n_in, n->attrs, n->n_attrs, INVERSE + 1);
+    return again ? again->out[INVERSE] : NULL;
+}
+
+/* y is made from the first slice of each group, which gets its cotangent: no shape here depends on
+ * how many groups there are. */
+static omma_status grad(omma_grad *g, const omma_node *n) {
+    const unique *u = n->param;
+    omma_maker *m = &g->m;
+    const omma_value number = {.name = "number", .dtype = OMMA_I64};
+    omma_value *dy = omma_grad_out(g, n, Y), *inverse = inverse_of(m, n);
+    if (!dy || !omma_value_count(n->in[0])) return m->status;
+    omma_value *places =
+        omma_make_3(m, "Range", omma_make_number(m, &number, 0),
+                    omma_make_number(m, &number, (double)u->len), omma_make_number(m, &number, 1));
+    const omma_attr least[] = {OMMA_A_STRING("reduction", "min"), OMMA_A_INT("axis", 0)};
+    omma_value *in[] = {omma_make_full(m, places, (double)u->len), inverse, places};
+    omma_value *first = omma_make(m, "ScatterElements", in, 3, least, 2);
+    omma_value *is = omma_make_2(m, "Equal", omma_make_2(m, "Gather", first, inverse), places);
+    const omma_attr axis = OMMA_A_INT("axis", 1);
+    dy = omma_make_reshape(m, dy, 3, (int64_t[]){u->outer, u->len, u->inner});
+    dy = omma_make(m, "Gather", (omma_value *[]){dy, inverse}, 2, &axis, 1);
+    is = omma_make_reshape(m, is, 2, (int64_t[]){u->len, 1});
+    omma_value *dx = omma_make_3(m, "Where", is, dy, omma_make_number(m, n->in[0], 0));
+    return omma_grad_add(g, n, 0, omma_make_shaped(m, dx, n->in[0]));
+}
+
+/* A slice of y is one of x, which one all of x decides. The other outputs count and compare. */
+static omma_status field(omma_field *f, const omma_node *n) {
+    const unique *u = n->param;
+    omma_relation *r = omma_field_relate(f, Y, 0);
+    if (r && !omma_node_attr(n, "axis")) omma_relation_view_in(r, 1, &u->len);
+    for (int d = 0; r && d < r->in_rank; d++)
+        if (d != u->axis) omma_relation_same(r, d, d);
+    if (r) r->bound = true;
+    for (int k = Y; k <= COUNTS; k++) {
+        r = omma_field_relate(f, k, 0);
+        if (r) r->bound = true;
+        if (r && k == Y) r->path = OMMA_PATH_CONTROL;
+    }
+    return f->status;
+}
+
 const omma_op omma_op_Unique = {.name = "Unique",
                                 .min_in = 1,
                                 .max_in = 1,
@@ -145,5 +194,5 @@ const omma_op omma_op_Unique = {.name = "Unique",
                                 .prepare = prepare,
                                 .run = run,
                                 .flops = flops,
-                                .no_grad = OMMA_NOT_YET,
-                                .no_field = OMMA_NOT_YET};
+                                .grad = grad,
+                                .field = field};

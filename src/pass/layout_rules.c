@@ -348,6 +348,7 @@ static const struct {
              {"Split", rule_split},
              {"Softmax", rule_softmax},
              {"LogSoftmax", rule_softmax},
+             {"omma.SoftmaxGrad", rule_softmax},
              {"Slice", rule_slice},
              {"Pad", rule_pad},
              {"Resize", rule_resize},

@@ -1,8 +1,8 @@
-/* table.c - see table.h. The advice follows Richter et al., "Should You Go Deeper? Optimizing
- * Convolutional Neural Network Architectures without Training" (2021): a layer behind which every
- * path has already seen the whole input, and which still widens what it sees, does not bring
- * context together any more. */
-#include "field/table.h"
+/* field_table.c - see field_table.h. The advice follows Richter et al., "Should You Go Deeper?
+ * Optimizing Convolutional Neural Network Architectures without Training" (2021): a layer behind
+ * which every path has already seen the whole input, and which still widens what it sees, does not
+ * bring context together any more. */
+#include "field/field_table.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -32,7 +32,11 @@ void omma_field_label(char *out, size_t size, const omma_value *v) {
     size_t at = 0, last = 0, last_n = 0;
     bool letters = false;
     for (const char *c = p; *c; c++) letters |= isalpha((unsigned char)*c) != 0;
-    if (!letters) { /* a number: old exporters */
+    if (!letters && v->producer) { /* a number: the node may have a name */
+        p = v->producer->name;
+        for (const char *c = p; *c; c++) letters |= isalpha((unsigned char)*c) != 0;
+    }
+    if (!letters) {
         snprintf(out, size, "%s %s", op, v->name);
         return;
     }
@@ -97,14 +101,14 @@ static void closed_form(omma_field_axis *a, const omma_reach *r, int64_t length)
     a->least = r->least;
     a->most = r->most;
     a->astray = r->astray;
-    a->size = r->whole || r->digit.axis < 0 ? INFINITY : omma_reach_size(r);
+    a->size = r->whole ? INFINITY : r->digit.axis < 0 || r->odd ? 0 : omma_reach_size(r);
     if (r->digit.axis < 0) return;
     a->cells = r->digit.mod;
     a->jump = r->stride;
-    a->padding = -r->low;
+    a->padding = 0 - r->low;
     a->first = omma_reach_centre(r, 0);
     a->centre = omma_reach_centre(r, (double)(a->cells / 2));
-    if (!r->whole) a->starved = starved(r, a->cells, (double)length);
+    if (!r->whole && !r->odd) a->starved = starved(r, a->cells, (double)length);
 }
 
 /* From a line's bits. */
@@ -120,6 +124,8 @@ static void finish(const making *m, omma_field_row *r, int64_t pixels) {
     r->coverage = pixels ? (double)pixels / (double)hull : 0;
     r->share = (double)pixels / ((double)h * (double)w);
     if (pixels == h * w) r->status = OMMA_FOV_WHOLE;
+    if (!r->y.size) r->y.size = (double)(r->y.hi - r->y.lo + 1);
+    if (!r->x.size) r->x.size = (double)(r->x.hi - r->x.lo + 1);
 }
 
 /* What cells.h knows of the middle cell is exact, or it is walked. */
@@ -183,29 +189,63 @@ static void add(making *m, const omma_node *n, const omma_value *v) {
     const omma_reach *y = &m->y[v->index], *x = &m->x[v->index];
     if (!y->any || !x->any) return;
     omma_field_row *r = &t->row[t->count++];
-    *r = (omma_field_row){.value = v, .node = n, .whole = y->whole || x->whole};
+    *r = (omma_field_row){
+        .value = v, .node = n, .whole = y->whole || x->whole, .odd = y->odd || x->odd};
     omma_field_label(r->label, sizeof r->label, v);
     closed_form(&r->y, y, t->image->dims[t->down]);
     closed_form(&r->x, x, t->image->dims[t->across]);
     r->rows = y->digit, r->columns = x->digit;
-    if (!r->whole && r->y.cells) {
+    if (!r->whole && !r->odd && r->y.cells) {
         t->lowest = fmax(t->lowest, fmin(r->y.least, r->x.least));
         t->highest = fmax(t->highest, fmax(r->y.size, r->x.size));
     }
 }
 
-static bool same_stage(const omma_field_row *a, const omma_field_row *b) {
-    return a->whole == b->whole && a->y.cells == b->y.cells && a->x.cells == b->x.cells &&
-           a->y.jump == b->y.jump && a->x.jump == b->x.jump;
+/* What only moves numbers ends no stage. */
+static bool moves(const omma_node *n) {
+    static const char *const names[] = {"Slice",   "Concat",  "Split",     "Transpose", "Reshape",
+                                        "Squeeze", "Flatten", "Unsqueeze", "Identity",  "Pad",
+                                        "Gather",  "Expand",  "Cast",      "Tile"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(n->op->name, names[i])) return true;
+    return false;
 }
 
-/* The last row of each run of a stage; the outputs too. */
-static void mark_stages(omma_field_table *t) {
+static bool same_cells(const omma_field_row *a, const omma_field_row *b) {
+    return a->y.cells == b->y.cells && a->x.cells == b->x.cells && a->y.jump == b->y.jump &&
+           a->x.jump == b->x.jump;
+}
+
+/* Does the middle cell see every row and every column, as far as cells.h knows? */
+static bool sees_all(const making *m, const omma_field_row *r) {
+    const omma_lines *line[] = {&m->cells[r->value->index].rows,
+                                &m->cells[r->value->index].columns};
+    const int64_t length[] = {m->t->image->dims[m->t->down], m->t->image->dims[m->t->across]};
+    for (int i = 0; i < 2; i++) {
+        if (!line[i]->bits) return false;
+        const uint64_t *bits = line[i]->bits + line[i]->cells / 2 * line[i]->words;
+        if (omma_bits_count(bits, length[i]) < length[i]) return false;
+    }
+    return true;
+}
+
+/* The last row of each run of a stage; the outputs too. Rows without cells (gates, shapes on their
+ * way) end no stage. */
+static void mark_stages(const making *m) {
+    omma_field_table *t = m->t;
+    omma_field_row *last = NULL;
+    bool whole = false; /* had anything of last's stage seen everything? */
     for (int i = 0; i < t->count; i++) {
         omma_field_row *r = &t->row[i];
-        r->stage =
-            r->value->is_output || (r->y.cells > 0 && (i + 1 == t->count || !same_stage(r, r + 1)));
+        r->stage = r->value->is_output;
+        if ((r->y.cells <= 1 && r->x.cells <= 1) || moves(r->node)) continue;
+        const bool all = sees_all(m, r), same = last && same_cells(last, r);
+        const bool first = all && !whole && (r->whole || r->odd);
+        if (last && (!same || first)) last->stage = true;
+        whole = all || (same && whole);
+        last = r;
     }
+    if (last) last->stage = true;
 }
 
 omma_status omma_field_table_make(omma_field_table *t, const omma_fov *f, unsigned paths, bool all,
@@ -224,7 +264,7 @@ omma_status omma_field_table_make(omma_field_table *t, const omma_fov *f, unsign
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i]->n_out; k++)
             if (g->nodes[i]->out[k]) add(&m, g->nodes[i], g->nodes[i]->out[k]);
-    mark_stages(t);
+    mark_stages(&m);
     for (int i = 0; i < t->count; i++) {
         if (!all && !t->row[i].stage) continue;
         OMMA_TRY(middle(&m, &t->row[i]));

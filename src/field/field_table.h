@@ -1,6 +1,7 @@
-/* table.h - the fields of a model's layers as rows to print, the same for people and programs. */
-#ifndef OMMA_FIELD_TABLE_H
-#define OMMA_FIELD_TABLE_H
+/* field_table.h - the fields of a model's layers as rows to print, the same for people and
+ * programs. */
+#ifndef OMMA_FIELD_FIELD_TABLE_H
+#define OMMA_FIELD_FIELD_TABLE_H
 
 #include "field/fov.h"
 
@@ -34,6 +35,7 @@ typedef struct omma_field_row {
     omma_digit rows, columns; /* where the cells of an element are found */
     bool stage;               /* the last of its stage: the same cells, the same reach of context */
     bool whole;               /* a path sees the whole image */
+    bool odd;                 /* one sees what no window describes */
     omma_field_axis y, x;
     double coverage; /* share of the hull of what the middle cell sees that it sees */
     double share;    /* of the image */
