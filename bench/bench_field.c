@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "field/table.h"
+#include "field/field_table.h"
 #include "model/inspect.h"
 
 enum { MOST = 201, UNITS = 40 };

@@ -87,7 +87,7 @@ static void name_case(const bench *t, state *s) {
 }
 
 static void setup(const bench *t, const omma_kernels *kern, int threads, state *s) {
-    s->p = (omma_conv){t->n, 1, t->c, t->h, t->w, t->m, t->h, t->w, 3, 3, 1, 1, 1, 1, 1, 1};
+    s->p = (omma_conv){t->n, 1, t->c, t->h, t->w, t->m, t->h, t->w, 3, 3, 1, 1, 1, 1, 1, 1, 0};
     size_t bytes, packed;
     if (!omma_last_winograd.scratch(kern, &s->p, threads, &bytes) ||
         !omma_last_winograd.packed_bytes(kern, &s->p, &packed))

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "field/table.h"
+#include "field/field_table.h"
 #include "fieldnets.h"
 #include "fieldnets_rows.h"
 

@@ -236,6 +236,24 @@ static void prelu(void **state) {
     gradcheck_run(c);
 }
 
+/* At x = 0 the slope is the cotangent's, as PyTorch has it. */
+static void prelu_at_zero(void **state) {
+    (void)state;
+    static const double x[] = {-1, 0, 1}, slope[] = {0.25}, want[] = {0.25, 0.25, 1};
+    gradcheck *c = gradcheck_new("PRelu", 9, 1);
+    gradcheck_side s;
+    gradcheck_data(c, x, 1, (int64_t[]){3});
+    gradcheck_data(c, slope, 1, (int64_t[]){1});
+    gradcheck_build(&s, c, OMMA_F64);
+    gradcheck_back(&s, c);
+    for (int i = 0; i < 3; i++)
+        assert_true(gradcheck_number(omma_gradient_result(s.gradient, 0), i) ==
+                    want[i] * gradcheck_number(&s.seed[0], i));
+    gradcheck_drop(&s);
+    omma_arena_free(&c->arena);
+    test_free(c);
+}
+
 static void power(void **state) {
     (void)state;
     static const double exponents[] = {0, 1, 2, 3, 0.5, -1, 2.5};
@@ -490,12 +508,15 @@ static void crop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unary),         cmocka_unit_test(kinks),   cmocka_unit_test(halves),
-        cmocka_unit_test(clip_bounds),   cmocka_unit_test(prelu),   cmocka_unit_test(power),
-        cmocka_unit_test(power_of_zero), cmocka_unit_test(pairs),   cmocka_unit_test(modulus),
-        cmocka_unit_test(along_an_axis), cmocka_unit_test(many),    cmocka_unit_test(ties),
-        cmocka_unit_test(where),         cmocka_unit_test(swiglu),  cmocka_unit_test(casts),
-        cmocka_unit_test(cast_like),     cmocka_unit_test(dropout), cmocka_unit_test(image_scaler),
-        cmocka_unit_test(crop)};
+        cmocka_unit_test(unary),         cmocka_unit_test(kinks),
+        cmocka_unit_test(halves),        cmocka_unit_test(clip_bounds),
+        cmocka_unit_test(prelu),         cmocka_unit_test(prelu_at_zero),
+        cmocka_unit_test(power),         cmocka_unit_test(power_of_zero),
+        cmocka_unit_test(pairs),         cmocka_unit_test(modulus),
+        cmocka_unit_test(along_an_axis), cmocka_unit_test(many),
+        cmocka_unit_test(ties),          cmocka_unit_test(where),
+        cmocka_unit_test(swiglu),        cmocka_unit_test(casts),
+        cmocka_unit_test(cast_like),     cmocka_unit_test(dropout),
+        cmocka_unit_test(image_scaler),  cmocka_unit_test(crop)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

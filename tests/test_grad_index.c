@@ -327,6 +327,55 @@ static void ties(void **state) {
     sum_is(c, (double[]){0.5, 0});
 }
 
+/* A condition that nobody knows when the gradient is made: how long the output is, only a run says.
+ */
+static void unsized(void **state) {
+    (void)state;
+    unsigned char when[600];
+    double x[600], want[600];
+    for (int i = 0; i < 600; i++) when[i] = i % 7 < 3, x[i] = i, want[i] = when[i];
+    gradcheck *c = gradcheck_new("Compress", 11, 1);
+    gradcheck_data(c, x, GRADCHECK_DIMS(600));
+    gradcheck_bool(c, when, GRADCHECK_DIMS(600));
+    sum_is(c, want);
+}
+
+static void empty(void **state) {
+    (void)state;
+    gradcheck *c = gradcheck_new("TopK", 11, 2);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 3));
+    gradcheck_list(c, (int64_t[]){0}, 1);
+    c->deaf[1] = true;
+    gradcheck_run(c);
+    c = gradcheck_new("GatherND", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 3, 2));
+    gradcheck_whole(c, (int64_t[]){0}, GRADCHECK_DIMS(2, 0, 1));
+    gradcheck_int(c, "batch_dims", 1);
+    gradcheck_run(c);
+    c = gradcheck_new("GatherElements", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 3));
+    gradcheck_whole(c, (int64_t[]){0}, GRADCHECK_DIMS(0, 3));
+    gradcheck_run(c);
+    c = gradcheck_new("ScatterND", 18, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 0));
+    gradcheck_whole(c, (int64_t[]){1, 0, 1}, GRADCHECK_DIMS(3, 1));
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(3, 0));
+    gradcheck_run(c);
+    c = gradcheck_new("Gather", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 0));
+    gradcheck_whole(c, (int64_t[]){1, 0, 1}, GRADCHECK_DIMS(3));
+    gradcheck_run(c);
+    c = gradcheck_new("Compress", 11, 1); /* nothing is chosen */
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(3, 2));
+    gradcheck_bool(c, (unsigned char[]){0, 0, 0}, GRADCHECK_DIMS(3));
+    gradcheck_int(c, "axis", 0);
+    gradcheck_run(c);
+    c = gradcheck_new("TensorScatter", 24, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 3, 2));
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 0, 2));
+    gradcheck_run(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gather),           cmocka_unit_test(gather_elements),
@@ -334,6 +383,7 @@ int main(void) {
         cmocka_unit_test(scatter_nd),       cmocka_unit_test(tensor_scatter),
         cmocka_unit_test(reverse_sequence), cmocka_unit_test(top_k),
         cmocka_unit_test(one_hot),          cmocka_unit_test(compress),
-        cmocka_unit_test(unique),           cmocka_unit_test(ties)};
+        cmocka_unit_test(unique),           cmocka_unit_test(ties),
+        cmocka_unit_test(unsized),          cmocka_unit_test(empty)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,72 @@ static void blocked(void **state) {
     test_free(c);
 }
 
+/* --- between convolutions, whose maps a plan lays channels last ------------------------------ */
+
+static omma_value *conv(omma_graph *g, omma_value *x, const char *name, omma_dtype t) {
+    enum { C = 8, TAPS = 9 };
+    void *w = omma_arena_alloc(g->arena, C * C * TAPS * 8);
+    for (int i = 0; i < C * C * TAPS; i++) omma_set_number(t, w, i, sin(i * 1.7) / 5);
+    omma_node *n = omma_graph_node(g, omma_op_find("Conv"), name, 2, 1);
+    static const int64_t pads[] = {1, 1, 1, 1};
+    static const omma_attr a = {
+        .name = "pads", .kind = OMMA_ATTR_INTS, .ints = pads, .count = 4, .s = ""};
+    n->opset = 11, n->attrs = &a, n->n_attrs = 1;
+    n->in[0] = x;
+    n->in[1] = omma_graph_constant(g, omma_arena_printf(g->arena, "%s.w", name), t, 4,
+                                   (int64_t[]){C, C, 3, 3}, w);
+    omma_node_set_output(n, 0, omma_graph_value(g, name));
+    return n->out[0];
+}
+
+static void build(gradcheck_side *s, const char *op, int axis, omma_dtype t) {
+    static const int64_t dims[] = {1, 8, 6, 7};
+    *s = (gradcheck_side){.t = t, .n_by = 1, .n_of = 1, .by = {"x"}, .of = {"out"}};
+    omma_arena_init(&s->arena, NULL);
+    omma_graph *g = s->g = omma_graph_new(&s->arena, "chain");
+    omma_value *x = omma_graph_value(g, "x"), *y;
+    x->dtype = t, x->rank = 4, x->is_input = true;
+    memcpy(x->dims, dims, sizeof dims);
+    s->in[0] = (omma_tensor){.dtype = t, .rank = 4, .dims = {1, 8, 6, 7}};
+    s->in[0].data = omma_arena_alloc(&s->arena, 8 * 6 * 7 * 8);
+    for (int i = 0; i < 8 * 6 * 7; i++) omma_set_number(t, s->in[0].data, i, 2 * sin(i * 0.9));
+    omma_value *in = conv(g, x, "first", t);
+    omma_node *n = omma_graph_node(g, omma_op_find(op), op, 1, 1);
+    omma_attr *a = omma_arena_alloc(&s->arena, sizeof *a);
+    *a = (omma_attr){.name = "axis", .kind = OMMA_ATTR_INT, .i = axis, .s = ""};
+    n->opset = 13, n->attrs = a, n->n_attrs = 1;
+    n->in[0] = in;
+    omma_node_set_output(n, 0, omma_graph_value(g, "soft"));
+    y = conv(g, n->out[0], "out", t);
+    y->is_output = true;
+    g->inputs = omma_arena_array(&s->arena, 1, sizeof *g->inputs);
+    g->outputs = omma_arena_array(&s->arena, 1, sizeof *g->outputs);
+    g->inputs[g->n_inputs++] = x;
+    g->outputs[g->n_outputs++] = y;
+    if (omma_session_on_graph(&s->session, g, "chain", NULL, &s->err) ||
+        omma_session_run(s->session, s->in, 1, &s->err))
+        fail_msg("%s", s->err.message);
+}
+
+static void channels_last(void **state) {
+    (void)state;
+    static const char *const ops[] = {"Softmax", "LogSoftmax"};
+    for (int k = 0; k < 2; k++)
+        for (int axis = -1; axis < 3; axis++) {
+            gradcheck c = {.what = ops[k], .tolerance32 = 1e-5};
+            gradcheck_side wide, narrow;
+            build(&wide, ops[k], axis, OMMA_F64);
+            gradcheck_back(&wide, &c);
+            build(&narrow, ops[k], axis, OMMA_F32);
+            gradcheck_back(&narrow, &c);
+            gradcheck_compare(&c, &wide, &narrow, 0);
+            gradcheck_drop(&wide);
+            gradcheck_drop(&narrow);
+        }
+}
+
+/* --- losses ---------------------------------------------------------------------------------- */
+
 typedef struct kind {
     const char *op, *reduction;
     bool weights, ignores;
@@ -99,6 +165,7 @@ static void second_output(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(softmaxes), cmocka_unit_test(blocked),
-                                       cmocka_unit_test(losses), cmocka_unit_test(second_output)};
+                                       cmocka_unit_test(channels_last), cmocka_unit_test(losses),
+                                       cmocka_unit_test(second_output)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

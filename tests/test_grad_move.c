@@ -249,10 +249,91 @@ static void runs(void **state) {
         }
 }
 
+/* What older operator sets say otherwise. */
+static void opsets(void **state) {
+    (void)state;
+    gradcheck *c = gradcheck_new("Tile", 1, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 3));
+    gradcheck_data(c, (double[]){3}, 0, NULL)->fixed = true;
+    gradcheck_data(c, (double[]){1}, 0, NULL)->fixed = true;
+    gradcheck_run(c);
+    c = gradcheck_new("Split", 2, 2);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 5));
+    gradcheck_ints(c, "split", GRADCHECK_DIMS(4, 1));
+    gradcheck_int(c, "axis", 1);
+    gradcheck_run(c);
+    c = gradcheck_new("Concat", 1, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 2));
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 3));
+    gradcheck_run(c);
+    c = gradcheck_new("Pad", 1, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 3));
+    gradcheck_ints(c, "paddings", GRADCHECK_DIMS(0, 1, 2, 1));
+    gradcheck_run(c);
+    c = gradcheck_new("Reshape", 1, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 3));
+    gradcheck_ints(c, "shape", GRADCHECK_DIMS(3, -1));
+    gradcheck_run(c);
+    c = gradcheck_new("Unsqueeze", 11, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 3));
+    gradcheck_ints(c, "axes", GRADCHECK_DIMS(1));
+    gradcheck_run(c);
+}
+
+/* Without elements there is nothing to check but that it can be done, and where some are made of
+ * none, or none of some. */
+static void empty(void **state) {
+    (void)state;
+    gradcheck *c = gradcheck_new("Transpose", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 0, 3));
+    gradcheck_run(c);
+    c = gradcheck_new("DepthToSpace", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 0, 3, 2));
+    gradcheck_int(c, "blocksize", 1 << 20);
+    gradcheck_run(c);
+    c = gradcheck_new("SpaceToDepth", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 2, 0, 4));
+    gradcheck_int(c, "blocksize", 2);
+    gradcheck_run(c);
+    c = gradcheck_new("Slice", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(0, 4));
+    gradcheck_list(c, (int64_t[]){0, 3}, 2);
+    gradcheck_list(c, (int64_t[]){2, 0}, 2);
+    gradcheck_skip(c);
+    gradcheck_list(c, (int64_t[]){1, -2}, 2);
+    gradcheck_run(c);
+    c = gradcheck_new("Expand", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(2, 1));
+    gradcheck_list(c, (int64_t[]){2, 0}, 2);
+    gradcheck_run(c);
+    c = gradcheck_new("Pad", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(0, 2));
+    gradcheck_list(c, (int64_t[]){1, 0, 1, 1}, 4);
+    gradcheck_float(c, -1, 1, 0, NULL);
+    gradcheck_run(c);
+    c = gradcheck_new("Pad", 13, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(3, 2));
+    gradcheck_list(c, (int64_t[]){-1, 0, -2, 1}, 4);
+    gradcheck_text(c, "mode", "edge");
+    gradcheck_run(c);
+    c = gradcheck_new("Split", 13, 2);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(0, 4));
+    gradcheck_int(c, "axis", 1);
+    gradcheck_run(c);
+    c = gradcheck_new("CumProd", 26, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(0, 4));
+    gradcheck_list(c, (int64_t[]){0}, 1);
+    gradcheck_run(c);
+    c = gradcheck_new("Trilu", 14, 1);
+    gradcheck_float(c, -1, 1, GRADCHECK_DIMS(3, 0));
+    gradcheck_run(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(views), cmocka_unit_test(transposes), cmocka_unit_test(slice),
-        cmocka_unit_test(trilu), cmocka_unit_test(joins),      cmocka_unit_test(repeats),
-        cmocka_unit_test(pads),  cmocka_unit_test(crop_pads),  cmocka_unit_test(runs)};
+        cmocka_unit_test(views),  cmocka_unit_test(transposes), cmocka_unit_test(slice),
+        cmocka_unit_test(trilu),  cmocka_unit_test(joins),      cmocka_unit_test(repeats),
+        cmocka_unit_test(pads),   cmocka_unit_test(crop_pads),  cmocka_unit_test(runs),
+        cmocka_unit_test(opsets), cmocka_unit_test(empty)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,6 +199,16 @@ static void neighbours(void **state) {
         }
 }
 
+/* As many channels as go another way. */
+static void many_neighbours(void **state) {
+    (void)state;
+    gradcheck *k = gradcheck_new("LRN", 13, 1);
+    gradcheck_float(k, -2, 2, GRADCHECK_DIMS(1, 1030, 1));
+    gradcheck_int(k, "size", 4);
+    gradcheck_real(k, "alpha", 0.5f);
+    gradcheck_run(k);
+}
+
 static void mean_variance(void **state) {
     (void)state;
     static const int64_t axes[][4] = {{0, 2, 3, 0}, {-1}, {1, 2, 3}, {0, -3, 2, 3}};
@@ -214,6 +224,65 @@ static void mean_variance(void **state) {
         gradcheck_float(k, -1, 1, GRADCHECK_DIMS(2, 3, 5));
         gradcheck_int(k, "across_channels", i % 2);
         gradcheck_int(k, "normalize_variance", i / 2);
+        gradcheck_run(k);
+    }
+}
+
+/* --- types -------------------------------------------------------------------------------------
+ */
+
+/* Of 16-bit floats, about what float64 says: sums are taken in float32. */
+static void halves(gradcheck *k) {
+    static const omma_dtype types[] = {OMMA_F16, OMMA_BF16};
+    static const double tolerance[] = {5e-3, 4e-2};
+    gradcheck_side wide, narrow;
+    gradcheck_build(&wide, k, OMMA_F64);
+    gradcheck_back(&wide, k);
+    for (int t = 0; t < 2; t++) {
+        gradcheck_build(&narrow, k, types[t]);
+        gradcheck_back(&narrow, k);
+        k->tolerance32 = tolerance[t];
+        for (int i = 0; i < wide.n_by; i++) gradcheck_compare(k, &wide, &narrow, i);
+        gradcheck_drop(&narrow);
+    }
+    gradcheck_drop(&wide);
+    omma_arena_free(&k->arena);
+    test_free(k);
+}
+
+static void sixteen_bits(void **state) {
+    (void)state;
+    halves(layer(&alongs[0], 1, true));
+    halves(batch(15, 1, GRADCHECK_DIMS(2, 3, 4), 3));
+    gradcheck *k = batch(15, 3, GRADCHECK_DIMS(4, 2, 5), 2);
+    gradcheck_int(k, "training_mode", 1);
+    halves(k);
+    k = gradcheck_new("GroupNormalization", 21, 1);
+    gradcheck_float(k, -1, 1, GRADCHECK_DIMS(1, 4, 5));
+    gradcheck_float(k, 0.5, 2, GRADCHECK_DIMS(4));
+    gradcheck_float(k, -1, 1, GRADCHECK_DIMS(4));
+    gradcheck_int(k, "num_groups", 2);
+    halves(k);
+    k = gradcheck_new("LRN", 13, 1);
+    gradcheck_float(k, -1, 1, GRADCHECK_DIMS(1, 4, 5));
+    gradcheck_int(k, "size", 3);
+    halves(k);
+}
+
+/* Parameters of another type than x. */
+static void mixed(void **state) {
+    (void)state;
+    static const float ones[5] = {1, 0.5f, 2, 1.5f, 0.75f};
+    static const char *const ops[] = {"BatchNormalization", "BatchNormalization",
+                                      "LayerNormalization", "RMSNormalization"};
+    static const int opset[] = {15, 15, 17, 23}, n[] = {4, 4, 2, 1};
+    for (int i = 0; i < 4; i++) {
+        gradcheck *k = gradcheck_new(ops[i], opset[i], i == 1 ? 3 : 1);
+        gradcheck_float(k, -1, 1, GRADCHECK_DIMS(3, 5));
+        for (int p = 0; p < n[i]; p++)
+            memcpy(gradcheck_put(k, OMMA_F32, GRADCHECK_DIMS(5))->data, ones, sizeof ones);
+        if (i == 1) gradcheck_int(k, "training_mode", 1);
+        k->step = 1e-2, k->tolerance = 1e-2; /* some outputs are float32 */
         gradcheck_run(k);
     }
 }
@@ -255,7 +324,10 @@ int main(void) {
                                        cmocka_unit_test(root_mean_square),
                                        cmocka_unit_test(lp),
                                        cmocka_unit_test(neighbours),
+                                       cmocka_unit_test(many_neighbours),
                                        cmocka_unit_test(mean_variance),
+                                       cmocka_unit_test(sixteen_bits),
+                                       cmocka_unit_test(mixed),
                                        cmocka_unit_test(nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,7 +123,9 @@ static void grid_sample_kinks(void **state) {
                  {2, 0, {3.5, 0.25}, {0, 9}},
                  {2, 0, {4.25, 1.25}, {1, -8.25}},
                  {2, 0, {-1.25, 2.25}, {12, 0}},
-                 {1, 1, {4.25, 1.25}, {0, -5}}};
+                 {1, 1, {4.25, 1.25}, {0, -5}},
+                 {2, 1, {3, 2}, {0, 0}},
+                 {2, 1, {0, 0}, {0, 0}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const double *at = cases[i].at;
         gradcheck_side s;

@@ -25,18 +25,36 @@ static void complete(void **state) {
     (void)state;
     int n;
     const omma_op *const *ops = omma_op_all(&n);
-    for (int i = 0; i < n; i++) {
-        const omma_op *o = ops[i];
-        if (!o->expand && (!o->infer || !o->run)) fail_msg("%s lacks infer or run", o->name);
-        if (!(o->grad || o->parts) == !(o->no_grad && *o->no_grad))
-            fail_msg("%s: a gradient, or why there is none", o->name);
-        if (!(o->field || o->parts) == !(o->no_field && *o->no_field))
-            fail_msg("%s: a field, or why there is none", o->name);
-        if (o->min_in < 0 || o->min_out < 0 || (o->max_in >= 0 && o->max_in < o->min_in) ||
-            (o->max_out >= 0 && o->max_out < o->min_out))
-            fail_msg("%s: numbers of inputs and outputs", o->name);
-        if (o->flags & OMMA_OP_VIEW && o->min_in < 1) fail_msg("%s: a view of nothing", o->name);
-    }
+    for (int i = 0; i < n; i++)
+        if (omma_op_fault(ops[i])) fail_msg("%s has %s", ops[i]->name, omma_op_fault(ops[i]));
+}
+
+static omma_status do_nothing(omma_build *b, omma_node *n) {
+    (void)b, (void)n;
+    return OMMA_OK;
+}
+static omma_status run_nothing(const omma_exec *x, const omma_node *n) {
+    (void)x, (void)n;
+    return OMMA_OK;
+}
+
+/* An operator that is added without a gradient or a field, and without a reason, ends the build. */
+static void faults_are_found(void **state) {
+    (void)state;
+    omma_op o = {.name = "New", .max_in = 1, .max_out = 1, .infer = do_nothing, .run = run_nothing};
+    assert_string_equal(omma_op_fault(&o), "no gradient, and not why there is none");
+    o.no_grad = "";
+    assert_non_null(omma_op_fault(&o));
+    o.no_grad = "because";
+    assert_string_equal(omma_op_fault(&o), "no field, and not why there is none");
+    o.no_field = "because";
+    assert_null(omma_op_fault(&o));
+    o.run = NULL;
+    assert_non_null(omma_op_fault(&o));
+    o.run = run_nothing, o.max_in = 0, o.min_in = 1;
+    assert_non_null(omma_op_fault(&o));
+    o.max_in = -1;
+    assert_null(omma_op_fault(&o));
 }
 
 /* Every operator that real exports of vision models use most. */
@@ -104,6 +122,7 @@ static void do_first(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_order), cmocka_unit_test(complete),
+                                       cmocka_unit_test(faults_are_found),
                                        cmocka_unit_test(do_first)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

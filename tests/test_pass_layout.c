@@ -171,6 +171,29 @@ static void residual_of_input(mk *g) { /* what is added is what the convolution 
 }
 static void depth_to_space(mk *g) { with_ints(g, "DepthToSpace", "a", "blocksize", INT(2)); }
 
+/* A map that doubles, by taps that meet and with a bias. */
+static void grow(mk *g) {
+    mk a = {0};
+    numbers(g, "k", 4, (int64_t[]){C, 3, 3, 3}), numbers(g, "q", 1, (int64_t[]){6});
+    mk_attr_ints(&a, "strides", (int64_t[]){2, 2}, 2);
+    mk_attr_ints(&a, "pads", (int64_t[]){1, 1, 1, 1}, 4);
+    mk_attr_ints(&a, "output_padding", (int64_t[]){1, 1}, 2);
+    mk_attr_int(&a, "group", 2);
+    mk_op(g, "ConvTranspose", "a,k,q", "b", &a);
+}
+static void grow_apart(mk *g) {
+    numbers(g, "k", 4, (int64_t[]){C, 5, 2, 2});
+    with_ints(g, "ConvTranspose", "a,k", "strides", INTS(2, 3));
+}
+static void grow_same(mk *g) {
+    mk a = {0};
+    numbers(g, "k", 4, (int64_t[]){C, 1, 3, 2});
+    mk_attr_ints(&a, "strides", (int64_t[]){2, 1}, 2);
+    mk_attr_str(&a, "auto_pad", "SAME_UPPER");
+    mk_attr_int(&a, "group", C);
+    mk_op(g, "ConvTranspose", "a,k", "b", &a);
+}
+
 static const struct {
     const char *name;
     void (*make)(mk *g);
@@ -207,6 +230,9 @@ static const struct {
     {"tokens", tokens, 1, 0, NULL},
     {"a residual", residual, 2, C, "Add"},
     {"a residual of its input", residual_of_input, 2, C, "Add"},
+    {"ConvTranspose", grow, 2, 6, "ConvTranspose"},
+    {"ConvTranspose, taps apart", grow_apart, 2, 5, "ConvTranspose"},
+    {"ConvTranspose, depthwise", grow_same, 2, C, "ConvTranspose"},
     {"DepthToSpace", depth_to_space, 4, C / 4, NULL},
 };
 

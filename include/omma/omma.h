@@ -243,6 +243,9 @@ typedef struct omma_gradient_how {
     int n_by;
     int seeded; /* each run gives a cotangent for every `of`; else ones: the gradient of the sum of
                    all their numbers */
+    int local;  /* 1: what cannot depend on a seed that is not zero is zero to the last bit, as
+                   fields want it; else kernels may be used that are faster, and whose rounding
+                   reaches a little further */
 } omma_gradient_how;
 
 /* Make the gradient of a model, which outlives it.

@@ -17,11 +17,11 @@ typedef struct omma_samples_how {
     void *user;
 } omma_samples_how;
 
-/* Take samples from a folder, or from one file of its kind. The folder holds pictures, or .npy files for a model with one input, or for
- * one with more a folder for each sample with NAME.npy for each input ('/' as '_').
- *   out    receives *count arrays of tensors by input, on arena.
- * Pictures for a detector (task/detector.h) are prepared as `omma detect` does. Returns OMMA_OK,
- * OMMA_E_IO, OMMA_E_UNSUPPORTED (pictures do not fit the model's inputs) or what reading returns.
+/* Take samples from a folder, or from one file of its kind. The folder holds pictures, or .npy
+ * files for a model with one input, or for one with more a folder for each sample with NAME.npy for
+ * each input ('/' as '_'). out    receives *count arrays of tensors by input, on arena. Pictures
+ * for a detector (task/detector.h) are prepared as `omma detect` does. Returns OMMA_OK, OMMA_E_IO,
+ * OMMA_E_UNSUPPORTED (pictures do not fit the model's inputs) or what reading returns.
  */
 omma_status omma_samples_read(const omma_tensor *const **out, int *count, omma_arena *arena,
                               const omma_model *m, const char *folder, const omma_samples_how *how,

@@ -44,10 +44,10 @@ static omma_status ask(omma_fields *f, omma_node *n, omma_error *err) {
     return omma_field_mask(f, n, err);
 }
 
-omma_status omma_fields_new(omma_fields *f, const omma_graph *g, const void *const *number,
-                            omma_budget *budget, omma_error *err) {
+static omma_status fields_new(omma_fields *f, const omma_graph *g, const void *const *number,
+                              bool hard, omma_budget *budget, omma_error *err) {
     const size_t n = (size_t)g->n_values;
-    *f = (omma_fields){.g = g};
+    *f = (omma_fields){.g = g, .hard = hard};
     omma_arena_init(&f->arena, budget);
     f->node = omma_arena_array(&f->arena, (size_t)g->n_nodes, sizeof *f->node);
     f->depends = omma_arena_array(&f->arena, n, sizeof *f->depends);
@@ -67,6 +67,16 @@ omma_status omma_fields_new(omma_fields *f, const omma_graph *g, const void *con
         OMMA_TRY(ask(f, m, err));
     }
     return OMMA_OK;
+}
+
+omma_status omma_fields_new(omma_fields *f, const omma_graph *g, const void *const *number,
+                            omma_budget *budget, omma_error *err) {
+    return fields_new(f, g, number, false, budget, err);
+}
+
+omma_status omma_fields_new_hard(omma_fields *f, const omma_graph *g, omma_budget *budget,
+                                 omma_error *err) {
+    return fields_new(f, g, NULL, true, budget, err);
 }
 
 void omma_fields_free(omma_fields *f) { omma_arena_free(&f->arena); }

@@ -31,6 +31,7 @@ typedef struct omma_fields {
     bool *depends;       /* by value index: on an input of the graph that is not constant */
     uint64_t **dead;     /* by value index: see omma_field_dead; NULL: none */
     bool *soft;          /* by value index: dead by a large finite number */
+    bool hard;           /* only what is infinite blocks */
     const void **number; /* by value index: the numbers at hand; NULL: none */
     bool *asked;         /* by value index: a room would use its numbers */
 } omma_fields;
@@ -42,6 +43,11 @@ typedef struct omma_fields {
 omma_status omma_fields_new(omma_fields *f, const omma_graph *g, const void *const *number,
                             omma_budget *budget, omma_error *err);
 void omma_fields_free(omma_fields *f);
+
+/* The same where masks of large finite numbers block nothing: whatever a run's numbers can depend
+ * on, to the last bit. */
+omma_status omma_fields_new_hard(omma_fields *f, const omma_graph *g, omma_budget *budget,
+                                 omma_error *err);
 
 /* A walk: sets by value index, on an arena of its own. */
 typedef struct omma_walk {

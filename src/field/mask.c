@@ -49,13 +49,17 @@ static int64_t place(const omma_value *c, const omma_value *y, int64_t i) {
     return at;
 }
 
+static bool blocks(const omma_fields *f, double x) {
+    return f->hard ? x == -INFINITY : x <= BLOCKS;
+}
+
 /* Does c block anything? Most constants that are added are biases. */
-static bool blocks_any(const omma_value *c, bool *soft) {
+static bool blocks_any(const omma_fields *f, const omma_value *c, bool *soft) {
     bool any = false;
     if (!c->data || !is_float(c)) return false;
     for (int64_t i = 0, n = omma_value_count(c); i < n; i++) {
         const double x = number(c, c->data, i);
-        if (!(x <= BLOCKS)) continue;
+        if (!blocks(f, x)) continue;
         any = true;
         *soft |= !isinf(x);
     }
@@ -76,12 +80,12 @@ static omma_status add(omma_fields *f, const omma_node *n, omma_error *err) {
     for (int k = 0; k < 2; k++) {
         const omma_value *c = n->in[k], *x = n->in[1 - k];
         const uint64_t *had = f->dead[x->index];
-        const bool blocks = blocks_any(c, &soft);
-        if (!blocks && !had) continue;
+        const bool any = blocks_any(f, c, &soft);
+        if (!any && !had) continue;
         if (!bits && !(bits = zeros(f, y))) return no_memory(err);
         soft |= had && f->soft[x->index];
         for (int64_t i = 0, m = omma_value_count(y); i < m; i++)
-            if ((blocks && number(c, c->data, place(c, y, i)) <= BLOCKS) ||
+            if ((any && blocks(f, number(c, c->data, place(c, y, i)))) ||
                 (had && omma_bit(had, place(x, y, i))))
                 omma_bit_set(bits, i);
     }
@@ -92,13 +96,13 @@ static omma_status where(omma_fields *f, const omma_node *n, omma_error *err) {
     const omma_value *c = n->in[0], *y = n->out[0];
     bool soft = false;
     if (!c->data || !is_float(y)) return OMMA_OK;
-    if (!blocks_any(n->in[1], &soft) && !blocks_any(n->in[2], &soft)) return OMMA_OK;
+    if (!blocks_any(f, n->in[1], &soft) && !blocks_any(f, n->in[2], &soft)) return OMMA_OK;
     uint64_t *bits = zeros(f, y);
     if (!bits) return no_memory(err);
     for (int64_t i = 0, m = omma_value_count(y); i < m; i++) {
         const unsigned char yes = ((const unsigned char *)c->data)[place(c, y, i)];
         const omma_value *v = n->in[yes ? 1 : 2];
-        if (v->data && number(v, v->data, place(v, y, i)) <= BLOCKS) omma_bit_set(bits, i);
+        if (v->data && blocks(f, number(v, v->data, place(v, y, i)))) omma_bit_set(bits, i);
     }
     return set_dead(f, y, bits, soft);
 }

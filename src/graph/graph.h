@@ -40,9 +40,6 @@ enum {
                                 true one in n->out[i]->dims */
 };
 
-/* Why a column is empty today though it will be filled. */
-#define OMMA_NOT_YET "not yet"
-
 struct omma_op {
     const char *name;   /* ONNX op_type */
     int min_in, max_in; /* max -1: any number */

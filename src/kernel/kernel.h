@@ -157,6 +157,14 @@ typedef struct omma_kernels {
     /* y[i] = min(max(x[i], lo), hi); NaN stays NaN. */
     void (*clip)(int64_t n, const float *x, float lo, float hi, float *y);
 
+    /* y[i*y_ld + j] += x[i*x_ld + j], i < m, j < n. Rows of y do not overlap. */
+    void (*accumulate)(int64_t m, int64_t n, const float *x, int64_t x_ld, float *y, int64_t y_ld);
+
+    /* y[i*y_ld + j] = bias[j] + sum over t < taps of x[t][i*x_ld + j] * w[t][j], i < m, j < n; bias
+     * NULL for none. */
+    void (*sum_products)(int64_t m, int64_t n, int64_t taps, const float *const *x, int64_t x_ld,
+                         const float *const *w, const float *bias, float *y, int64_t y_ld);
+
     /* Sum of n numbers, of their squares about a mean, and their maximum; fixed order for
      * given n. */
     float (*sum)(int64_t n, const float *x);
@@ -322,6 +330,7 @@ typedef struct omma_conv {
     int64_t oh, ow;
     int kh, kw, stride_h, stride_w, dilation_h, dilation_w;
     int64_t pad_top, pad_left;
+    bool local; /* rounding must not reach over: where a window has zeros only, y is zero */
 } omma_conv;
 
 /* Bytes of working memory omma_conv_run needs with that many threads or fewer; false on

@@ -112,8 +112,9 @@ static bool pays(const omma_kernels *kern, const omma_conv *p) {
 }
 
 static bool fits(const omma_kernels *kern, const omma_conv *p) {
-    return p->groups == 1 && p->kh == 3 && p->kw == 3 && p->stride_h == 1 && p->stride_w == 1 &&
-           p->dilation_h == 1 && p->dilation_w == 1 && p->c >= WINO_PAD && pays(kern, p);
+    return !p->local && p->groups == 1 && p->kh == 3 && p->kw == 3 && p->stride_h == 1 &&
+           p->stride_w == 1 && p->dilation_h == 1 && p->dilation_w == 1 && p->c >= WINO_PAD &&
+           pays(kern, p);
 }
 
 static const char *form(const omma_kernels *kern, const omma_conv *p) {

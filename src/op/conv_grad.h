@@ -7,6 +7,10 @@
 #include "op/grad.h"
 #include "op/window.h"
 
+/* An attribute of Conv, 1: what is zero for want of numbers in its window is zero to the last bit.
+ * A tile of Winograd's mixes neighbouring windows; what must cancel does so but for rounding. */
+#define OMMA_CONV_LOCAL "omma.local"
+
 /* Of y = Conv(x, w) by x.
  *   dy: [N, M, out...]   w: [M, C, kernel...]   x: [N, G*C, in...], its shape is read
  * Returns [N, G*C, in...]. Stride 1 becomes a Conv with the kernel turned around, which has the

@@ -18,6 +18,7 @@
 #include "base/pool.h"
 #include "graph/scaled.h"
 #include "op/conv_grad.h"
+#include "op/conv_transpose.h"
 #include "op/fused.h"
 
 enum { BAND_BYTES = 256 << 10 }; /* of a band's columns */
@@ -83,7 +84,9 @@ static omma_status settle(omma_build *b, const omma_node *n, omma_window *w, int
     return OMMA_OK;
 }
 
-static omma_status settle_all(omma_build *b, const omma_node *n, omma_window *w) {
+omma_status omma_transpose_window(omma_build *b, const omma_node *n, const omma_value *x,
+                                  const int64_t *kernel, omma_window *w) {
+    OMMA_TRY(omma_window_read(b, n, x, kernel, w));
     int64_t extra[OMMA_MAX_SPATIAL], shape[OMMA_MAX_RANK];
     int n_extra, n_shape, k = w->k;
     OMMA_TRY(omma_ints_attr(b, n, "output_padding", extra, OMMA_MAX_SPATIAL, &n_extra));
@@ -113,8 +116,7 @@ static omma_status transpose_infer(omma_build *b, omma_node *n) {
     OMMA_TRY(omma_window_kernel(b, n, x->rank - 2, kernel, &found));
     if (found && memcmp(kernel, w->dims + 2, (size_t)(x->rank - 2) * sizeof *kernel))
         return omma_bad(b, n, "kernel_shape is not the shape of the weights '%s'", w->name);
-    OMMA_TRY(omma_window_read(b, n, x, w->dims + 2, &p->win));
-    OMMA_TRY(settle_all(b, n, &p->win));
+    OMMA_TRY(omma_transpose_window(b, n, x, w->dims + 2, &p->win));
     dims[0] = p->n, dims[1] = p->m * p->groups;
     memcpy(dims + 2, p->win.out, (size_t)p->win.k * sizeof *dims);
     p->fast = x->dtype == OMMA_F32 && p->win.k <= 2 && p->n > 0 && p->c > 0 && p->m > 0 &&

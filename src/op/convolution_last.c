@@ -8,6 +8,7 @@
  * the products are of bfloat16 (kernel/bf16.h), and x may have more channels than the weights,
  * which count for nothing, so that their number is even. */
 #include "graph/scaled.h"
+#include "op/conv_grad.h"
 #include "op/half_ops.h"
 #include "op/last_ops.h"
 #include "op/window.h"
@@ -56,8 +57,11 @@ static omma_status convl_infer(omma_build *b, omma_node *n) {
     conv_param *p = omma_param(b, n, sizeof *p);
     omma_window win;
     if (!p) return omma_nomem(b, n);
-    p->conv = (omma_conv){
-        .n = x.dims[0], .groups = omma_node_int(n, "group", 1), .c = w->dims[1], .m = w->dims[0]};
+    p->conv = (omma_conv){.n = x.dims[0],
+                          .groups = omma_node_int(n, "group", 1),
+                          .c = w->dims[1],
+                          .m = w->dims[0],
+                          .local = omma_node_int(n, OMMA_CONV_LOCAL, 0) != 0};
     OMMA_TRY(omma_window_read(b, n, &x, w->dims + 2, &win));
     OMMA_TRY(omma_window_slide(b, n, false, &win));
     set_geometry(&p->conv, &win);

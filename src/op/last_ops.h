@@ -14,6 +14,10 @@
  * or NULL, of the shape of y, which is added before a fused activation (op/fused.h). */
 extern const omma_op omma_op_ConvLast;
 
+/* ConvTranspose and its attributes, on x: [N, H, W, C], float32 and constant weights w: [C,
+ * M/group, kernel...] as the file has them. Inputs x, w, bias [M] or NULL. */
+extern const omma_op omma_op_ConvTransposeLast;
+
 /* MaxPool and AveragePool with their attributes, on x: f32 [N, H, W, C]; which of the two says the
  * attribute OMMA_POOL_MEAN. */
 extern const omma_op omma_op_PoolLast;

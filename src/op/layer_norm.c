@@ -160,46 +160,63 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-/* hat and 1 / sqrt(var + eps) come from the operator itself, with ones for a scale. */
-static omma_normed normed(omma_maker *m, const omma_node *n, int axis) {
-    omma_value *x = omma_norm_cast(m, n->in[0], n->in[0]);
-    if (!x) return (omma_normed){0};
-    omma_value *dims = omma_make_ints(m, x->dims + axis, x->rank - axis);
-    omma_value *in[] = {x, omma_make_2(m, "Expand", omma_make_number(m, x, 1), dims)};
-    const omma_attr attrs[] = {OMMA_A_INT("axis", axis), OMMA_A_INT("stash_type", x->dtype),
-                               OMMA_A_FLOAT("epsilon", omma_node_float(n, "epsilon", 1e-5f))};
-    const omma_node *h =
-        omma_make_node(m, omma_op_find("LayerNormalization"), 17, in, 2, attrs, 3, 3);
-    const unsigned axes = ((1u << x->rank) - 1) & ~((1u << axis) - 1);
-    return h ? (omma_normed){h->out[0], h->out[2], axes} : (omma_normed){0};
-}
-
 static int axis_of(const omma_node *n) {
     const int64_t axis = omma_node_int(n, "axis", -1);
     return (int)(axis < 0 ? axis + n->in[0]->rank : axis);
 }
 
+/* The operator itself without scale and bias: outputs hat = (x - mean) inv, mean and inv. */
+static omma_node *bare(omma_maker *m, const omma_node *n) {
+    omma_value *x = omma_norm_cast(m, n->in[0], n->in[0]);
+    const int axis = axis_of(n);
+    if (!x) return NULL;
+    omma_value *dims = omma_make_ints(m, x->dims + axis, x->rank - axis);
+    omma_value *in[] = {x, omma_make_2(m, "Expand", omma_make_number(m, x, 1), dims)};
+    const omma_attr attrs[] = {OMMA_A_INT("axis", axis), OMMA_A_INT("stash_type", x->dtype),
+                               OMMA_A_FLOAT("epsilon", omma_node_float(n, "epsilon", 1e-5f))};
+    return omma_make_node(m, n->op, 17, in, 2, attrs, 3, 3);
+}
+
+/* dx, where d is the cotangent of hat; dinv = -inv^3 / 2 times that of the variance. */
+static omma_value *back(omma_grad *g, const omma_node *n, omma_value *d, omma_value *hat,
+                        omma_value *inv) {
+    omma_maker *m = &g->m;
+    const omma_value *x = n->in[0];
+    const unsigned axes = ((1u << x->rank) - 1) & ~((1u << axis_of(n)) - 1);
+    const double each = 1 / omma_norm_count(x, axes);
+    omma_value *dmean = omma_grad_out(g, n, 1), *dinv = omma_grad_out(g, n, 2);
+    omma_value *level = omma_make_2(m, "Mul", omma_norm_mean(m, d, axes), inv);
+    omma_value *along = omma_norm_mean(m, omma_make_2(m, "Mul", d, hat), axes);
+    along = omma_make_2(m, "Mul", along, inv);
+    if (dmean) {
+        dmean = omma_make_scaled(m, omma_norm_cast(m, dmean, x), each);
+        level = omma_make_2(m, "Sub", level, dmean);
+    }
+    if (dinv) {
+        dinv = omma_make_scaled(m, omma_norm_cast(m, dinv, x), each);
+        dinv = omma_make_2(m, "Mul", dinv, omma_make_2(m, "Mul", inv, inv));
+        along = omma_make_2(m, "Add", along, dinv);
+    }
+    omma_value *rest = omma_make_2(m, "Add", omma_make_2(m, "Mul", hat, along), level);
+    return omma_make_2(m, "Sub", omma_make_2(m, "Mul", d, inv), rest);
+}
+
 static omma_status grad(omma_grad *g, const omma_node *n) {
     omma_maker *m = &g->m;
-    omma_value *x = n->in[0], *c = omma_grad_out(g, n, 0), *dinv = omma_grad_out(g, n, 2);
+    omma_value *x = n->in[0], *c = omma_grad_out(g, n, 0);
     omma_value *dy = omma_norm_cast(m, c ? c : omma_make_full(m, x, 0), x);
     if (omma_grad_wants(g, n, 2))
         OMMA_TRY(omma_grad_add(g, n, 2, omma_make_fitted(m, dy, n->in[2])));
     if (!omma_grad_wants(g, n, 0) && !omma_grad_wants(g, n, 1)) return m->status;
-    const omma_normed h = normed(m, n, axis_of(n));
+    const omma_node *h = bare(m, n);
+    if (!h) return m->status;
     if (omma_grad_wants(g, n, 1)) {
-        omma_value *part = omma_make_2(m, "Mul", dy, h.hat);
+        omma_value *part = omma_make_2(m, "Mul", dy, h->out[0]);
         OMMA_TRY(omma_grad_add(g, n, 1, omma_make_fitted(m, part, n->in[1])));
     }
     if (!omma_grad_wants(g, n, 0)) return m->status;
-    omma_value *dmean = omma_grad_out(g, n, 1), *dvar = NULL;
-    if (dmean) dmean = omma_norm_cast(m, dmean, x);
-    if (dinv) { /* inv = (var + eps)^(-1/2) */
-        omma_value *cube = omma_make_2(m, "Mul", omma_make_2(m, "Mul", h.inv, h.inv), h.inv);
-        dvar = omma_make_2(m, "Mul", omma_norm_cast(m, dinv, x), omma_make_scaled(m, cube, -0.5));
-    }
-    omma_value *scaled = omma_make_2(m, "Mul", dy, omma_norm_cast(m, n->in[1], x));
-    return omma_grad_add(g, n, 0, omma_norm_back(m, &h, scaled, dmean, dvar));
+    omma_value *d = omma_make_2(m, "Mul", dy, omma_norm_cast(m, n->in[1], x));
+    return omma_grad_add(g, n, 0, back(g, n, d, h->out[0], h->out[2]));
 }
 
 static omma_status field(omma_field *f, const omma_node *n) {

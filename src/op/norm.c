@@ -144,13 +144,10 @@ static void batch_stats(const job *j, const channels *c, int64_t ch, double *mea
     const double count = (double)c->n * (double)c->plane;
     double sum = 0, square = 0;
     for (int64_t i = 0; i < c->n; i++)
-        for (int64_t k = 0; k < c->plane; k++) sum += at(x, (i * c->c + ch) * c->plane + k);
+        sum += omma_norm_sum(j->kern, x, (i * c->c + ch) * c->plane, c->plane);
     *mean = sum / count;
     for (int64_t i = 0; i < c->n; i++)
-        for (int64_t k = 0; k < c->plane; k++) {
-            const double d = at(x, (i * c->c + ch) * c->plane + k) - *mean;
-            square += d * d;
-        }
+        square += omma_norm_squares(j->kern, x, (i * c->c + ch) * c->plane, c->plane, *mean);
     *var = square / count;
 }
 
@@ -267,30 +264,53 @@ static omma_status add_own(omma_grad *g, const omma_node *n, int i, omma_value *
     return omma_grad_add(g, n, i, omma_make_shaped(&g->m, v, n->in[i]));
 }
 
-/* To scale and bias. */
-static omma_status add_affine(omma_grad *g, const omma_node *n, omma_value *dy, omma_value *hat,
-                              const omma_value *scale) {
-    omma_maker *m = &g->m;
-    if (omma_grad_wants(g, n, 1))
-        OMMA_TRY(add_own(g, n, 1, omma_make_fitted(m, omma_make_2(m, "Mul", dy, hat), scale)));
-    if (!omma_grad_wants(g, n, 2)) return m->status;
-    return add_own(g, n, 2, omma_make_fitted(m, dy, scale));
+/* Sums over what one number of scale and bias is for: of dy, and of dy times off. */
+static omma_value *own_sum(omma_maker *m, const facing *f, omma_value *v) {
+    unsigned axes = f->axes;
+    for (int d = 0; d < f->rank; d++)
+        if (f->own[d] != 1) axes &= ~(1u << d);
+    return omma_make_sum(m, v, axes, true);
 }
 
-/* To x, scale and bias, where mean and variance are x's. */
+/* To scale and bias, from the two sums. */
+static omma_status add_affine(omma_grad *g, const omma_node *n, const omma_value *scale,
+                              omma_value *sum, omma_value *sum_off, omma_value *inv) {
+    omma_maker *m = &g->m;
+    if (omma_grad_wants(g, n, 1)) {
+        omma_value *part = omma_make_2(m, "Mul", sum_off, inv);
+        OMMA_TRY(add_own(g, n, 1, omma_make_fitted(m, part, scale)));
+    }
+    if (!omma_grad_wants(g, n, 2)) return m->status;
+    return add_own(g, n, 2, omma_make_fitted(m, sum, scale));
+}
+
+/* To x, scale and bias, where mean and variance are x's. With off = x - mean, and scale the same
+ * over a channel's places, whose sums come first:
+ *
+ *     dx = scale inv dy - off inv^3 mean(scale dy off) - inv mean(scale dy) */
 static omma_status own_grad(omma_grad *g, const omma_node *n, const facing *f, omma_value *dmean,
                             omma_value *dvar) {
     omma_maker *m = &g->m;
-    omma_value *c = omma_grad_out(g, n, 0), *scale = look_own(m, f, n, n->in[1]);
-    omma_value *dy = look_x(m, f, n, c ? c : omma_make_full(m, n->in[0], 0));
-    omma_normed h = {0};
-    if (omma_grad_wants(g, n, 0) || omma_grad_wants(g, n, 1))
-        h = omma_norm_of(m, look_x(m, f, n, n->in[0]), f->axes, ((const channels *)n->param)->eps);
-    if (omma_grad_wants(g, n, 0)) {
-        omma_value *dx = omma_norm_back(m, &h, omma_make_2(m, "Mul", dy, scale), dmean, dvar);
-        OMMA_TRY(omma_grad_add(g, n, 0, omma_make_shaped(m, dx, n->in[0])));
-    }
-    return add_affine(g, n, dy, h.hat, scale);
+    omma_value *c = omma_grad_out(g, n, 0), *scale = look_own(m, f, n, n->in[1]), *x, *off, *inv;
+    omma_value *dy = look_x(m, f, n, c ? c : omma_make_full(m, n->in[0], 0)), *level, *along;
+    x = look_x(m, f, n, n->in[0]);
+    off = omma_make_2(m, "Sub", x, omma_norm_mean(m, x, f->axes));
+    inv = omma_norm_inverse(m, omma_norm_mean_square(m, off, f->axes),
+                            ((const channels *)n->param)->eps);
+    omma_value *sum = own_sum(m, f, dy), *sum_off = own_sum(m, f, omma_make_2(m, "Mul", dy, off));
+    OMMA_TRY(add_affine(g, n, scale, sum, sum_off, inv));
+    if (!omma_grad_wants(g, n, 0)) return m->status;
+    const double each = 1 / omma_norm_count(x, f->axes);
+    level = omma_make_sum(m, omma_make_2(m, "Mul", scale, sum), f->axes, true);
+    along = omma_make_sum(m, omma_make_2(m, "Mul", scale, sum_off), f->axes, true);
+    level = omma_make_2(m, "Mul", omma_make_scaled(m, level, each), inv);
+    along = omma_make_2(m, "Mul", omma_make_scaled(m, along, each), inv);
+    along = omma_make_2(m, "Mul", along, omma_make_2(m, "Mul", inv, inv));
+    if (dmean) level = omma_make_2(m, "Sub", level, omma_make_scaled(m, dmean, each));
+    if (dvar) along = omma_make_2(m, "Sub", along, omma_make_scaled(m, dvar, 2 * each));
+    omma_value *rest = omma_make_2(m, "Add", omma_make_2(m, "Mul", off, along), level);
+    omma_value *dx = omma_make_2(m, "Mul", dy, omma_make_2(m, "Mul", scale, inv));
+    return omma_grad_add(g, n, 0, omma_make_shaped(m, omma_make_2(m, "Sub", dx, rest), n->in[0]));
 }
 
 static omma_status group_grad(omma_grad *g, const omma_node *n) {
@@ -304,22 +324,22 @@ static omma_status given_grad(omma_grad *g, const omma_node *n, const facing *f)
     omma_value *dy = look_x(m, f, n, omma_grad_out(g, n, 0)), *scale = look_own(m, f, n, n->in[1]);
     omma_value *inv =
         omma_norm_inverse(m, look_own(m, f, n, n->in[4]), ((const channels *)n->param)->eps);
-    omma_value *slope = omma_make_2(m, "Mul", scale, inv), *hat = NULL;
-    if (omma_grad_wants(g, n, 0))
-        OMMA_TRY(omma_grad_add(g, n, 0,
-                               omma_make_shaped(m, omma_make_2(m, "Mul", dy, slope), n->in[0])));
-    if (omma_grad_wants(g, n, 1) || omma_grad_wants(g, n, 4))
-        hat = omma_make_2(m, "Sub", look_x(m, f, n, n->in[0]), look_own(m, f, n, n->in[3]));
-    hat = omma_make_2(m, "Mul", hat, inv);
-    OMMA_TRY(add_affine(g, n, dy, hat, scale));
-    if (omma_grad_wants(g, n, 3)) {
-        omma_value *sum = omma_make_2(m, "Mul", omma_make_fitted(m, dy, scale), slope);
-        OMMA_TRY(add_own(g, n, 3, omma_make_1(m, "Neg", sum)));
+    omma_value *slope = omma_make_2(m, "Mul", scale, inv), *sum, *sum_off = NULL;
+    if (omma_grad_wants(g, n, 0)) {
+        omma_value *dx = omma_make_2(m, "Mul", dy, slope);
+        OMMA_TRY(omma_grad_add(g, n, 0, omma_make_shaped(m, dx, n->in[0])));
     }
+    sum = own_sum(m, f, dy);
+    if (omma_grad_wants(g, n, 1) || omma_grad_wants(g, n, 4)) {
+        omma_value *x = look_x(m, f, n, n->in[0]), *mean = look_own(m, f, n, n->in[3]);
+        sum_off = own_sum(m, f, omma_make_2(m, "Mul", dy, omma_make_2(m, "Sub", x, mean)));
+    }
+    OMMA_TRY(add_affine(g, n, scale, sum, sum_off, inv));
+    if (omma_grad_wants(g, n, 3))
+        OMMA_TRY(add_own(g, n, 3, omma_make_1(m, "Neg", omma_make_2(m, "Mul", sum, slope))));
     if (!omma_grad_wants(g, n, 4)) return m->status;
-    omma_value *sum = omma_make_fitted(m, omma_make_2(m, "Mul", dy, hat), scale);
-    sum = omma_make_2(m, "Mul", omma_make_2(m, "Mul", sum, slope), inv);
-    return add_own(g, n, 4, omma_make_scaled(m, sum, -0.5));
+    slope = omma_make_2(m, "Mul", slope, omma_make_2(m, "Mul", inv, inv));
+    return add_own(g, n, 4, omma_make_scaled(m, omma_make_2(m, "Mul", sum_off, slope), -0.5));
 }
 
 /* The cotangent of the current mean (which 1) or variance (2) from the outputs that tell it, NULL

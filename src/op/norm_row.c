@@ -8,22 +8,32 @@ enum { BLOCK = 1024 };
 
 static double at(const omma_value *v, int64_t i) { return omma_get_number(v->dtype, v->mem, i); }
 
-omma_stats omma_norm_stats(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n,
-                           double eps) {
-    double sum = 0, square = 0;
-    const float *x = (const float *)v->mem + (v->dtype == OMMA_F32 ? i : 0);
+double omma_norm_sum(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n) {
+    double sum = 0;
     if (v->dtype == OMMA_F32)
         for (int64_t j = 0; j < n; j += BLOCK)
-            sum += (double)k->sum(n - j < BLOCK ? n - j : BLOCK, x + j);
+            sum += (double)k->sum(n - j < BLOCK ? n - j : BLOCK, (const float *)v->mem + i + j);
     else
         for (int64_t j = 0; j < n; j++) sum += at(v, i + j);
-    const double mean = sum / (double)n;
+    return sum;
+}
+
+double omma_norm_squares(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n,
+                         double mean) {
+    double sum = 0;
     if (v->dtype == OMMA_F32)
         for (int64_t j = 0; j < n; j += BLOCK)
-            square += (double)k->sum_sq(n - j < BLOCK ? n - j : BLOCK, x + j, (float)mean);
+            sum += (double)k->sum_sq(n - j < BLOCK ? n - j : BLOCK, (const float *)v->mem + i + j,
+                                     (float)mean);
     else
-        for (int64_t j = 0; j < n; j++) square += (at(v, i + j) - mean) * (at(v, i + j) - mean);
-    return (omma_stats){mean, 1 / sqrt(square / (double)n + eps)};
+        for (int64_t j = 0; j < n; j++) sum += (at(v, i + j) - mean) * (at(v, i + j) - mean);
+    return sum;
+}
+
+omma_stats omma_norm_stats(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n,
+                           double eps) {
+    const double mean = omma_norm_sum(k, v, i, n) / (double)n;
+    return (omma_stats){mean, 1 / sqrt(omma_norm_squares(k, v, i, n, mean) / (double)n + eps)};
 }
 
 /* The mean goes first: x * mul + (bias - mean * mul) would lose digits where the variance is small.

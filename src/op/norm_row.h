@@ -9,6 +9,11 @@ typedef struct omma_stats {
     double mean, inv;
 } omma_stats;
 
+/* The sum of n contiguous numbers from number i of v, and of their squares about mean. */
+double omma_norm_sum(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n);
+double omma_norm_squares(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n,
+                         double mean);
+
 /* Those of n contiguous numbers from number i of v, of any floating type. */
 omma_stats omma_norm_stats(const omma_kernels *k, const omma_value *v, int64_t i, int64_t n,
                            double eps);

@@ -51,6 +51,11 @@ const omma_op *omma_op_find(const char *name);
 /* All rows, for the listing and the tests. */
 const omma_op *const *omma_op_all(int *count);
 
+/* What a row lacks that every row must have (infer and run, or expand; a gradient and a field, or
+ * why there is none; sound numbers of inputs and outputs), in a few words, or NULL. The build ends
+ * when a row of the table has a fault. Thread-safe. */
+const char *omma_op_fault(const omma_op *op);
+
 /* --- for infer ----------------------------------------------------------------- */
 
 /* Fail at this node: "node 'NAME' (OP): message". */

@@ -225,3 +225,17 @@ const omma_op *omma_op_find(const char *name) {
     }
     return NULL;
 }
+
+static bool says(const char *why) { return why && *why; }
+
+const char *omma_op_fault(const omma_op *o) {
+    if (!o->expand && (!o->infer || !o->run)) return "neither infer and run nor expand";
+    if (!o->grad && !o->parts && !says(o->no_grad)) return "no gradient, and not why there is none";
+    if (!o->field && !o->parts && !says(o->no_field)) return "no field, and not why there is none";
+    if (o->grad && says(o->no_grad)) return "a gradient, and why there is none";
+    if (o->field && says(o->no_field)) return "a field, and why there is none";
+    if (o->min_in < 0 || (o->max_in >= 0 && o->max_in < o->min_in)) return "no number of inputs";
+    if (o->min_out < 0 || (o->max_out >= 0 && o->max_out < o->min_out))
+        return "no number of outputs";
+    return o->flags & OMMA_OP_VIEW && o->min_in < 1 ? "a view of nothing" : NULL;
+}

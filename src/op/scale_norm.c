@@ -18,7 +18,7 @@
 #include "op/field.h"
 #include "op/norm_grad.h"
 
-enum { COLS = 256, BLOCK = 1024 };
+enum { COLS = 256, BLOCK = 1024, BAND = 1024 };
 
 typedef struct job {
     const omma_kernels *kern;
@@ -371,17 +371,30 @@ static omma_status LRN_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-/* v: [N, C, ...] summed over the channels from `from` before to `to` behind each. */
+/* A matrix [C, C] of ones where column - row is from -from to `to`, zeros elsewhere. */
+static omma_value *band(omma_maker *m, const lrn *l, const omma_value *like, int64_t from,
+                        int64_t to) {
+    const int64_t dims[2] = {l->c, l->c};
+    const omma_attr lower = OMMA_A_INT("upper", 0);
+    omma_value *v =
+        omma_make_2(m, "Expand", omma_make_number(m, like, 1), omma_make_ints(m, dims, 2));
+    v = omma_make_2(m, "Trilu", v, omma_make_ints(m, &(int64_t){-from}, 1));
+    return omma_make(m, "Trilu", (omma_value *[]){v, omma_make_ints(m, &to, 1)}, 2, &lower, 1);
+}
+
+/* v: [N, C, ...] summed over the channels from `from` before to `to` behind each. Few channels go
+ * through a product, which is faster than a convolution of one channel. */
 static omma_value *window_sum(omma_maker *m, const lrn *l, omma_value *v, int64_t from,
                               int64_t to) {
     const int64_t view[4] = {l->n, 1, l->c, l->plane}, taps[4] = {1, 1, from + to + 1, 1},
                   pads[4] = {from, 0, to, 0};
     const omma_attr a = OMMA_A_INTS("pads", pads, 4);
     if (!v) return NULL;
-    omma_value *ones =
-        omma_make_2(m, "Expand", omma_make_number(m, v, 1), omma_make_ints(m, taps, 4));
-    omma_value *in[] = {omma_make_reshape(m, v, 4, view), ones};
-    return omma_make_shaped(m, omma_make(m, "Conv", in, 2, &a, 1), v);
+    omma_value *x = omma_make_reshape(m, v, 4, view), *ones;
+    if (l->c <= BAND)
+        return omma_make_shaped(m, omma_make_2(m, "MatMul", band(m, l, v, from, to), x), v);
+    ones = omma_make_2(m, "Expand", omma_make_number(m, v, 1), omma_make_ints(m, taps, 4));
+    return omma_make_shaped(m, omma_make(m, "Conv", (omma_value *[]){x, ones}, 2, &a, 1), v);
 }
 
 /* With s the base of the power: dx = dy s^-beta - 2 scale beta x sum(dy y / s), the sum over the

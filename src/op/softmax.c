@@ -261,6 +261,12 @@ static omma_status back_infer(omma_build *b, omma_node *n) {
     return infer(b, n, false);
 }
 
+static omma_status back_prepare(omma_build *b, omma_node *n) {
+    (void)b;
+    n->in_place = 3;
+    return OMMA_OK;
+}
+
 static omma_status back_run(const omma_exec *x, const omma_node *n) {
     if (!omma_wanted(n, 0) || !omma_value_count(n->in[0])) return OMMA_OK;
     const soft *s = n->param;

@@ -41,6 +41,19 @@ static omma_status rule_conv(omma_relayout *l, omma_node *n, bool *done) {
     return omma_give_twins(l, n, fresh);
 }
 
+/* One that has no twin to read stays as it is: moving the map would cost what is gained. */
+static omma_status rule_conv_transpose(omma_relayout *l, omma_node *n, bool *done) {
+    omma_value *w = n->in[1];
+    if (n->in[0]->rank != 4 || n->in[0]->dtype != OMMA_F32 || !w->data || !omma_any_twin(l, n) ||
+        !omma_value_count(n->in[0]) || !omma_value_count(w) || !omma_value_count(n->out[0]))
+        return OMMA_OK;
+    omma_node *fresh = omma_layout_node(l, n, &omma_op_ConvTransposeLast, 3);
+    if (!fresh) return omma_nomem(l->b, n);
+    fresh->in[0] = omma_twin(l, n->in[0]), fresh->in[1] = w, fresh->in[2] = omma_in(n, 2);
+    *done = true;
+    return omma_give_twins(l, n, fresh);
+}
+
 static omma_status rule_pool(omma_relayout *l, omma_node *n, bool *done) {
     const int64_t mean = !strcmp(n->op->name, "AveragePool");
     if (!only_output(n) || n->in[0]->rank != 4 || n->in[0]->dtype != OMMA_F32 ||
@@ -325,6 +338,7 @@ static const struct {
     const char *op;
     omma_layout_rule *rule;
 } rules[] = {{"Conv", rule_conv},
+             {"ConvTranspose", rule_conv_transpose},
              {"MaxPool", rule_pool},
              {"AveragePool", rule_pool},
              {"GlobalAveragePool", rule_global},
@@ -334,6 +348,7 @@ static const struct {
              {"Split", rule_split},
              {"Softmax", rule_softmax},
              {"LogSoftmax", rule_softmax},
+             {"omma.SoftmaxGrad", rule_softmax},
              {"Slice", rule_slice},
              {"Pad", rule_pad},
              {"Resize", rule_resize},

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "op/conv_grad.h"
 #include "run/session.h"
 #include "run/specialised.h"
 
@@ -17,7 +18,7 @@ struct omma_gradient {
     omma_arena names; /* of what is asked for */
     const char **of, **by;
     int n_of, n_by;
-    bool seeded;
+    bool seeded, local;
     omma_arena arena;  /* of the graph */
     omma_graph *graph; /* NULL until a run */
     omma_session *session;
@@ -62,6 +63,7 @@ omma_status omma_gradient_on_graph(omma_gradient **out, const omma_graph *model,
     g->model = model;
     g->name = name;
     g->seeded = how->seeded;
+    g->local = how->local;
     g->budget.limit = opt && opt->max_memory ? opt->max_memory : omma_memory_default();
     omma_arena_init(&g->names, &g->budget);
     omma_arena_init(&g->arena, &g->budget);
@@ -138,6 +140,20 @@ static omma_status add_results(omma_gradient *g, omma_graph *q, omma_value *cons
     return OMMA_OK;
 }
 
+/* The nodes from first on, which carry cotangents, keep zeros where they are. */
+static omma_status keep_local(omma_gradient *g, omma_graph *q, int first, omma_error *err) {
+    for (int i = first; i < q->n_nodes; i++) {
+        omma_node *n = q->nodes[i];
+        if (strcmp(n->op->name, "Conv")) continue;
+        omma_attr *attrs = omma_arena_array(&g->arena, (size_t)n->n_attrs + 1, sizeof *attrs);
+        if (!attrs) return no_memory(err);
+        if (n->n_attrs) memcpy(attrs, n->attrs, (size_t)n->n_attrs * sizeof *attrs);
+        attrs[n->n_attrs++] = OMMA_A_INT(OMMA_CONV_LOCAL, 1);
+        n->attrs = attrs;
+    }
+    return OMMA_OK;
+}
+
 static omma_status differentiate(omma_gradient *g, omma_specialised *s, omma_error *err) {
     omma_graph *q = s->graph;
     omma_build b = {.arena = &g->arena, .err = err, .kern = omma_kernels_best()};
@@ -150,7 +166,9 @@ static omma_status differentiate(omma_gradient *g, omma_specialised *s, omma_err
                                .n_of = g->n_of,
                                .by = s->open,
                                .n_by = g->n_by};
+    const int forward = q->n_nodes;
     OMMA_TRY(omma_pass_gradient(&b, q, &d, result));
+    if (g->local) OMMA_TRY(keep_local(g, q, forward, err));
     for (int i = 0; i < g->n_by; i++) s->open[i]->kept = false;
     close_values(g, q, s->n_inputs);
     OMMA_TRY(add_results(g, q, result, err));

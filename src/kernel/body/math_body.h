@@ -83,6 +83,31 @@ static void ISA(affine_f32)(int64_t n, const float *x, const float *scale, const
     }
 }
 
+static void ISA(accumulate_f32)(int64_t m, int64_t n, const float *x, int64_t x_ld, float *y,
+                                int64_t y_ld) {
+    for (; m > 0; m--, x += x_ld, y += y_ld) {
+        int64_t i = 0;
+        for (; i + VL <= n; i += VL) v_store(y + i, v_add(v_load(y + i), v_load(x + i)));
+        if (i < n) {
+            const int rest = (int)(n - i);
+            v_store_n(y + i, v_add(v_load_n(y + i, rest), v_load_n(x + i, rest)), rest);
+        }
+    }
+}
+
+static void ISA(sum_products_f32)(int64_t m, int64_t n, int64_t taps, const float *const *x,
+                                  int64_t x_ld, const float *const *w, const float *bias, float *y,
+                                  int64_t y_ld) {
+    for (int64_t i = 0; i < m; i++, y += y_ld)
+        for (int64_t j = 0; j < n; j += VL) {
+            const int lanes = n - j < VL ? (int)(n - j) : VL;
+            vf sum = bias ? v_load_n(bias + j, lanes) : v_set(0);
+            for (int64_t t = 0; t < taps; t++)
+                sum = v_fma(v_load_n(x[t] + i * x_ld + j, lanes), v_load_n(w[t] + j, lanes), sum);
+            v_store_n(y + j, sum, lanes);
+        }
+}
+
 static void fill_math(omma_kernels *k) {
     k->unary[OMMA_UN_EXP] = ISA(exp_f32);
     k->unary[OMMA_UN_LOG] = ISA(log_f32);
@@ -111,4 +136,6 @@ static void fill_math(omma_kernels *k) {
     k->binary_rows[OMMA_BIN_MIN] = ISA(min_rows);
     k->clip = ISA(clip_f32);
     k->affine = ISA(affine_f32);
+    k->accumulate = ISA(accumulate_f32);
+    k->sum_products = ISA(sum_products_f32);
 }

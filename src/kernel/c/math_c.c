@@ -60,6 +60,21 @@ static void affine_f32(int64_t n, const float *x, const float *scale, const floa
     for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i * stride] + shift[i * stride];
 }
 
+static void accumulate(int64_t m, int64_t n, const float *x, int64_t x_ld, float *y, int64_t y_ld) {
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) y[i * y_ld + j] += x[i * x_ld + j];
+}
+
+static void sum_products(int64_t m, int64_t n, int64_t taps, const float *const *x, int64_t x_ld,
+                         const float *const *w, const float *bias, float *y, int64_t y_ld) {
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            float sum = bias ? bias[j] : 0;
+            for (int64_t t = 0; t < taps; t++) sum += x[t][i * x_ld + j] * w[t][j];
+            y[i * y_ld + j] = sum;
+        }
+}
+
 void omma_fill_math_c(omma_kernels *k) {
     k->unary[OMMA_UN_EXP] = exp_f32;
     k->unary[OMMA_UN_LOG] = log_f32;
@@ -88,4 +103,6 @@ void omma_fill_math_c(omma_kernels *k) {
     k->binary_rows[OMMA_BIN_MIN] = min_rows;
     k->clip = clip_f32;
     k->affine = affine_f32;
+    k->accumulate = accumulate;
+    k->sum_products = sum_products;
 }

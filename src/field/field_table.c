@@ -1,8 +1,8 @@
-/* table.c - see table.h. The advice follows Richter et al., "Should You Go Deeper? Optimizing
- * Convolutional Neural Network Architectures without Training" (2021): a layer behind which every
- * path has already seen the whole input, and which still widens what it sees, does not bring
- * context together any more. */
-#include "field/table.h"
+/* field_table.c - see field_table.h. The advice follows Richter et al., "Should You Go Deeper?
+ * Optimizing Convolutional Neural Network Architectures without Training" (2021): a layer behind
+ * which every path has already seen the whole input, and which still widens what it sees, does not
+ * bring context together any more. */
+#include "field/field_table.h"
 
 #include <ctype.h>
 #include <math.h>

@@ -1,6 +1,7 @@
-/* table.h - the fields of a model's layers as rows to print, the same for people and programs. */
-#ifndef OMMA_FIELD_TABLE_H
-#define OMMA_FIELD_TABLE_H
+/* field_table.h - the fields of a model's layers as rows to print, the same for people and
+ * programs. */
+#ifndef OMMA_FIELD_FIELD_TABLE_H
+#define OMMA_FIELD_FIELD_TABLE_H
 
 #include "field/fov.h"
 
