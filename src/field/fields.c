@@ -18,9 +18,10 @@ static const void *numbers_of(const omma_field *f, const omma_value *v) {
     return all->number[v->index];
 }
 
-static const uint64_t *dead_of(const omma_field *f, const omma_value *v) {
+static const uint64_t *dead_of(const omma_field *f, const omma_value *v, bool zero) {
     const omma_fields *all = f->reader;
-    all->node[f->n->index].soft |= all->dead[v->index] && all->soft[v->index];
+    if (all->zero[v->index] != zero || !all->dead[v->index]) return NULL;
+    all->node[f->n->index].soft |= all->soft[v->index];
     return all->dead[v->index];
 }
 
@@ -52,10 +53,11 @@ static omma_status fields_new(omma_fields *f, const omma_graph *g, const void *c
     f->node = omma_arena_array(&f->arena, (size_t)g->n_nodes, sizeof *f->node);
     f->depends = omma_arena_array(&f->arena, n, sizeof *f->depends);
     f->dead = omma_arena_array(&f->arena, n, sizeof *f->dead);
+    f->zero = omma_arena_array(&f->arena, n, sizeof *f->zero);
     f->soft = omma_arena_array(&f->arena, n, sizeof *f->soft);
     f->number = omma_arena_array(&f->arena, n, sizeof *f->number);
     f->asked = omma_arena_array(&f->arena, n, sizeof *f->asked);
-    if (!f->node || !f->depends || !f->dead || !f->soft || !f->number || !f->asked)
+    if (!f->node || !f->depends || !f->dead || !f->zero || !f->soft || !f->number || !f->asked)
         return no_memory(err);
     if (number && n) memcpy(f->number, number, n * sizeof *f->number);
     for (int i = 0; i < g->n_inputs; i++) f->depends[g->inputs[i]->index] = !g->inputs[i]->data;

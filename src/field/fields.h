@@ -30,6 +30,7 @@ typedef struct omma_fields {
     } * node;            /* by node index */
     bool *depends;       /* by value index: on an input of the graph that is not constant */
     uint64_t **dead;     /* by value index: see omma_field_dead; NULL: none */
+    bool *zero;          /* by value index: what is dead is 0: see omma_field_zero */
     bool *soft;          /* by value index: dead by a large finite number */
     bool hard;           /* only what is infinite blocks */
     const void **number; /* by value index: the numbers at hand; NULL: none */

@@ -66,11 +66,25 @@ static bool blocks_any(const omma_fields *f, const omma_value *c, bool *soft) {
     return any;
 }
 
-static omma_status set_dead(omma_fields *f, const omma_value *y, uint64_t *bits, bool soft) {
+static omma_status set_dead(omma_fields *f, const omma_value *y, uint64_t *bits, bool zero,
+                            bool soft) {
     if (!omma_bits_any(bits, 0, omma_value_count(y))) return OMMA_OK;
     f->dead[y->index] = bits;
+    f->zero[y->index] = zero;
     f->soft[y->index] = soft;
     return OMMA_OK;
+}
+
+/* What is as good as -inf in v; NULL: nothing. */
+static const uint64_t *low(const omma_fields *f, const omma_value *v) {
+    return f->zero[v->index] ? NULL : f->dead[v->index];
+}
+
+/* Does what is low stay so when element i of c is added? Scores are taken to be small. */
+static bool stays_low(const omma_value *c, int64_t i, bool soft) {
+    if (!c->data || !is_float(c)) return true;
+    const double x = number(c, c->data, i);
+    return soft ? x <= 0 : x < INFINITY;
 }
 
 static omma_status add(omma_fields *f, const omma_node *n, omma_error *err) {
@@ -79,17 +93,18 @@ static omma_status add(omma_fields *f, const omma_node *n, omma_error *err) {
     bool soft = false;
     for (int k = 0; k < 2; k++) {
         const omma_value *c = n->in[k], *x = n->in[1 - k];
-        const uint64_t *had = f->dead[x->index];
+        const uint64_t *had = low(f, x);
         const bool any = blocks_any(f, c, &soft);
         if (!any && !had) continue;
         if (!bits && !(bits = zeros(f, y))) return no_memory(err);
         soft |= had && f->soft[x->index];
         for (int64_t i = 0, m = omma_value_count(y); i < m; i++)
             if ((any && blocks(f, number(c, c->data, place(c, y, i)))) ||
-                (had && omma_bit(had, place(x, y, i))))
+                (had && omma_bit(had, place(x, y, i)) &&
+                 stays_low(c, place(c, y, i), f->soft[x->index])))
                 omma_bit_set(bits, i);
     }
-    return bits ? set_dead(f, y, bits, soft) : OMMA_OK;
+    return bits ? set_dead(f, y, bits, false, soft) : OMMA_OK;
 }
 
 static omma_status where(omma_fields *f, const omma_node *n, omma_error *err) {
@@ -104,7 +119,7 @@ static omma_status where(omma_fields *f, const omma_node *n, omma_error *err) {
         const omma_value *v = n->in[yes ? 1 : 2];
         if (v->data && blocks(f, number(v, v->data, place(v, y, i)))) omma_bit_set(bits, i);
     }
-    return set_dead(f, y, bits, soft);
+    return set_dead(f, y, bits, false, soft);
 }
 
 /* What moves elements moves these with them: alive is what is made from what is alive. */
@@ -129,13 +144,13 @@ static omma_status move(omma_fields *f, const omma_node *n, int k, omma_error *e
     if (!ok) return no_memory(err);
     for (int64_t w = 0; w < omma_bit_words(out); w++) bits[w] = ~bits[w];
     if (out & 63) bits[out >> 6] &= omma_bit_mask(out & 63);
-    return set_dead(f, y, bits, f->soft[x->index]);
+    return set_dead(f, y, bits, f->zero[x->index], f->soft[x->index]);
 }
 
 /* Rows along the softmax's axis that are blocked all along are alive again. */
 omma_status omma_field_soften(omma_fields *f, const omma_node *n, omma_error *err) {
     const omma_value *x = omma_in(n, 0), *y = n->out[0];
-    if (!is_op(n, "Softmax") || !y || !f->dead[x->index]) return OMMA_OK;
+    if (!is_op(n, "Softmax") || !y || !low(f, x)) return OMMA_OK;
     const int64_t axis = omma_node_int(n, "axis", n->opset < 13 ? 1 : -1);
     const int a = (int)(axis < 0 ? axis + x->rank : axis);
     int64_t before = 1, behind = 1, length;
@@ -154,7 +169,7 @@ omma_status omma_field_soften(omma_fields *f, const omma_node *n, omma_error *er
             bits[(first + j * behind) >> 6] &= ~((uint64_t)1 << ((first + j * behind) & 63));
     }
     f->dead[x->index] = bits; /* in front of it too */
-    return set_dead(f, y, bits, f->soft[x->index]);
+    return set_dead(f, y, bits, true, f->soft[x->index]);
 }
 
 omma_status omma_field_mask(omma_fields *f, const omma_node *n, omma_error *err) {

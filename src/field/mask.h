@@ -8,7 +8,7 @@
 /* The same for a softmax, before its relations are asked for; nothing for others. */
 omma_status omma_field_soften(omma_fields *f, const omma_node *n, omma_error *err);
 
-/* What n, whose relations are known, does to them: f->dead and f->soft of its output. */
+/* What n, whose relations are known, does to them: f->dead, f->zero and f->soft of its output. */
 omma_status omma_field_mask(omma_fields *f, const omma_node *n, omma_error *err);
 
 #endif

@@ -275,13 +275,6 @@ static omma_status back_run(const omma_exec *x, const omma_node *n) {
     return OMMA_OK;
 }
 
-/* Either input's bytes will do for the result. It is not elementwise: it has an axis. */
-static omma_status back_prepare(omma_build *b, omma_node *n) {
-    (void)b;
-    n->in_place |= 3;
-    return OMMA_OK;
-}
-
 const omma_op omma_op_SoftmaxGrad = {.name = "omma.SoftmaxGrad",
                                      .min_in = 2,
                                      .max_in = 2,
