@@ -1,7 +1,7 @@
 /* randomwide.h - random graphs of every operator that has a field, with random attributes and edge
  * values, for the tests of fields and gradients: what can influence a number, what does.
  *
- *     wide_seed = 7;
+ *     dice_seed = 7;
  *     wide w;
  *     wide_graph(&w, WIDE_ALL, step, turn);   // one input "image": f32 [1..2,C,H,W]
  *     ...w.g, w.v[0] to w.v[w.n - 1], w.chosen...
@@ -25,76 +25,78 @@ typedef struct wide_step {
     const char *name;
     void (*make)(wide *w);
     wide_kind kind; /* FAR: numbers are made from many; READS: from places the data decide */
+    bool rises;     /* if w->positive, no derivative is 0 or less */
 } wide_step;
 
 static const wide_step wide_steps[] = {
-    {"plain", plain_step, WIDE_LOCAL},
-    {"clip", clip_step, WIDE_LOCAL},
-    {"scaler", scaler_step, WIDE_LOCAL},
-    {"dropout", dropout_step, WIDE_LOCAL},
-    {"binary", binary_step, WIDE_LOCAL},
-    {"several", several_step, WIDE_LOCAL},
-    {"gated", gated_step, WIDE_LOCAL},
-    {"logic", logic_step, WIDE_LOCAL},
-    {"bits", bits_step, WIDE_LOCAL},
-    {"type", type_step, WIDE_LOCAL},
-    {"quantise", quantise_step, WIDE_LOCAL},
-    {"whole conv", whole_conv_step, WIDE_LOCAL},
-    {"whole product", whole_product_step, WIDE_FAR},
-    {"view", view_step, WIDE_LOCAL},
-    {"squeeze", squeeze_step, WIDE_LOCAL},
-    {"transpose", transpose_step, WIDE_LOCAL},
-    {"concat", concat_step, WIDE_LOCAL},
-    {"slice", slice_step, WIDE_LOCAL},
-    {"split", split_step, WIDE_LOCAL},
-    {"pad", pad_step, WIDE_LOCAL},
-    {"expand", expand_step, WIDE_LOCAL},
-    {"tile", tile_step, WIDE_LOCAL},
-    {"depth", depth_step, WIDE_LOCAL},
-    {"crop", crop_step, WIDE_LOCAL},
-    {"triangle", triangle_step, WIDE_LOCAL},
-    {"reduce", reduce_step, WIDE_FAR},
-    {"cumulate", cumulate_step, WIDE_FAR},
-    {"hard", hard_step, WIDE_FAR},
-    {"shape", shape_step, WIDE_LOCAL},
-    {"sequence", sequence_step, WIDE_LOCAL},
-    {"conv", conv_step, WIDE_LOCAL},
-    {"causal", causal_step, WIDE_LOCAL},
-    {"transposed", transposed_step, WIDE_LOCAL},
-    {"pool", pool_step, WIDE_LOCAL},
-    {"unpool", unpool_step, WIDE_READS},
-    {"global", global_step, WIDE_FAR},
-    {"columns", columns_step, WIDE_LOCAL},
-    {"channel norm", channel_norm_step, WIDE_FAR},
-    {"row norm", row_norm_step, WIDE_FAR},
-    {"local norm", local_norm_step, WIDE_LOCAL},
-    {"matmul", matmul_step, WIDE_FAR},
-    {"gemm", gemm_step, WIDE_FAR},
-    {"einsum", einsum_step, WIDE_FAR},
-    {"det", det_step, WIDE_FAR},
-    {"fourier", fourier_step, WIDE_FAR},
-    {"softmax", softmax_step, WIDE_FAR},
-    {"mask", mask_step, WIDE_FAR},
-    {"attend", attend_step, WIDE_FAR},
-    {"attention", attention_step, WIDE_FAR},
-    {"linear attention", linear_attention_step, WIDE_FAR},
-    {"rotary", rotary_step, WIDE_READS},
-    {"recurrent", recurrent_step, WIDE_FAR},
-    {"gather", gather_step, WIDE_READS},
-    {"gather elements", gather_elements_step, WIDE_READS},
-    {"gather nd", gather_nd_step, WIDE_READS},
-    {"topk", topk_step, WIDE_READS},
-    {"onehot", onehot_step, WIDE_READS},
-    {"reverse", reverse_step, WIDE_READS},
-    {"scatter", scatter_step, WIDE_READS},
-    {"scatter nd", scatter_nd_step, WIDE_READS},
-    {"tensor scatter", tensor_scatter_step, WIDE_READS},
-    {"resize", resize_step, WIDE_LOCAL},
-    {"upsample", upsample_step, WIDE_LOCAL},
-    {"grid", grid_step, WIDE_READS},
-    {"roi", roi_step, WIDE_READS},
-    {"deform", deform_step, WIDE_READS},
-    {"loss", loss_step, WIDE_READS},
+    {"plain", plain_step, WIDE_LOCAL, false},
+    {"rising", rising_step, WIDE_LOCAL, true},
+    {"clip", clip_step, WIDE_LOCAL, false},
+    {"scaler", scaler_step, WIDE_LOCAL, true},
+    {"dropout", dropout_step, WIDE_LOCAL, true},
+    {"binary", binary_step, WIDE_LOCAL, false},
+    {"several", several_step, WIDE_LOCAL, false},
+    {"gated", gated_step, WIDE_LOCAL, false},
+    {"logic", logic_step, WIDE_LOCAL, false},
+    {"bits", bits_step, WIDE_LOCAL, false},
+    {"type", type_step, WIDE_LOCAL, false},
+    {"quantise", quantise_step, WIDE_LOCAL, false},
+    {"whole conv", whole_conv_step, WIDE_LOCAL, false},
+    {"whole product", whole_product_step, WIDE_FAR, false},
+    {"view", view_step, WIDE_LOCAL, true},
+    {"squeeze", squeeze_step, WIDE_LOCAL, true},
+    {"transpose", transpose_step, WIDE_LOCAL, true},
+    {"concat", concat_step, WIDE_LOCAL, true},
+    {"slice", slice_step, WIDE_LOCAL, true},
+    {"split", split_step, WIDE_LOCAL, true},
+    {"pad", pad_step, WIDE_LOCAL, true},
+    {"expand", expand_step, WIDE_LOCAL, true},
+    {"tile", tile_step, WIDE_LOCAL, true},
+    {"depth", depth_step, WIDE_LOCAL, true},
+    {"crop", crop_step, WIDE_LOCAL, true},
+    {"triangle", triangle_step, WIDE_LOCAL, true},
+    {"reduce", reduce_step, WIDE_FAR, true},
+    {"cumulate", cumulate_step, WIDE_FAR, true},
+    {"hard", hard_step, WIDE_FAR, false},
+    {"shape", shape_step, WIDE_LOCAL, true},
+    {"sequence", sequence_step, WIDE_LOCAL, true},
+    {"conv", conv_step, WIDE_LOCAL, true},
+    {"causal", causal_step, WIDE_LOCAL, true},
+    {"transposed", transposed_step, WIDE_LOCAL, true},
+    {"pool", pool_step, WIDE_LOCAL, true},
+    {"unpool", unpool_step, WIDE_READS, false},
+    {"global", global_step, WIDE_FAR, true},
+    {"columns", columns_step, WIDE_LOCAL, true},
+    {"channel norm", channel_norm_step, WIDE_FAR, true},
+    {"row norm", row_norm_step, WIDE_FAR, false},
+    {"local norm", local_norm_step, WIDE_LOCAL, false},
+    {"matmul", matmul_step, WIDE_FAR, true},
+    {"gemm", gemm_step, WIDE_FAR, true},
+    {"einsum", einsum_step, WIDE_FAR, true},
+    {"det", det_step, WIDE_FAR, false},
+    {"fourier", fourier_step, WIDE_FAR, false},
+    {"softmax", softmax_step, WIDE_FAR, false},
+    {"mask", mask_step, WIDE_FAR, false},
+    {"attend", attend_step, WIDE_FAR, false},
+    {"attention", attention_step, WIDE_FAR, false},
+    {"linear attention", linear_attention_step, WIDE_FAR, false},
+    {"rotary", rotary_step, WIDE_READS, false},
+    {"recurrent", recurrent_step, WIDE_FAR, false},
+    {"gather", gather_step, WIDE_READS, true},
+    {"gather elements", gather_elements_step, WIDE_READS, true},
+    {"gather nd", gather_nd_step, WIDE_READS, true},
+    {"topk", topk_step, WIDE_READS, false},
+    {"onehot", onehot_step, WIDE_READS, false},
+    {"reverse", reverse_step, WIDE_READS, true},
+    {"scatter", scatter_step, WIDE_READS, true},
+    {"scatter nd", scatter_nd_step, WIDE_READS, true},
+    {"tensor scatter", tensor_scatter_step, WIDE_READS, true},
+    {"resize", resize_step, WIDE_LOCAL, true},
+    {"upsample", upsample_step, WIDE_LOCAL, true},
+    {"grid", grid_step, WIDE_READS, true},
+    {"roi", roi_step, WIDE_READS, true},
+    {"deform", deform_step, WIDE_READS, false},
+    {"loss", loss_step, WIDE_READS, false},
 };
 
 enum { WIDE_STEPS = (int)(sizeof wide_steps / sizeof *wide_steps) };
@@ -117,9 +119,10 @@ static inline void wide_begin(wide *w) {
     if (!w->n) w->v[w->n++] = w->image;
 }
 
-static inline const wide_step *wide_any_step(wide_choice choice) {
+static inline const wide_step *wide_any_step(const wide *w, wide_choice choice) {
     for (;;) {
         const wide_step *s = &wide_steps[roll(WIDE_STEPS)];
+        if (w->positive && !s->rises) continue;
         if (s->kind == WIDE_LOCAL || (s->kind == WIDE_READS && choice != WIDE_NEAR) ||
             (s->kind == WIDE_FAR && choice == WIDE_ALL && coin()))
             return s;
@@ -148,7 +151,14 @@ static inline void wide_graph(wide *w, wide_choice choice, int step, int turn) {
     const int n = 2 + roll(rare() ? 16 : 7), at = roll(n);
     for (int i = 0; i < n && w->n < WIDE_VALUES - 40; i++)
         if (i == at) wide_choose(w, step, turn);
-        else wide_make(w, wide_any_step(choice));
+        else wide_make(w, wide_any_step(w, choice));
+}
+
+/* A graph whose derivatives are all positive where they are not zero by structure. */
+static inline void wide_positive(wide *w, wide_choice choice) {
+    wide_begin(w);
+    w->positive = true;
+    for (int n = 2 + roll(7); n > 0; n--) wide_make(w, wide_any_step(w, choice));
 }
 
 /* Forget what was inferred, as a graph is when it was read from a file. */

@@ -7,14 +7,14 @@
 
 /* Indices of this shape into an axis of n, constant or computed. */
 static inline omma_value *places(wide *w, int64_t n, int rank, const int64_t *dims) {
-    if (coin()) return indices(w, n, rank, dims);
+    if (w->positive || coin()) return indices(w, n, rank, dims);
     return index_of(w, shaped(w, rank, dims), n, coin() ? OMMA_I64 : OMMA_I32);
 }
 
 /* The same for a list that must be of int64. */
 static inline omma_value *places64(wide *w, int64_t n, int rank, const int64_t *dims) {
-    return coin() ? indices(w, n, rank, dims)
-                  : index_of(w, shaped(w, rank, dims), n, OMMA_I64);
+    if (w->positive || coin()) return indices(w, n, rank, dims);
+    return index_of(w, shaped(w, rank, dims), n, OMMA_I64);
 }
 
 /* --- reading ------------------------------------------------------------------------------------ */
@@ -25,7 +25,7 @@ static void gather_step(wide *w) {
     const int axis = roll(x->rank), rank = roll(3);
     const int64_t d[] = {between(1, 5), between(1, 3)};
     omma_value *at = places(w, x->dims[axis], rank, d);
-    if (rare() && rank == 1) { /* the largest ones' */
+    if (!w->positive && rare() && rank == 1) { /* the largest ones' */
         omma_value *in[] = {under(w, any(w), 1, (int64_t[]){-1}), list(w, 1, (int64_t[]){1})};
         omma_node *top = put_node(w, "TopK", 11, 2, in, 2);
         at = top ? put(w, "Mod", 13, top->out[1], whole(w, x->dims[axis])) : NULL;
@@ -87,8 +87,9 @@ static void reverse_step(wide *w) {
     if (x->rank < 2) return;
     const int time = roll(2);
     const int64_t batch = x->dims[1 - time];
+    if (w->positive && batch > 64) return;
     omma_value *lens = index_of(w, shaped(w, 1, &batch), x->dims[time] + 1, OMMA_I64);
-    if (coin() && batch <= 64) {
+    if ((w->positive || coin()) && batch <= 64) {
         int64_t fixed[64];
         for (int64_t i = 0; i < batch; i++) fixed[i] = between(0, x->dims[time]);
         lens = list(w, (int)batch, fixed);
@@ -109,7 +110,7 @@ static void scatter_step(wide *w) {
     for (int i = 0; i < x->rank; i++) d[i] = between(1, x->dims[i]);
     omma_value *at = places(w, x->dims[axis], x->rank, d), *v = shaped(w, x->rank, d);
     wide_int(w, "axis", coin() ? axis : axis - x->rank);
-    if (!old && coin()) wide_text(w, "reduction", reductions[variant(w, 5)]);
+    if (!old && coin()) wide_text(w, "reduction", reductions[variant(w, w->positive ? 2 : 5)]);
     push(w, put(w, old ? "Scatter" : "ScatterElements", old ? 9 : 18, x, at, v));
 }
 
@@ -125,7 +126,7 @@ static void scatter_nd_step(wide *w) {
     for (int i = depth; i < x->rank; i++) d[1 + i - depth] = x->dims[i];
     omma_value *at = places64(w, least, DIMS(d[0], depth));
     omma_value *v = shaped(w, 1 + x->rank - depth, d);
-    if (coin()) wide_text(w, "reduction", reductions[variant(w, 5)]);
+    if (coin()) wide_text(w, "reduction", reductions[variant(w, w->positive ? 2 : 5)]);
     push(w, put(w, "ScatterND", 18, x, at, v));
 }
 
@@ -133,8 +134,8 @@ static void tensor_scatter_step(wide *w) {
     const int64_t b = between(1, 3), s = between(2, 6), l = between(1, s);
     omma_value *past = shaped(w, DIMS(b, 2, s, 2)), *v = shaped(w, DIMS(b, 2, l, 2));
     omma_value *at = coin() ? NULL
-                     : coin() ? list(w, (int)b, (int64_t[]){0, s - l, 0})
-                              : index_of(w, shaped(w, 1, &b), s - l + 1, OMMA_I64);
+                     : w->positive || coin() ? list(w, (int)b, (int64_t[]){0, s - l, 0})
+                                             : index_of(w, shaped(w, 1, &b), s - l + 1, OMMA_I64);
     if (coin()) wide_text(w, "mode", "circular");
     push(w, put(w, "TensorScatter", 24, past, v, at));
 }
@@ -184,7 +185,7 @@ static void upsample_step(wide *w) {
 
 /* A grid: constant, computed, or an affine map's. */
 static inline omma_value *grid_of(wide *w, int64_t n, int64_t h, int64_t v) {
-    if (rare()) return floats(w, -1.2, 1.2, DIMS(n, h, v, 2));
+    if (w->positive || rare()) return floats(w, -1.2, 1.2, DIMS(n, h, v, 2));
     if (coin()) return tame(w, shaped(w, DIMS(n, h, v, 2)));
     omma_value *theta = tame(w, shaped(w, DIMS(n, 2, 3)));
     wide_int(w, "align_corners", roll(2));
@@ -194,7 +195,7 @@ static inline omma_value *grid_of(wide *w, int64_t n, int64_t h, int64_t v) {
 static void grid_step(wide *w) {
     omma_value *x = map_of(w, 2);
     omma_value *grid = grid_of(w, x->dims[0], between(1, 5), between(1, 5));
-    if (coin()) wide_text(w, "mode", ONE_OF("linear", "nearest", "cubic"));
+    if (coin()) wide_text(w, "mode", w->positive ? "nearest" : ONE_OF("linear", "nearest", "cubic"));
     wide_text(w, "padding_mode", VARIANT("zeros", "border", "reflection"));
     wide_int(w, "align_corners", roll(2));
     push(w, put(w, "GridSample", 20, x, grid));
@@ -204,12 +205,12 @@ static void roi_step(wide *w) {
     omma_value *x = map_of(w, 2);
     const int64_t n = between(1, 3);
     omma_value *rois = floats(w, 0, 6, DIMS(n, 4));
-    if (coin()) rois = put(w, "Mul", 13, un(w, "Abs", tame(w, shaped(w, DIMS(n, 4)))), number(w, 8));
-    omma_value *batch = coin() ? index_of(w, shaped(w, 1, &n), x->dims[0], OMMA_I64)
+    if (!w->positive && coin()) rois = put(w, "Mul", 13, un(w, "Abs", tame(w, shaped(w, DIMS(n, 4)))), number(w, 8));
+    omma_value *batch = !w->positive && coin() ? index_of(w, shaped(w, 1, &n), x->dims[0], OMMA_I64)
                                : list(w, (int)n, (int64_t[]){0, 0, 0});
     wide_int(w, "output_height", between(1, 3)), wide_int(w, "output_width", between(1, 3));
     wide_int(w, "sampling_ratio", roll(3));
-    if (coin()) wide_text(w, "mode", "max");
+    if (!w->positive && coin()) wide_text(w, "mode", "max");
     if (coin()) wide_real(w, "spatial_scale", 0.7);
     push(w, put(w, "RoiAlign", coin() ? 10 : 16, x, rois, batch));
 }

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "dice.h"
 #include "op/op.h"
 
 enum { WIDE_VALUES = 256, WIDE_ATTRS = 12, WIDE_MOST = 3000 };
@@ -33,37 +34,15 @@ typedef struct wide {
     omma_value *image; /* the input */
     int made, refused;
     int turn;              /* which variant of a step is due; -1: any */
-    bool positive;         /* weights are */
+    bool positive;         /* every derivative is */
     omma_value *chosen[2]; /* made by the step and the plain operator the caller chose */
 } wide;
 
 #define DIMS(...) \
     (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), ((int64_t[]){__VA_ARGS__})
 
-/* --- dice ---------------------------------------------------------------------------------- */
-
-static uint64_t wide_seed = 1;
-
-static inline uint32_t wide_bits(void) {
-    uint64_t z = wide_seed += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return (uint32_t)(z >> 32);
-}
-
-/* From [0, n). */
-static inline int roll(int64_t n) { return n > 0 ? (int)(wide_bits() % (uint32_t)n) : 0; }
-static inline bool coin(void) { return roll(2); }
-static inline bool rare(void) { return roll(4) == 0; }
-
 /* One of a step's n variants. */
 static inline int variant(const wide *w, int n) { return w->turn < 0 ? roll(n) : w->turn % n; }
-
-/* From [lo, hi]. */
-static inline int64_t between(int64_t lo, int64_t hi) { return lo + roll(hi - lo + 1); }
-static inline double real(double lo, double hi) {
-    return lo + (hi - lo) * (double)(wide_bits() >> 8) / 16777216.0;
-}
 
 /* --- attributes of the next node ------------------------------------------------------------ */
 
@@ -81,7 +60,8 @@ static inline void wide_text(wide *w, const char *name, const char *v) {
     wide_attr(w, (omma_attr){.name = name, .kind = OMMA_ATTR_STRING, .s = v});
 }
 static inline void *wide_copy(wide *w, const void *p, size_t n) {
-    return memcpy(omma_arena_alloc(&w->arena, n + 8), p, n);
+    void *copy = omma_arena_alloc(&w->arena, n + 8);
+    return n ? memcpy(copy, p, n) : copy;
 }
 static inline void wide_ints(wide *w, const char *name, int n, const int64_t *v) {
     wide_attr(w, (omma_attr){.name = name,
@@ -192,6 +172,11 @@ static inline omma_value *list(wide *w, int n, const int64_t *v) {
 }
 static inline omma_value *whole(wide *w, int64_t v) { return constant(w, OMMA_I64, 0, NULL, &v); }
 
+/* Factors: of a sum of one. */
+static inline omma_value *factors(wide *w, int rank, const int64_t *dims) {
+    return floats(w, w->positive ? 0.5 : -1, w->positive ? 1.5 : 1, rank, dims);
+}
+
 /* Random indices into an axis of length n, some from its end. */
 static inline omma_value *indices(wide *w, int64_t n, int rank, const int64_t *dims) {
     static int64_t data[1 << 13];
@@ -273,6 +258,15 @@ static inline omma_value *shaped(wide *w, int rank, const int64_t *dims) {
         v = put(w, "Slice", 13, v, list(w, 1, &from), list(w, 1, (int64_t[]){from + need}));
     }
     return v && need ? under(w, v, rank, dims) : NULL;
+}
+
+/* Something that broadcasts with x: fewer axes, some of length one; computed or constant. */
+static inline omma_value *fellow(wide *w, const omma_value *x, double lo, double hi) {
+    int64_t d[OMMA_MAX_RANK];
+    const int skip = rare() ? roll(x->rank + 1) : 0, rank = x->rank - skip;
+    for (int i = 0; i < rank; i++) d[i] = rare() ? 1 : x->dims[i + skip];
+    if (roll(3)) return shaped(w, rank, d);
+    return floats(w, lo, hi, rank, d);
 }
 
 /* A map [N,C,H,W] with at least so many rows and columns. */

@@ -194,7 +194,7 @@ static void reduce_step(wide *w) {
     static const char *const ops[] = {
         "ReduceL1",   "ReduceL2",  "ReduceLogSum", "ReduceLogSumExp", "ReduceMax",
         "ReduceMean", "ReduceMin", "ReduceProd",   "ReduceSum",       "ReduceSumSquare"};
-    const char *op = ops[variant(w, 10)];
+    const char *op = w->positive ? VARIANT("ReduceMean", "ReduceSum") : ops[variant(w, 10)];
     omma_value *x = any(w);
     int64_t axes[OMMA_MAX_RANK];
     const int n = some_axes(x->rank, axes, rare() ? 4 : 1);
@@ -212,7 +212,7 @@ static void reduce_step(wide *w) {
 
 static void cumulate_step(wide *w) {
     omma_value *x = any(w);
-    const bool product = coin();
+    const bool product = !w->positive && coin();
     if (!x->rank) return;
     if (product) x = tame(w, x);
     if (coin()) wide_int(w, "exclusive", 1);
@@ -257,7 +257,7 @@ static void shape_step(wide *w) {
     }
     if (!y) return;
     x = y->rank ? shaped(w, 1, y->dims + y->rank - 1) : any(w);
-    push(w, put(w, ONE_OF("Add", "Mul"), 13, y, x));
+    push(w, put(w, w->positive ? "Add" : ONE_OF("Add", "Mul"), 13, y, x));
 }
 
 /* --- sequences: they give way to plain operators, so nothing infers them here ------------------- */

@@ -72,7 +72,7 @@ static void causal_step(wide *w) {
     omma_value *past = coin() ? NULL : shaped(w, DIMS(x->dims[0], c, k - 1));
     omma_value *in[] = {x, weights(w, k, DIMS(c, 1, k)),
                         coin() ? NULL : floats(w, -0.3, 0.3, 1, &c), past};
-    if (coin()) wide_text(w, "activation", "silu");
+    if (coin() && !w->positive) wide_text(w, "activation", "silu");
     push_all(w, put_node(w, "CausalConvWithState", 27, 4, in, 2));
 }
 
@@ -102,7 +102,7 @@ static void transposed_step(wide *w) {
 
 static void pool_step(wide *w) {
     static const char *const ops[] = {"AveragePool", "MaxPool", "LpPool"};
-    const int which = variant(w, 3);
+    const int which = w->positive ? 0 : variant(w, 3);
     omma_value *x = spatial(w, rare() ? 1 + roll(3) : 2);
     int64_t kernel[NET_AXES];
     if (!x) return;
@@ -132,10 +132,12 @@ static void unpool_step(wide *w) {
 
 static void global_step(wide *w) {
     omma_value *x = spatial(w, 1 + roll(3));
-    const char *op = VARIANT("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool");
+    const char *op = w->positive ? "GlobalAveragePool"
+                                 : VARIANT("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool");
     omma_value *y = put(w, op, op[6] == 'L' ? 2 : 1, x);
     push(w, y);
-    if (y && coin()) push(w, put(w, "Mul", 13, x, un(w, "Sigmoid", y))); /* squeeze and excite */
+    if (!w->positive && y && coin()) /* squeeze and excite */
+        push(w, put(w, "Mul", 13, x, un(w, "Sigmoid", y)));
 }
 
 static void columns_step(wide *w) {
@@ -153,7 +155,7 @@ static void channel_norm_step(wide *w) {
     const int64_t c = x->dims[1];
     omma_value *scale = floats(w, 0.5, 1.5, 1, &c), *bias = floats(w, -0.3, 0.3, 1, &c);
     omma_value *in[] = {x, scale, bias, floats(w, -0.3, 0.3, 1, &c), floats(w, 0.5, 1.5, 1, &c)};
-    const int which = variant(w, 5);
+    const int which = w->positive ? 0 : variant(w, 5);
     if (which == 0) {
         if (coin()) wide_real(w, "epsilon", 1e-2);
         push(w, put_first(w, "BatchNormalization", 15, 5, in));
@@ -215,7 +217,7 @@ static void matmul_step(wide *w) {
     if (!x->rank) return;
     const int64_t k = x->dims[x->rank - 1];
     if (k > 500) return;
-    const int way = variant(w, 4);
+    const int way = w->positive ? roll(2) : variant(w, 4);
     if (way == 0) push(w, put(w, "MatMul", 13, x, weights(w, k, 1, &k)));
     if (way == 1) push(w, put(w, "MatMul", 13, x, weights(w, k, DIMS(k, between(1, 6)))));
     if (way < 2) return;
@@ -234,8 +236,8 @@ static void gemm_step(wide *w) {
     if (!x) return;
     const int64_t k = x->dims[!ta], m = x->dims[ta], n = between(1, 6);
     if (k > 500 || m * n > WIDE_MOST) return;
-    omma_value *b = coin() ? weights(w, k, DIMS(tb ? n : k, tb ? k : n))
-                           : tame(w, shaped(w, DIMS(tb ? n : k, tb ? k : n)));
+    omma_value *b = w->positive || coin() ? weights(w, k, DIMS(tb ? n : k, tb ? k : n))
+                                          : tame(w, shaped(w, DIMS(tb ? n : k, tb ? k : n)));
     omma_value *c = rare() ? NULL : coin() ? floats(w, -1, 1, 1, &n) : shaped(w, DIMS(m, 1));
     if (ta) wide_int(w, "transA", 1);
     if (tb) wide_int(w, "transB", 1);
@@ -257,7 +259,7 @@ static void einsum_step(wide *w) {
         int64_t d[6];
         int rank = 0;
         for (; *s && *s != ',' && *s != '-'; s++) d[rank++] = length[*s - 'a'];
-        in[n] = n && coin() ? floats(w, -1, 1, rank, d) : shaped(w, rank, d);
+        in[n] = n && (w->positive || coin()) ? factors(w, rank, d) : shaped(w, rank, d);
         if (!in[n++]) return;
         if (*s == ',') s++;
     }

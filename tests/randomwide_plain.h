@@ -82,6 +82,21 @@ static inline omma_value *plain_of(wide *w, omma_value *x, int which) {
 
 static void plain_step(wide *w) { push(w, plain_of(w, any(w), variant(w, PLAIN_OPS))); }
 
+/* Operators that rise everywhere, if slowly, and sums. */
+static void rising_step(wide *w) {
+    omma_value *x = any(w);
+    switch (variant(w, 8)) {
+    case 0: push(w, un(w, "Asinh", x)); return;
+    case 1: push(w, un(w, "Softsign", x)); return;
+    case 2: push(w, un(w, "Softplus", x)); return;
+    case 3: push(w, put(w, "LeakyRelu", 6, x)); return;
+    case 4: push(w, put(w, "Selu", 6, x)); return;
+    case 5: push(w, put(w, "Mul", 13, x, factors(w, x->rank, x->dims))); return;
+    case 6: push(w, put(w, "Div", 13, x, factors(w, x->rank, x->dims))); return;
+    default: push(w, put(w, VARIANT("Add", "Sum", "Mean"), 13, x, fellow(w, x, -1, 1)));
+    }
+}
+
 static void clip_step(wide *w) {
     omma_value *x = any(w);
     if (rare()) {
@@ -113,15 +128,6 @@ static void dropout_step(wide *w) {
 }
 
 /* --- two inputs and more ------------------------------------------------------------------------ */
-
-/* Something that broadcasts with x: fewer axes, some of length one; computed or constant. */
-static inline omma_value *fellow(wide *w, const omma_value *x, double lo, double hi) {
-    int64_t d[OMMA_MAX_RANK];
-    const int skip = rare() ? roll(x->rank + 1) : 0, rank = x->rank - skip;
-    for (int i = 0; i < rank; i++) d[i] = rare() ? 1 : x->dims[i + skip];
-    if (roll(3)) return shaped(w, rank, d);
-    return floats(w, lo, hi, rank, d);
-}
 
 static void binary_step(wide *w) {
     static const char *const ops[] = {"Add", "Sub", "Mul", "Max", "Min", "Div", "Mod", "Pow",
