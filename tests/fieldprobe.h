@@ -38,6 +38,7 @@ typedef struct probe {
     const char *const *unit;
     int n;
     /* what probe_open makes */
+    bool ran; /* what went wrong, if something did, is a reading's fault */
     omma_arena arena;
     omma_tensor moved[PROBE_IN];      /* other numbers */
     const char *by[PROBE_IN];         /* names of the floating inputs */
@@ -166,6 +167,7 @@ static inline omma_status probe_open(probe *p) {
         p->by[p->n_by++] = p->g->inputs[i]->name;
     }
     OMMA_TRY(probe_run(p));
+    p->ran = true;
     OMMA_TRY(probe_fields(p));
     return probe_gradient(p);
 }

@@ -3,13 +3,13 @@
  *
  *     dice_seed = 7;
  *     wide w;
- *     wide_graph(&w, WIDE_ALL, step, turn);   // one input "image": f32 [1..2,C,H,W]
+ *     wide_graph(&w, WIDE_ALL, step, turn, false); // one input "image": f32 [1..2,C,H,W]
  *     ...w.g, w.v[0] to w.v[w.n - 1], w.chosen...
  *     wide_free(&w);
  *
  * The steps (wide_steps) each make a node or a few. A graph is of some at random, one of which the
  * caller chooses, 0 to WIDE_STEPS - 1, and its variant; WIDE_NEAR leaves out those behind which
- * everything sees everything. */
+ * everything sees everything. Hostile ones have odd attributes that the rooms let pass. */
 #ifndef OMMA_TESTS_RANDOMWIDE_H
 #define OMMA_TESTS_RANDOMWIDE_H
 
@@ -146,8 +146,9 @@ static inline void wide_choose(wide *w, int step, int turn) {
     push(w, w->chosen[1]);
 }
 
-static inline void wide_graph(wide *w, wide_choice choice, int step, int turn) {
+static inline void wide_graph(wide *w, wide_choice choice, int step, int turn, bool hostile) {
     wide_begin(w);
+    w->hostile = hostile;
     const int n = 2 + roll(rare() ? 16 : 7), at = roll(n);
     for (int i = 0; i < n && w->n < WIDE_VALUES - 40; i++)
         if (i == at) wide_choose(w, step, turn);

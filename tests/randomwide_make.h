@@ -35,6 +35,7 @@ typedef struct wide {
     int made, refused;
     int turn;              /* which variant of a step is due; -1: any */
     bool positive;         /* every derivative is */
+    bool hostile;          /* attributes and lists have odd numbers in them now and then */
     omma_value *chosen[2]; /* made by the step and the plain operator the caller chose */
 } wide;
 
@@ -93,6 +94,27 @@ static inline omma_value *wide_value(wide *w) {
 
 static inline int64_t count(const omma_value *v) { return omma_value_count(v); }
 
+static inline int64_t odd_whole(int64_t v) {
+    static const int64_t odd[] = {0, -1, 1, 2, 5, -3, 64, 100, INT32_MAX, INT32_MIN, INT64_MAX,
+                                  INT64_MIN, INT64_C(1) << 32};
+    return rare() ? (int64_t)((uint64_t)v + (uint64_t)between(-2, 2)) : odd[roll(13)];
+}
+
+/* Something else in one attribute; a list may lose its last number. */
+static inline void spoil(wide *w, omma_node *n) {
+    static const float odd[] = {0, -1, INFINITY, NAN, 1e30f, -1e-30f};
+    omma_attr *attrs = wide_copy(w, n->attrs, (size_t)n->n_attrs * sizeof *attrs);
+    omma_attr *a = &attrs[roll(n->n_attrs)];
+    n->attrs = attrs;
+    if (a->kind == OMMA_ATTR_INT) a->i = odd_whole(a->i);
+    if (a->kind == OMMA_ATTR_FLOAT) a->f = odd[roll(6)];
+    if (a->kind != OMMA_ATTR_INTS || !a->count) return;
+    int64_t *list = wide_copy(w, a->ints, (size_t)a->count * sizeof *list), *v = &list[roll(a->count)];
+    *v = odd_whole(*v);
+    a->ints = list;
+    a->count -= roll(6) == 0;
+}
+
 /* A node of this row with the attributes set before; its outputs are out[0], ... NULL when the room
  * will not have it. in: entries may be NULL. */
 static inline omma_node *put_node(wide *w, const char *name, int opset, int ins,
@@ -105,6 +127,7 @@ static inline omma_node *put_node(wide *w, const char *name, int opset, int ins,
     n->attrs = wide_copy(w, w->attrs, (size_t)w->n_attrs * sizeof *w->attrs);
     n->n_attrs = w->n_attrs;
     w->n_attrs = 0;
+    if (w->hostile && n->n_attrs && coin()) spoil(w, n);
     bool good = ins >= op->min_in && outs >= op->min_out;
     for (int i = 0; i < ins; i++) n->in[i] = in[i], good &= in[i] || i >= op->min_in;
     for (int i = 0; i < outs; i++) omma_node_set_output(n, i, wide_value(w));
@@ -168,6 +191,11 @@ static inline omma_value *number(wide *w, double x) {
     return constant(w, OMMA_F32, 0, NULL, &(float){(float)x});
 }
 static inline omma_value *list(wide *w, int n, const int64_t *v) {
+    if (w->hostile && n && roll(8) == 0) {
+        int64_t *odd = wide_copy(w, v, (size_t)n * sizeof *v), *one = &odd[roll(n)];
+        *one = odd_whole(*one);
+        v = odd;
+    }
     return constant(w, OMMA_I64, 1, (int64_t[]){n}, v);
 }
 static inline omma_value *whole(wide *w, int64_t v) { return constant(w, OMMA_I64, 0, NULL, &v); }
@@ -263,6 +291,7 @@ static inline omma_value *shaped(wide *w, int rank, const int64_t *dims) {
 /* Something that broadcasts with x: fewer axes, some of length one; computed or constant. */
 static inline omma_value *fellow(wide *w, const omma_value *x, double lo, double hi) {
     int64_t d[OMMA_MAX_RANK];
+    if (!x) return NULL;
     const int skip = rare() ? roll(x->rank + 1) : 0, rank = x->rank - skip;
     for (int i = 0; i < rank; i++) d[i] = rare() ? 1 : x->dims[i + skip];
     if (roll(3)) return shaped(w, rank, d);
