@@ -5,13 +5,14 @@
  * is of the numbers it has. */
 #include "field/mask.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "field/carry.h"
 #include "op/broadcast.h"
 
-static const double BLOCKS = -64;
+static const double BLOCKS = -64, LIFTS = 8;
 
 static bool is_op(const omma_node *n, const char *name) { return !strcmp(n->op->name, name); }
 
@@ -80,11 +81,16 @@ static const uint64_t *low(const omma_fields *f, const omma_value *v) {
     return f->zero[v->index] ? NULL : f->dead[v->index];
 }
 
-/* Does what is low stay so when element i of c is added? Scores are taken to be small. */
-static bool stays_low(const omma_value *c, int64_t i, bool soft) {
-    if (!c->data || !is_float(c)) return true;
-    const double x = number(c, c->data, i);
-    return soft ? x <= 0 : x < INFINITY;
+/* Does c, added to x, lift what is low there? Then nothing is known of any of them: what was lifted
+ * may still be the lowest of its row, and what was not the largest. Scores are taken to be small. */
+static bool lifts(const omma_fields *f, const omma_value *c, const omma_value *x,
+                  const omma_value *y) {
+    const uint64_t *had = low(f, x);
+    const double most = f->soft[x->index] ? LIFTS : FLT_MAX;
+    if (!had || !c->data || !is_float(c)) return false;
+    for (int64_t i = 0, n = omma_value_count(y); i < n; i++)
+        if (omma_bit(had, place(x, y, i)) && number(c, c->data, place(c, y, i)) > most) return true;
+    return false;
 }
 
 static omma_status add(omma_fields *f, const omma_node *n, omma_error *err) {
@@ -93,15 +99,14 @@ static omma_status add(omma_fields *f, const omma_node *n, omma_error *err) {
     bool soft = false;
     for (int k = 0; k < 2; k++) {
         const omma_value *c = n->in[k], *x = n->in[1 - k];
-        const uint64_t *had = low(f, x);
+        const uint64_t *had = lifts(f, c, x, y) ? NULL : low(f, x);
         const bool any = blocks_any(f, c, &soft);
         if (!any && !had) continue;
         if (!bits && !(bits = zeros(f, y))) return no_memory(err);
         soft |= had && f->soft[x->index];
         for (int64_t i = 0, m = omma_value_count(y); i < m; i++)
             if ((any && blocks(f, number(c, c->data, place(c, y, i)))) ||
-                (had && omma_bit(had, place(x, y, i)) &&
-                 stays_low(c, place(c, y, i), f->soft[x->index])))
+                (had && omma_bit(had, place(x, y, i))))
                 omma_bit_set(bits, i);
     }
     return bits ? set_dead(f, y, bits, false, soft) : OMMA_OK;
