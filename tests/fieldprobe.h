@@ -10,8 +10,9 @@
  * A gradient that is not zero must lie in the set of the shape, in that of the numbers at hand, and,
  * where nothing differentiable says where to read, in that without control paths. Elements of the
  * inputs outside the set of the shape may be anything: the unit keeps its bits. Forth is back the
- * other way around. Inputs of whole numbers are left as they are. No tolerance, but that what a mask
- * of -100 leaves over (a soft one, the walk says so) is no gradient. */
+ * other way around. Inputs of whole numbers are left as they are. There is no tolerance. Past a soft
+ * mask (of -100, say) all of this is asked of the set without such masks; what they leave over is
+ * next to nothing. */
 #ifndef OMMA_TESTS_FIELDPROBE_H
 #define OMMA_TESTS_FIELDPROBE_H
 
@@ -49,6 +50,7 @@ typedef struct probe {
     omma_session *session;
     omma_gradient *gradient; /* NULL: whole numbers on every way */
     omma_fov *shape, *image;
+    omma_fields hard; /* of the shape, without soft masks */
     omma_error err;
     const char *no_gradient; /* why */
 } probe;
@@ -129,6 +131,7 @@ static inline omma_status probe_fields(probe *p) {
     }
     OMMA_TRY(omma_fov_on_graph(&p->shape, p->g, p->what, blank, &one, &p->err));
     OMMA_TRY(omma_fov_on_graph(&p->image, p->g, p->what, p->in, &one, &p->err));
+    OMMA_TRY(omma_fields_new_hard(&p->hard, p->shape->specialised.graph, NULL, &p->err));
     for (int i = 0; i < p->n; i++) {
         const omma_value *v;
         const omma_status s = omma_fov_find(&v, p->shape, p->unit[i], &p->err);
@@ -142,7 +145,7 @@ static inline omma_status probe_fields(probe *p) {
 static inline omma_status probe_gradient(probe *p) {
     const omma_options one = {.threads = 1};
     const omma_gradient_how how = {
-        .of = p->unit, .n_of = p->n, .by = p->by, .n_by = p->n_by, .seeded = 1};
+        .of = p->unit, .n_of = p->n, .by = p->by, .n_by = p->n_by, .seeded = 1, .local = 1};
     if (!p->n_by) return OMMA_OK;
     OMMA_TRY(omma_gradient_on_graph(&p->gradient, p->g, p->what, &how, &one, &p->err));
     const omma_status s = omma_gradient_run(p->gradient, p->in, p->n_in, p->seed, &p->err);
@@ -175,6 +178,7 @@ static inline omma_status probe_open(probe *p) {
 static inline void probe_close(probe *p) {
     omma_session_free(p->session);
     omma_gradient_free(p->gradient);
+    omma_fields_free(&p->hard);
     omma_fov_free(p->shape);
     omma_fov_free(p->image);
     omma_arena_free(&p->arena);
@@ -260,9 +264,10 @@ static inline void probe_holds(probe *p, int unit, const int64_t *at, uint64_t *
     }
 }
 
+/* soft: more than what a mask leaves over is still in the sets. */
 static inline void probe_gradients(probe *p, int unit, const int64_t *at, const probe_how *how,
                                    bool soft) {
-    const double least = soft ? 1e-28 : 0;
+    const double least = soft ? 1e-24 : 0;
     if (!probe_differentiate(p, unit, at)) {
         probe_seen.wild++;
         return;
@@ -301,6 +306,14 @@ static inline bool probe_shake(probe *p) {
         }
     }
     return any;
+}
+
+/* Sets without soft masks. */
+static inline void probe_set_hard(probe *p, int unit, const int64_t *at) {
+    omma_fov hard = *p->shape;
+    hard.fields = p->hard;
+    if (probe_set(p, &hard, unit, at, OMMA_FOV_STRUCTURAL, p->set) & OMMA_MET_SOFT)
+        probe_fault(p, "%s: a mask is soft yet", probe_name(p, unit, at));
 }
 
 static inline void probe_moves(probe *p, int unit, const int64_t *at, int trials) {
@@ -374,7 +387,10 @@ static inline void probe_unit(probe *p, int unit, const int64_t *at, const probe
     if (how->pairs) probe_forth(p, p->shape, unit, at, how->pairs, p->set);
     if (how->pairs) probe_forth(p, p->image, unit, at, how->pairs, p->other);
     if (p->gradient) probe_gradients(p, unit, at, how, soft);
-    if (!soft) probe_moves(p, unit, at, how->trials);
+    if (soft) probe_set_hard(p, unit, at);
+    if (soft && p->gradient && probe_differentiate(p, unit, at))
+        probe_holds(p, unit, at, p->set, 0, false, "hard");
+    probe_moves(p, unit, at, how->trials);
 }
 
 #endif

@@ -173,7 +173,7 @@ omma_status omma_field_soften(omma_fields *f, const omma_node *n, omma_error *er
         for (int64_t j = 0; j < length && all; j++)
             bits[(first + j * behind) >> 6] &= ~((uint64_t)1 << ((first + j * behind) & 63));
     }
-    f->dead[x->index] = bits; /* in front of it too */
+    f->dead[x->index] = omma_bits_any(bits, 0, omma_value_count(y)) ? bits : NULL; /* in front too */
     return set_dead(f, y, bits, true, f->soft[x->index]);
 }
 
