@@ -189,7 +189,7 @@ static inline void probe_close(probe *p) {
 /* A random element of the unit's value; now and then all along some axes. */
 static inline void probe_pick(const probe *p, int unit, int64_t *at) {
     const omma_tensor *y = &p->base[unit];
-    for (int d = 0; d < y->rank; d++) at[d] = roll(6) ? roll(y->dims[d]) : -1;
+    for (int d = 0; d < y->rank; d++) at[d] = roll(6) && y->dims[d] ? roll(y->dims[d]) : -1;
 }
 
 static inline bool probe_within(const omma_tensor *y, const int64_t *at, int64_t i) {

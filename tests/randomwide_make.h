@@ -151,10 +151,10 @@ static inline omma_value *put_first(wide *w, const char *op, int opset, int ins,
     return n ? n->out[0] : NULL;
 }
 
-/* Others may go on from v: float32, neither empty nor large. */
+/* Others may go on from v: float32, not large, and unless the graph is hostile not empty. */
 static inline void push(wide *w, omma_value *v) {
     if (!v || v->dtype != OMMA_F32 || v->rank > 6 || w->n == WIDE_VALUES) return;
-    if (count(v) > 0 && count(v) <= WIDE_MOST) w->v[w->n++] = v;
+    if (count(v) > (w->hostile ? -1 : 0) && count(v) <= WIDE_MOST) w->v[w->n++] = v;
 }
 
 static inline void push_all(wide *w, omma_node *n) {
@@ -277,7 +277,8 @@ static inline omma_value *shaped(wide *w, int rank, const int64_t *dims) {
     for (int i = 0; i < rank; i++) need *= dims[i];
     omma_value *v = any(w);
     for (int t = 0; t < 5 && count(v) < need; t++) v = any(w);
-    if (need > WIDE_MOST) return NULL;
+    if (need > WIDE_MOST || need < 0) return NULL;
+    if (!count(v)) v = w->image;
     v = under(w, v, 1, (int64_t[]){-1});
     if (v && count(v) < need)
         v = put(w, "Tile", 13, v, list(w, 1, (int64_t[]){(need + count(v) - 1) / count(v)}));

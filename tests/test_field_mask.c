@@ -97,6 +97,32 @@ static void all_along(void **state) {
     sees(&k, y, 1, 15, 0);
 }
 
+/* What a scaled mask left low may be lower than the next, which then blocks nothing. */
+static void lost(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        masks k = begin(i ? -INFINITY : -100);
+        omma_value *y = put(&k.w, "Add", 13, k.x, constant(&k.w, OMMA_F32, DIMS(1), &(float){-1e5f}));
+        y = put(&k.w, "Mul", 13, y, number(&k.w, 0.5));
+        y = softmax(&k, put(&k.w, "Add", 13, y, k.m));
+        sees(&k, y, 0, i ? 3 : 15, 0);
+    }
+}
+
+/* The last column is blocked all along but for the last row; a softmax down the columns of the first
+ * three rows finds it blocked all along, one along the rows does not. */
+static void two_ways(void **state) {
+    (void)state;
+    masks k = begin(-100);
+    omma_value *x = put(&k.w, "Add", 13, k.x, k.m), *down, *along;
+    x = put(&k.w, "Slice", 13, x, list(&k.w, 1, (int64_t[]){0}), list(&k.w, 1, (int64_t[]){3}));
+    wide_int(&k.w, "axis", 0);
+    down = put(&k.w, "Softmax", 13, x);
+    along = softmax(&k, x);
+    sees(&k, put(&k.w, "Add", 13, along, put(&k.w, "Mul", 13, down, number(&k.w, 0))), 0, 3,
+         OMMA_MET_SOFT);
+}
+
 static void without_softmax(void **state) {
     (void)state;
     masks k = begin(-100);
@@ -121,6 +147,6 @@ static void behind(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_front),  cmocka_unit_test(moved),           cmocka_unit_test(lifted),
-        cmocka_unit_test(all_along), cmocka_unit_test(without_softmax), cmocka_unit_test(behind)};
+        cmocka_unit_test(all_along), cmocka_unit_test(lost), cmocka_unit_test(two_ways), cmocka_unit_test(without_softmax), cmocka_unit_test(behind)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,8 +38,11 @@ static omma_status ask(omma_fields *f, omma_node *n, omma_error *err) {
         return omma_fail_node(err, OMMA_E_UNSUPPORTED, n->name, n->op->name,
                               "the field ends here: %s",
                               n->op->no_field ? n->op->no_field : "this operator has none");
+    const omma_value *x = omma_in(n, 0);
+    uint64_t *const dead = x ? f->dead[x->index] : NULL;
     OMMA_TRY(omma_field_soften(f, n, err));
     OMMA_TRY(n->op->field(&room, n));
+    if (x) f->dead[x->index] = dead; /* as others have it */
     f->node[n->index].relation = room.relation;
     f->node[n->index].count = room.count;
     return omma_field_mask(f, n, err);
@@ -55,9 +58,11 @@ static omma_status fields_new(omma_fields *f, const omma_graph *g, const void *c
     f->dead = omma_arena_array(&f->arena, n, sizeof *f->dead);
     f->zero = omma_arena_array(&f->arena, n, sizeof *f->zero);
     f->soft = omma_arena_array(&f->arena, n, sizeof *f->soft);
+    f->lost = omma_arena_array(&f->arena, n, sizeof *f->lost);
     f->number = omma_arena_array(&f->arena, n, sizeof *f->number);
     f->asked = omma_arena_array(&f->arena, n, sizeof *f->asked);
-    if (!f->node || !f->depends || !f->dead || !f->zero || !f->soft || !f->number || !f->asked)
+    if (!f->node || !f->depends || !f->dead || !f->zero || !f->soft || !f->lost || !f->number ||
+        !f->asked)
         return no_memory(err);
     if (number && n) memcpy(f->number, number, n * sizeof *f->number);
     for (int i = 0; i < g->n_inputs; i++) f->depends[g->inputs[i]->index] = !g->inputs[i]->data;

@@ -32,6 +32,7 @@ typedef struct omma_fields {
     uint64_t **dead;     /* by value index: see omma_field_dead; NULL: none */
     bool *zero;          /* by value index: what is dead is 0: see omma_field_zero */
     bool *soft;          /* by value index: dead by a large finite number */
+    bool *lost;          /* by value index: others may be that low, too */
     bool hard;           /* only what is infinite blocks */
     const void **number; /* by value index: the numbers at hand; NULL: none */
     bool *asked;         /* by value index: a room would use its numbers */
