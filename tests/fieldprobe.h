@@ -59,6 +59,7 @@ typedef struct probe_how {
     int trials;    /* with other numbers outside the set */
     bool steers;   /* places that are read at have gradients: control paths count */
     bool equal;    /* every derivative is positive: the sets are equal */
+    bool calm;     /* no number is chosen or compared: past a soft mask bits stay, too */
     int pairs;     /* elements that are asked where they lead */
 } probe_how;
 
@@ -387,6 +388,7 @@ static inline void probe_unit(probe *p, int unit, const int64_t *at, const probe
     if (how->pairs) probe_forth(p, p->shape, unit, at, how->pairs, p->set);
     if (how->pairs) probe_forth(p, p->image, unit, at, how->pairs, p->other);
     if (p->gradient) probe_gradients(p, unit, at, how, soft);
+    if (soft && how->calm) probe_moves(p, unit, at, how->trials);
     if (soft) probe_set_hard(p, unit, at);
     if (soft && p->gradient && probe_differentiate(p, unit, at))
         probe_holds(p, unit, at, p->set, 0, false, "hard");
