@@ -3,7 +3,7 @@
  *
  *     dice_seed = 7;
  *     wide w;
- *     wide_graph(&w, WIDE_ALL, step, turn, false); // one input "image": f32 [1..2,C,H,W]
+ *     wide_graph(&w, WIDE_ALL, step, turn, false); // one input "image": [1..2,C,H,W]
  *     ...w.g, w.v[0] to w.v[w.n - 1], w.chosen...
  *     wide_free(&w);
  *
@@ -101,15 +101,17 @@ static const wide_step wide_steps[] = {
 
 enum { WIDE_STEPS = (int)(sizeof wide_steps / sizeof *wide_steps) };
 
-/* A graph of the input alone. */
-static inline void wide_begin(wide *w) {
-    *w = (wide){.turn = -1};
+/* A graph of the input alone, float32 as a rule. */
+static inline void wide_begin(wide *w, bool positive) {
+    static const omma_dtype types[] = {OMMA_F64, OMMA_F64, OMMA_BF16, OMMA_F16};
+    *w = (wide){.turn = -1, .positive = positive};
+    w->type = roll(5) ? OMMA_F32 : types[roll(positive ? 2 : 4)]; /* halves have few numbers near 0 */
     omma_arena_init(&w->arena, NULL);
     w->g = omma_graph_new(&w->arena, "wide");
     w->b = (omma_build){.arena = &w->arena, .err = &w->err, .kern = omma_kernels_best()};
     w->image = omma_graph_value(w->g, "image");
     w->image->is_input = true;
-    w->image->dtype = OMMA_F32;
+    w->image->dtype = w->type;
     w->image->rank = 4;
     memcpy(w->image->dims, (int64_t[]){1 + rare(), between(1, 4), between(8, 20), between(8, 20)},
            4 * sizeof(int64_t));
@@ -147,7 +149,7 @@ static inline void wide_choose(wide *w, int step, int turn) {
 }
 
 static inline void wide_graph(wide *w, wide_choice choice, int step, int turn, bool hostile) {
-    wide_begin(w);
+    wide_begin(w, false);
     w->hostile = hostile;
     const int n = 2 + roll(rare() ? 16 : 7), at = roll(n);
     for (int i = 0; i < n && w->n < WIDE_VALUES - 40; i++)
@@ -157,8 +159,7 @@ static inline void wide_graph(wide *w, wide_choice choice, int step, int turn, b
 
 /* A graph whose derivatives are all positive where they are not zero by structure. */
 static inline void wide_positive(wide *w, wide_choice choice) {
-    wide_begin(w);
-    w->positive = true;
+    wide_begin(w, true);
     for (int n = 2 + roll(7); n > 0; n--) wide_make(w, wide_any_step(w, choice));
 }
 

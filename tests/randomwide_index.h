@@ -156,11 +156,28 @@ static void resize_attrs(wide *w, const char *mode) {
     if (*mode != 'n' && rare()) wide_int(w, "antialias", 1);
 }
 
+/* Of other ranks, along some axes. */
+static void resize_along(wide *w, const char *mode) {
+    omma_value *x = any(w);
+    int64_t axes[OMMA_MAX_RANK], sizes[OMMA_MAX_RANK];
+    const int n = some_axes(x->rank, axes, 2);
+    for (int i = 0; i < n; i++) sizes[i] = between(1, 9);
+    wide_ints(w, "axes", n, axes);
+    if (coin())
+        wide_text(w, "keep_aspect_ratio_policy", ONE_OF("stretch", "not_larger", "not_smaller"));
+    resize_attrs(w, mode);
+    push(w, put(w, "Resize", 18, x, NULL, NULL, list(w, n, sizes)));
+}
+
 static void resize_step(wide *w) {
     omma_value *x = map_of(w, 2);
     const char *mode = w->positive ? VARIANT("nearest", "linear") : VARIANT("nearest", "linear", "cubic");
     omma_value *scales = NULL, *sizes = NULL, *roi = NULL;
     const bool crop = rare();
+    if (rare()) {
+        resize_along(w, mode);
+        return;
+    }
     if (coin()) {
         const float s[] = {1, 1, (float)real(0.4, 2.3), (float)real(0.4, 2.3)};
         scales = constant(w, OMMA_F32, DIMS(4), s);
@@ -192,9 +209,20 @@ static inline omma_value *grid_of(wide *w, int64_t n, int64_t h, int64_t v) {
     return put(w, "AffineGrid", 20, theta, list(w, 4, (int64_t[]){n, 1, h, v}));
 }
 
+/* The same in three dimensions. */
+static inline omma_value *grid_of_3d(wide *w, int64_t n, int64_t d) {
+    if (w->positive || rare()) return floats(w, -1.2, 1.2, DIMS(n, d, 2, 3, 3));
+    if (coin()) return tame(w, shaped(w, DIMS(n, d, 2, 3, 3)));
+    omma_value *theta = tame(w, shaped(w, DIMS(n, 3, 4)));
+    wide_int(w, "align_corners", roll(2));
+    return put(w, "AffineGrid", 20, theta, list(w, 5, (int64_t[]){n, 1, d, 2, 3}));
+}
+
 static void grid_step(wide *w) {
-    omma_value *x = map_of(w, 2);
-    omma_value *grid = grid_of(w, x->dims[0], between(1, 5), between(1, 5));
+    omma_value *x = rare() ? ranked(w, 5) : map_of(w, 2);
+    if (!x) return;
+    omma_value *grid = x->rank == 5 ? grid_of_3d(w, x->dims[0], between(1, 3))
+                                    : grid_of(w, x->dims[0], between(1, 5), between(1, 5));
     if (coin()) wide_text(w, "mode", w->positive ? "nearest" : ONE_OF("linear", "nearest", "cubic"));
     wide_text(w, "padding_mode", VARIANT("zeros", "border", "reflection"));
     wide_int(w, "align_corners", roll(2));
@@ -218,13 +246,16 @@ static void roi_step(wide *w) {
 static void deform_step(wide *w) {
     omma_value *x = map_of(w, 3);
     const int64_t c = x->dims[1], k = between(1, 3), g = c % 2 == 0 && rare() ? 2 : 1;
-    const int64_t h = x->dims[2] - k + 1, v = x->dims[3] - k + 1, m = between(1, 3);
-    if (h < 1 || v < 1 || c > 16) return;
+    const int64_t stride = rare() ? 2 : 1, pad = coin() ? 0 : roll(3), m = between(1, 3);
+    const int64_t h = (x->dims[2] + pad - k) / stride + 1, v = (x->dims[3] + pad - k) / stride + 1;
+    if (x->dims[2] + pad < k || x->dims[3] + pad < k || c > 16) return;
     const int64_t dims[] = {x->dims[0], g * 2 * k * k, h, v}, masks[] = {x->dims[0], g * k * k, h, v};
     omma_value *offset = rare() ? floats(w, -1.5, 1.5, 4, dims) : shaped(w, 4, dims);
     omma_value *mask = coin() ? NULL : shaped(w, 4, masks);
     omma_value *weight = weights(w, c * k * k, DIMS(m, c, k, k));
     if (g > 1) wide_int(w, "offset_group", g);
+    wide_ints(w, "strides", 2, (int64_t[]){stride, stride});
+    wide_ints(w, "pads", 4, (int64_t[]){pad, 0, 0, pad});
     push(w, put(w, "DeformConv", 19, x, weight, offset, coin() ? NULL : floats(w, -1, 1, 1, &m),
                 mask));
 }

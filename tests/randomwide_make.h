@@ -29,7 +29,8 @@ typedef struct wide {
     omma_error err;
     omma_attr attrs[WIDE_ATTRS]; /* of the next node */
     int n_attrs;
-    omma_value *v[WIDE_VALUES]; /* float32, to go on from */
+    omma_dtype type;            /* of all that is written as float32 here */
+    omma_value *v[WIDE_VALUES]; /* of that type, to go on from */
     int n;
     omma_value *image; /* the input */
     int made, refused;
@@ -151,9 +152,9 @@ static inline omma_value *put_first(wide *w, const char *op, int opset, int ins,
     return n ? n->out[0] : NULL;
 }
 
-/* Others may go on from v: float32, not large, and unless the graph is hostile not empty. */
+/* Others may go on from v: of the graph's type, not large, and unless it is hostile not empty. */
 static inline void push(wide *w, omma_value *v) {
-    if (!v || v->dtype != OMMA_F32 || v->rank > 6 || w->n == WIDE_VALUES) return;
+    if (!v || v->dtype != w->type || v->rank > 6 || w->n == WIDE_VALUES) return;
     if (count(v) > (w->hostile ? -1 : 0) && count(v) <= WIDE_MOST) w->v[w->n++] = v;
 }
 
@@ -165,10 +166,15 @@ static inline void push_all(wide *w, omma_node *n) {
 
 static inline omma_value *constant(wide *w, omma_dtype t, int rank, const int64_t *dims,
                                    const void *data) {
-    size_t n = omma_dtype_size(t);
+    const omma_dtype to = t == OMMA_F32 ? w->type : t;
+    size_t n = 1;
     for (int i = 0; i < rank; i++) n *= (size_t)dims[i];
-    return omma_graph_constant(w->g, omma_arena_printf(&w->arena, "c%d", w->made++), t, rank, dims,
-                               wide_copy(w, data, n));
+    void *copy = omma_arena_alloc(&w->arena, n * omma_dtype_size(to) + 8);
+    for (size_t i = 0; i < n && to != t; i++)
+        omma_set_number(to, copy, (int64_t)i, omma_get_number(t, data, (int64_t)i));
+    if (n && to == t) memcpy(copy, data, n * omma_dtype_size(t));
+    return omma_graph_constant(w->g, omma_arena_printf(&w->arena, "c%d", w->made++), to, rank, dims,
+                               copy);
 }
 
 /* Random numbers in a range. */
@@ -325,7 +331,7 @@ static inline omma_value *above(wide *w, omma_value *x, double least) {
 }
 
 static inline omma_value *cast(wide *w, omma_value *x, omma_dtype t) {
-    wide_int(w, "to", t);
+    wide_int(w, "to", t == OMMA_F32 ? w->type : t);
     return put(w, "Cast", 13, x);
 }
 

@@ -91,6 +91,10 @@ static void transposed_step(wide *w) {
     }
     wide_ints(w, "strides", k, strides);
     if (coin()) wide_ints(w, "output_padding", k, more);
+    else if (rare()) {
+        for (int d = 0; d < k; d++) more[d] = strides[d] * x->dims[2 + d] - roll(2);
+        wide_ints(w, "output_shape", k, more);
+    }
     if (rare()) wide_ints(w, "dilations", k, dilations);
     if (rare()) wide_text(w, "auto_pad", ONE_OF("SAME_UPPER", "SAME_LOWER", "VALID"));
     else if (coin()) wide_ints(w, "pads", 2 * k, pads);
@@ -111,7 +115,11 @@ static void pool_step(wide *w) {
     if (rare()) wide_int(w, "ceil_mode", 1);
     if (!which && coin()) wide_int(w, "count_include_pad", 1);
     if (which == 2 && coin()) wide_int(w, "p", between(1, 3));
-    push(w, put(w, ops[which], which == 1 ? 12 : which ? 18 : 19, x));
+    const int opset = which == 1 ? 12 : which ? 18 : 19;
+    omma_node *n = put_node(w, ops[which], opset, 1, &x, which == 1 && coin() ? 2 : 1);
+    if (!n) return;
+    push(w, n->out[0]);
+    if (n->n_out > 1) push(w, put(w, "Mul", 13, cast(w, n->out[1], OMMA_F32), number(w, 0.01)));
 }
 
 /* Maxima, and put back where they were. */
@@ -249,8 +257,9 @@ static void einsum_step(wide *w) {
     static const char *const equations[] = {
         "ij,jk->ik",  "bij,bjk->bik", "ij->ji",       "i,j->ij",         "bhwc,hkc->bhwk",
         "ijk->jk",    "ij,ij->",      "bij,bkj->bki", "ii->i",           "ijj->ij",
-        "ij,jk,kl->il", "ij",         "ijk,k->i",     "bhid,bhjd->bhij", "iji->j"};
-    const char *e = equations[variant(w, 15)], *s = e;
+        "ij,jk,kl->il", "ij",         "ijk,k->i",     "bhid,bhjd->bhij", "iji->j",
+        "...i,ij->...j"};
+    const char *e = equations[variant(w, 16)], *s = e;
     int64_t length[26];
     omma_value *in[3] = {0};
     int n = 0;
@@ -258,7 +267,10 @@ static void einsum_step(wide *w) {
     while (*s && *s != '-') {
         int64_t d[6];
         int rank = 0;
-        for (; *s && *s != ',' && *s != '-'; s++) d[rank++] = length[*s - 'a'];
+        for (; *s && *s != ',' && *s != '-'; s++) {
+            if (*s == '.' && s[1] != '.') d[rank++] = 2, d[rank++] = 3;
+            if (*s != '.') d[rank++] = length[*s - 'a'];
+        }
         in[n] = n && (w->positive || coin()) ? factors(w, rank, d) : shaped(w, rank, d);
         if (!in[n++]) return;
         if (*s == ',') s++;
@@ -278,7 +290,9 @@ static void fourier_step(wide *w) {
     if (coin()) {
         omma_value *x = shaped(w, DIMS(1, between(8, 20), 1));
         wide_int(w, "onesided", roll(2));
-        push(w, put(w, "STFT", 17, x, whole(w, between(1, 3)), NULL, whole(w, between(2, 6))));
+        const int64_t frame = between(2, 6);
+        omma_value *window = coin() ? NULL : floats(w, 0.2, 1, 1, &frame);
+        push(w, put(w, "STFT", 17, x, whole(w, between(1, 3)), window, whole(w, frame)));
         return;
     }
     omma_value *x = ranked(w, 3);
@@ -414,13 +428,14 @@ static void attention_step(wide *w) {
         flat ? shaped(w, DIMS(1, s, g * e)) : shaped(w, DIMS(1, g, s, e)),
         attention_mask(w, t, s + past),
         past ? tame(w, shaped(w, DIMS(1, g, past, d))) : NULL,
-        past ? shaped(w, DIMS(1, g, past, e)) : NULL};
+        past ? shaped(w, DIMS(1, g, past, e)) : NULL,
+        past || roll(3) ? NULL : list(w, 1, (int64_t[]){between(1, s)})};
     if (flat) wide_int(w, "q_num_heads", h), wide_int(w, "kv_num_heads", g);
     if (coin()) wide_int(w, "is_causal", 1);
     if (rare()) wide_real(w, "softcap", 0.8);
     const int mode = roll(4);
     wide_int(w, "qk_matmul_output_mode", mode);
-    push_all(w, put_node(w, "Attention", coin() ? 23 : 24, 6, in,
+    push_all(w, put_node(w, "Attention", in[6] || coin() ? 24 : 23, in[6] ? 7 : 6, in,
                          rare() && mode != 2 ? 4 : past ? 3 : 1));
 }
 
@@ -483,6 +498,8 @@ static void recurrent_step(wide *w) {
     if (which == 1 && coin()) wide_int(w, "linear_before_reset", 1);
     if (which == 2 && rare()) wide_int(w, "input_forget", 1);
     if (rare()) wide_real(w, "clip", 0.5);
+    static const char *const acts[] = {"HardSigmoid", "Affine", "Softsign", "Elu", "Relu", "Softplus"};
+    if (rare() && which < 2) wide_texts(w, "activations", (int)dirs * (which + 1), acts);
     push_all(w, put_node(w, names[which], 14, which == 2 ? 8 : 6, in, which == 2 ? 3 : 2));
 }
 

@@ -122,7 +122,7 @@ static void scaler_step(wide *w) {
 static void dropout_step(wide *w) {
     omma_value *x = any(w);
     const int way = variant(w, 3);
-    omma_value *in[] = {x, number(w, 0.3), constant(w, OMMA_BOOL, 0, NULL, &(char){0})};
+    omma_value *in[] = {x, number(w, 0.3), constant(w, OMMA_BOOL, 0, NULL, &(char){!w->positive && rare()})};
     omma_node *n = put_node(w, "Dropout", way ? 13 : 10, way ? 1 + way : 1, in, 1 + coin());
     push_all(w, n);
 }
@@ -161,7 +161,10 @@ static inline omma_value *some_bools(wide *w, omma_value *x) {
     switch (roll(4)) {
     case 0: return un(w, "IsNaN", x);
     case 1: return un(w, "IsInf", x);
-    case 2: return bools(w, x->rank, x->dims);
+    case 2: {
+        const int skip = roll(x->rank + 1);
+        return bools(w, x->rank - skip, x->dims + skip);
+    }
     default:
         return put(w, VARIANT("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), 16, x,
                    fellow(w, x, -0.5, 0.5));
@@ -240,6 +243,16 @@ static void quantise_step(wide *w) {
     omma_value *x = any(w);
     if (roll(3)) {
         push(w, restored(w, quantised(w, x, t), t));
+        return;
+    }
+    if (coin() && x->rank) { /* a scale for every place along an axis */
+        const int axis = roll(x->rank);
+        omma_value *scale = floats(w, 0.01, 0.05, 1, x->dims + axis), *q;
+        x = tame(w, x);
+        wide_int(w, "axis", axis);
+        q = put(w, "QuantizeLinear", 13, x, scale);
+        wide_int(w, "axis", axis);
+        push(w, put(w, "DequantizeLinear", 13, q, scale));
         return;
     }
     omma_node *n = put_node(w, "DynamicQuantizeLinear", 11, 1, &x, 3);

@@ -14,7 +14,7 @@ typedef struct masks {
 } masks;
 
 static masks begin(float block) {
-    masks k = {.w = {.turn = -1}};
+    masks k = {.w = {.turn = -1, .type = OMMA_F32}};
     wide *w = &k.w;
     omma_arena_init(&w->arena, NULL);
     w->g = omma_graph_new(&w->arena, "masks");

@@ -36,7 +36,7 @@ static void choose_units(trial *t) {
                         : tries == 1 ? t->w.v[t->w.n - 1]
                         : tries == 2 ? t->w.chosen[0]
                                      : any(&t->w);
-        if (!v || v->dtype != OMMA_F32 || v->is_output || v->is_input) continue;
+        if (!v || v->dtype != t->w.type || v->is_output || v->is_input) continue;
         v->is_output = true;
         t->unit[t->p.n++] = v->name;
         g->outputs[g->n_outputs++] = v;
@@ -75,8 +75,9 @@ static bool is_tame(const probe *p) {
 /* False: its numbers are wild. */
 static bool open_trial(trial *t, double least) {
     t->in = omma_value_tensor(t->w.image);
-    float *x = t->in.data = omma_arena_array(&t->w.arena, (size_t)count(t->w.image), sizeof *x);
-    for (int64_t k = 0; k < count(t->w.image); k++) x[k] = (float)real(least, 1);
+    t->in.data = omma_arena_array(&t->w.arena, (size_t)count(t->w.image), 8);
+    for (int64_t k = 0; k < count(t->w.image); k++)
+        omma_set_number(t->in.dtype, t->in.data, k, real(least, 1));
     choose_units(t);
     wide_forget(&t->w);
     graphs++;
@@ -133,7 +134,7 @@ static void graph_of(uint32_t number, bool hostile) {
             probe_pick(&t.p, i % t.p.n, at);
             probe_unit(&t.p, i % t.p.n, at, &how);
         }
-        if (t.p.gradient && !hostile) check_passes(&t);
+        if (t.p.gradient && t.w.type == OMMA_F32 && !hostile) check_passes(&t);
     }
     probe_close(&t.p);
     wide_free(&t.w);
