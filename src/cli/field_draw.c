@@ -55,6 +55,22 @@ static void shade(omma_image *img, const uint64_t *plane, int64_t w, int k, bool
         }
 }
 
+/* The effective field: from dark over red to yellow by the square root of the share of the largest,
+ * laid over what is behind. */
+static void glow(omma_image *img, const double *map, int64_t h, int64_t w, int k) {
+    double most = 0;
+    for (int64_t i = 0; i < h * w; i++) most = fmax(most, map[i]);
+    for (int y = 0; y < img->height; y++)
+        for (int x = 0; x < img->width; x++) {
+            unsigned char *p = img->rgb + ((size_t)y * (size_t)img->width + (size_t)x) * 3;
+            const double v = most > 0 ? sqrt(map[y / k * w + x / k] / most) : 0;
+            const double hot[] = {255 * fmin(1, 0.35 + 2 * v), 235 * fmin(1, fmax(0, 2 * v - 0.7)),
+                                  40 * v};
+            for (int c = 0; c < 3; c++)
+                p[c] = (unsigned char)(p[c] * (1 - fmin(1, 1.6 * v)) + hot[c] * fmin(1, 1.6 * v));
+        }
+}
+
 static void cross(omma_image *img, double y, double x, int k) {
     const float s = omma_draw_scale(img), cy = (float)((y + 0.5) * k), cx = (float)((x + 0.5) * k);
     const omma_color red = {220, 30, 40, 255};
@@ -75,6 +91,7 @@ static omma_status draw_unit(const omma_field_job *j, omma_image *img, int k, om
         return omma_fail(err, OMMA_E_NOMEM, "no memory for a picture");
     }
     shade(img, plane, x->dims[j->table.across], k, j->image != NULL);
+    if (j->map) glow(img, j->map, x->dims[j->table.down], x->dims[j->table.across], k);
     if (j->cell[0] >= 0 && r->y.jump > 0)
         cross(img, r->y.first + r->y.jump * (double)j->cell[0],
               r->x.first + r->x.jump * (double)j->cell[1], k);

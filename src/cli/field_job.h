@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/samples.h"
+#include "field/effective.h"
 #include "field/field_table.h"
 
 typedef struct omma_field_job {
@@ -26,7 +27,18 @@ typedef struct omma_field_job {
     bool walked;
     /* of --pixel */
     int64_t pixel_at[2];
+    /* of --effective */
+    omma_recipe how;
+    omma_effective_measures *measured; /* by row, with --at one; images 0: not measured */
+    double *map;                       /* with --at: the mean map */
+    int done;                          /* images, for the progress */
 } omma_field_job;
+
+/* Measure the effective fields of the stages (all rows with --all), or of the unit. */
+omma_status omma_field_measure(omma_field_job *j, omma_error *err);
+
+/* How pictures are prepared, from the options. */
+void omma_field_samples(const omma_field_job *j, int most, omma_samples_how *how);
 
 void omma_field_print(const omma_field_job *j);
 int omma_field_json(const omma_field_job *j);

@@ -38,7 +38,30 @@ static void put_axis(omma_json_writer *w, const char *key, const omma_field_axis
     omma_json_end_object(w);
 }
 
-static void put_row(omma_json_writer *w, const omma_field_row *r) {
+static void put_effective(omma_json_writer *w, const omma_field_job *j, const omma_field_row *r) {
+    const omma_effective_measures *m = j->measured ? &j->measured[r - j->table.row] : NULL;
+    if (!m || !m->images) return;
+    omma_json_key(w, "effective"), omma_json_begin_object(w);
+    omma_json_key(w, "recipe"), omma_json_put_text(w, omma_recipe_name(m->recipe));
+    omma_json_key(w, "images"), omma_json_put_int(w, m->images);
+    omma_json_key(w, "shares"), omma_json_begin_array(w);
+    for (int k = 0; k < OMMA_SHARES; k++) {
+        omma_json_begin_object(w);
+        number(w, "share", omma_shares[k]);
+        number(w, "area", m->is.area[k]), number(w, "area_error", m->error.area[k]);
+        number(w, "side", m->is.side[k]), number(w, "side_error", m->error.side[k]);
+        number(w, "radius", m->is.radius[k]), number(w, "radius_error", m->error.radius[k]);
+        omma_json_end_object(w);
+    }
+    omma_json_end_array(w);
+    number(w, "sigma", m->is.sigma), number(w, "sigma_error", m->error.sigma);
+    number(w, "sigma_y", m->is.sigma_y), number(w, "sigma_x", m->is.sigma_x);
+    omma_json_key(w, "field_pixels"), omma_json_put_int(w, m->field);
+    number(w, "ratio", m->ratio), number(w, "ratio_error", m->ratio_error);
+    omma_json_end_object(w);
+}
+
+static void put_row(omma_json_writer *w, const omma_field_job *j, const omma_field_row *r) {
     static const char *const advice[] = {"unproductive", "gridding", "astray", "starved"};
     omma_json_begin_object(w);
     omma_json_key(w, "layer"), omma_json_put_text(w, r->label);
@@ -56,6 +79,7 @@ static void put_row(omma_json_writer *w, const omma_field_row *r) {
     for (int k = 0; k < 4; k++)
         if (r->advice >> k & 1) omma_json_put_text(w, advice[k]);
     omma_json_end_array(w);
+    put_effective(w, j, r);
     omma_json_end_object(w);
 }
 
@@ -64,7 +88,7 @@ static void put_layers(omma_json_writer *w, const omma_field_job *j) {
     omma_json_key(w, "highest_side"), omma_json_put_double(w, j->table.highest);
     omma_json_key(w, "layers"), omma_json_begin_array(w);
     for (int i = 0; i < j->table.count; i++)
-        if (j->all || j->table.row[i].stage) put_row(w, &j->table.row[i]);
+        if (j->all || j->table.row[i].stage) put_row(w, j, &j->table.row[i]);
     omma_json_end_array(w);
 }
 
@@ -114,6 +138,7 @@ static void put_unit(omma_json_writer *w, const omma_field_job *j) {
     omma_json_key(w, "rows");
     if (plane) put_runs(w, plane, h, width);
     else omma_json_begin_array(w), omma_json_end_array(w);
+    put_effective(w, j, j->unit);
     omma_json_end_object(w);
     omma_arena_free(&a);
 }

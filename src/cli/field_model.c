@@ -12,7 +12,8 @@ static const char help_text[] =
     "omma field: what each layer of a model can see.\n\n"
     "usage: omma field MODEL [--input HxW] [--image FILE] [--all] [--json] [-o FIELD.png]\n"
     "       omma field MODEL --at LAYER[:y,x] [-o FIELD.png]\n"
-    "       omma field MODEL --pixel y,x\n\n"
+    "       omma field MODEL --pixel y,x\n"
+    "       omma field MODEL [--at LAYER[:y,x]] --effective PICTURES [--recipe NAME]\n\n"
     "Which pixels can influence a layer's cells, whatever the weights: for the cell in the\n"
     "middle of every stage, the window it sees, the distance between cells, where cell 0 lies,\n"
     "how far it reaches into the padding, how much of the window is no hole, the share of the\n"
@@ -24,10 +25,15 @@ static const char help_text[] =
     "      --pixel y,x        the other way: which cells of each layer this pixel reaches\n"
     "      --image FILE       the image at hand: for models that sample at places that depend on\n"
     "                         it; -o draws over it\n"
-    "      --mean R,G,B, --std R,G,B  how it is prepared, y = (x / 255 - mean) / std\n"
+    "      --effective PICTURES  what the cells do see: gradients measured on a picture or a\n"
+    "                         folder of them; areas, radii, sigma, share of the structural field\n"
+    "      --recipe NAME      how: default, luo or replk (see the manual)\n"
+    "      --count N          pictures to take, spread over the folder; default 16\n"
+    "      --mean R,G,B, --std R,G,B  how pictures are prepared, y = (x / 255 - mean) / std\n"
     "      --content          leave out statistics, gates and what chooses places\n"
     "      --all              every layer, not the last of each stage\n"
     "      --json             the same for programs\n"
+    "      --threads N        threads to use for gradients\n"
     "  -o, --output FILE.png  draw the set over the picture, holes and all; without --at the\n"
     "                         windows of the stages\n"
     "  -h, --help             this text\n" OMMA_CLI_MODEL_HELP "\n"
@@ -78,8 +84,17 @@ static int check(omma_field_job *j, const omma_cli_list *args) {
         return omma_cli_misused("field", "--mean wants R,G,B, not '%s'", j->mean);
     if (j->std && (!triple(j->std, three) || !(three[0] > 0 && three[1] > 0 && three[2] > 0)))
         return omma_cli_misused("field", "--std wants R,G,B above 0, not '%s'", j->std);
-    if ((j->mean || j->std) && !j->image)
-        return omma_cli_misused("field", "--mean and --std go with --image");
+    if ((j->mean || j->std) && !j->image && !j->effective)
+        return omma_cli_misused("field", "--mean and --std go with --image or --effective");
+    if (j->count < 1) return omma_cli_misused("field", "--count wants at least 1");
+    if (j->effective && j->pixel)
+        return omma_cli_misused("field", "--effective goes without --pixel");
+    if (j->recipe && !j->effective)
+        return omma_cli_misused("field", "--recipe goes with --effective");
+    while (j->recipe && j->how < OMMA_RECIPES && strcmp(j->recipe, omma_recipe_name(j->how)))
+        j->how = (omma_recipe)(j->how + 1);
+    if (j->how == OMMA_RECIPES)
+        return omma_cli_misused("field", "--recipe is default, luo or replk, not '%s'", j->recipe);
     j->path = args->items[0];
     j->paths = j->content ? OMMA_FIELD_CONTENT : OMMA_FIELD_STRUCTURAL;
     return 0;
@@ -122,15 +137,20 @@ static omma_status take_shapes(omma_field_job *j, omma_error *err) {
     return OMMA_OK;
 }
 
+void omma_field_samples(const omma_field_job *j, int most, omma_samples_how *how) {
+    *how = (omma_samples_how){.model = j->path, .most = most, .std = {1, 1, 1}, .opt = j->opt};
+    if (j->mean) (void)triple(j->mean, how->mean);
+    if (j->std) (void)triple(j->std, how->std);
+    if (j->shapes[0].rank == 4)
+        how->h = (int)j->shapes[0].dims[2], how->w = (int)j->shapes[0].dims[3];
+}
+
 static omma_status take_image(omma_field_job *j, omma_error *err) {
     const omma_tensor *const *samples;
     int n;
-    omma_samples_how how = {.model = j->path, .most = 1, .std = {1, 1, 1}, .opt = j->opt};
+    omma_samples_how how;
     if (!j->image) return OMMA_OK;
-    if (j->mean) (void)triple(j->mean, how.mean);
-    if (j->std) (void)triple(j->std, how.std);
-    if (j->shapes[0].rank == 4)
-        how.h = (int)j->shapes[0].dims[2], how.w = (int)j->shapes[0].dims[3];
+    omma_field_samples(j, 1, &how);
     OMMA_TRY(omma_samples_read(&samples, &n, &j->arena, j->model, j->image, &how, err));
     for (int i = 0; i < omma_model_input_count(j->model); i++) j->shapes[i] = samples[0][i];
     return OMMA_OK;
@@ -222,21 +242,26 @@ static omma_status work(omma_field_job *j, omma_error *err) {
     omma_status s = omma_field_table_make(&j->table, j->fov, j->paths, j->all, &j->arena, err);
     if (!s && j->at) s = walk_unit(j, err);
     if (!s && j->pixel) s = walk_pixel(j, err);
+    if (!s) s = omma_field_measure(j, err);
     if (!s && j->output) s = omma_field_draw(j, err);
     if (s) omma_error_in_file(err, j->path);
     return s;
 }
 
 int omma_cli_field(int argc, char **argv) {
-    omma_field_job j = {0};
+    omma_field_job j = {.count = 16};
     omma_error err;
     omma_cli_list args;
     int want_help;
     const omma_cli_option options[] = {
-        {'i', "input", 'm', &j.inputs},  {0, "at", 's', &j.at},        {0, "pixel", 's', &j.pixel},
-        {0, "image", 's', &j.image},     {0, "mean", 's', &j.mean},    {0, "std", 's', &j.std},
-        {0, "content", 'b', &j.content}, {0, "all", 'b', &j.all},      {0, "json", 'b', &j.json},
-        {'o', "output", 's', &j.output}, OMMA_CLI_MODEL_OPTIONS(j.opt)};
+        {'i', "input", 'm', &j.inputs},      {0, "at", 's', &j.at},
+        {0, "pixel", 's', &j.pixel},         {0, "image", 's', &j.image},
+        {0, "effective", 's', &j.effective}, {0, "recipe", 's', &j.recipe},
+        {0, "count", 'i', &j.count},         {0, "threads", 't', &j.opt.threads},
+        {0, "mean", 's', &j.mean},           {0, "std", 's', &j.std},
+        {0, "content", 'b', &j.content},     {0, "all", 'b', &j.all},
+        {0, "json", 'b', &j.json},           {'o', "output", 's', &j.output},
+        OMMA_CLI_MODEL_OPTIONS(j.opt)};
     omma_arena_init(&j.arena, NULL);
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);

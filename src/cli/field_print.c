@@ -25,6 +25,17 @@ static void put_pair(double y, double x, const char *none, int width) {
     printf(" %*s", width, text);
 }
 
+/* Share of the picture that holds half and 95 % of what is seen, sigma, share of the structural
+ * field. */
+static void put_measured(const omma_effective_measures *m) {
+    if (!m->images) {
+        printf(" %27s", "");
+        return;
+    }
+    printf(" %5.1f%% %5.1f%% %6.1f %5.1f%%", 100 * m->is.area[OMMA_SHARE_50],
+           100 * m->is.area[OMMA_SHARE_95], m->is.sigma, 100 * m->ratio);
+}
+
 static int label_width(const omma_field_job *j) {
     int w = 5;
     for (int i = 0; i < j->table.count; i++) {
@@ -41,7 +52,7 @@ static void put_head(const omma_field_job *j, const char *more) {
            x->dims[j->table.across], j->content ? "content" : "structural", more);
 }
 
-static void put_row(const omma_field_row *r, int width) {
+static void put_row(const omma_field_job *j, const omma_field_row *r, int width) {
     char range[64];
     omma_cli_put_name(r->label, width);
     put_shape(r->value, 17);
@@ -54,6 +65,7 @@ static void put_row(const omma_field_row *r, int width) {
         put_pair(r->y.padding, r->x.padding, "", 7);
     } else printf(" %5s %9s %7s", "", "", "");
     printf(" %5.1f%% %5.1f%%", 100 * r->coverage, 100 * r->share);
+    if (j->measured) put_measured(&j->measured[r - j->table.row]);
     if (r->odd && !r->whole) snprintf(range, sizeof range, "%g..*", r->y.least);
     else if (isinf(r->y.most)) snprintf(range, sizeof range, "%g..whole", r->y.least);
     else if (r->y.least == r->y.most) snprintf(range, sizeof range, "%g", r->y.least);
@@ -104,15 +116,30 @@ static void put_advice(const omma_field_job *j) {
                j->fov->specialised.cut->name);
 }
 
+static void put_recipe(const omma_field_job *j) {
+    int64_t images = 0;
+    for (int i = 0; i < j->table.count; i++)
+        if (j->measured[i].images) images = j->measured[i].images;
+    printf("measured on %" PRId64 " pictures by '%s': %s\n", images, omma_recipe_name(j->how),
+           omma_recipe_says(j->how));
+    if (!j->at)
+        printf("50 %%, 95 %%: the least share of the picture that holds so much of what the middle "
+               "cell sees; sigma [px] about its centre; used: the pixels of 95 %%, of those that "
+               "can be seen\n");
+}
+
 static void put_table(const omma_field_job *j) {
     const int width = label_width(j);
     put_head(j, "\n");
     omma_cli_put_name("layer", width);
-    printf(" %-17s %9s %6s %9s %7s %6s %6s  %s\n", "shape", "sees", "jump", "cell 0", "padding",
-           "cover", "share", "paths");
+    printf(" %-17s %9s %6s %9s %7s %6s %6s", "shape", "sees", "jump", "cell 0", "padding", "cover",
+           "share");
+    if (j->measured) printf(" %6s %6s %6s %6s", "50 %", "95 %", "sigma", "used");
+    printf("  paths\n");
     for (int i = 0; i < j->table.count; i++)
-        if (j->all || j->table.row[i].stage) put_row(&j->table.row[i], width);
+        if (j->all || j->table.row[i].stage) put_row(j, &j->table.row[i], width);
     put_advice(j);
+    if (j->measured) put_recipe(j);
 }
 
 /* --- one unit, one pixel --------------------------------------------------------------------- */
@@ -134,6 +161,20 @@ static bool box_of(omma_arena *a, const omma_set *s, int down, int across, box *
     b->seen = plane ? omma_bits_count(plane, h * w)
                     : omma_bits_count(rows, h) * omma_bits_count(columns, w);
     return true;
+}
+
+static void put_effective(const omma_field_job *j) {
+    const omma_effective_measures *m = &j->measured[j->unit - j->table.row];
+    if (!m->images) return;
+    printf("does see\n");
+    for (int k = 0; k < OMMA_SHARES; k++)
+        printf("  %2.0f %%      in %5.1f %% of the picture; in a square of %g px; within %.1f px\n",
+               100 * omma_shares[k], 100 * m->is.area[k], m->is.side[k], m->is.radius[k]);
+    printf("  sigma     %.2f px (down %.2f, across %.2f)", m->is.sigma, m->is.sigma_y,
+           m->is.sigma_x);
+    if (m->images > 1) printf(", standard error %.2f", m->error.sigma);
+    printf("\n  used      %.1f %% of the pixels it can see hold 95 %%\n  ", 100 * m->ratio);
+    put_recipe(j);
 }
 
 static void put_unit(const omma_field_job *j) {
@@ -168,9 +209,13 @@ static void put_unit(const omma_field_job *j) {
            100.0 * (double)b.seen / (double)hull,
            100.0 * (double)b.seen /
                ((double)x->dims[j->table.down] * (double)x->dims[j->table.across]));
+    if (j->cell[0] >= 0 && r->y.jump > 0 && !isinf(r->y.size) && !isinf(r->x.size) && !r->odd)
+        printf("  padding   %.1f %% of the window\n",
+               100 * (1 - fmin(1, (double)hull / (r->y.size * r->x.size))));
     printf("  status    %s%s\n", statuses[omma_fov_judge(&j->walk, x)],
            j->walk.met & OMMA_MET_SOFT ? ", behind a mask of large finite numbers" : "");
     omma_arena_free(&a);
+    if (j->measured) put_effective(j);
 }
 
 /* Cells of r's layer that are in s. */

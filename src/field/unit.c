@@ -36,11 +36,21 @@ typedef struct place {
     int64_t *list, n;             /* elements */
 } place;
 
-/* The cell's number that index i, of a length, stands for; -1: none, as a class token. */
-static int64_t digit_at(const omma_digit *g, int64_t length, int64_t i) {
-    const int64_t span = g->div * g->mod, j = i - g->off;
-    if (j < 0 || ((g->off || length % span) && j >= span)) return -1;
-    return j / g->div % g->mod;
+/* How many indices of an axis, from g->off on, count cells: behind those of a sequence there may be
+ * other tokens. */
+static int64_t reach_of(const place *p, const omma_digit *g) {
+    const int64_t length = p->v->dims[g->axis];
+    int64_t span = 0;
+    if (p->row.axis == g->axis) span = p->row.div * p->row.mod;
+    if (p->column.axis == g->axis && p->column.div * p->column.mod > span)
+        span = p->column.div * p->column.mod;
+    return g->off || length % span ? span : length;
+}
+
+/* The cell's number that index i stands for; -1: none, as a class token. */
+static int64_t digit_at(const place *p, const omma_digit *g, int64_t i) {
+    const int64_t j = i - g->off;
+    return j < 0 || j >= reach_of(p, g) ? -1 : j / g->div % g->mod;
 }
 
 /* Values in which no axis counts cells any more are taken for maps by their looks. */
@@ -63,7 +73,7 @@ static bool narrow(place *p, omma_arena *a, const omma_digit *g, int64_t cell) {
     if (!*take) return false;
     p->taken[g->axis] = 0;
     for (int64_t i = 0; i < length; i++) {
-        (*take)[i] = (fresh || (*take)[i]) && digit_at(g, length, i) == cell;
+        (*take)[i] = (fresh || (*take)[i]) && digit_at(p, g, i) == cell;
         p->taken[g->axis] += (*take)[i];
     }
     return true;
@@ -108,11 +118,14 @@ static omma_status take_token(place *p, omma_unit_field *out, omma_arena *a, omm
         return omma_fail_node(err, OMMA_E_RANGE, p->v->name, NULL,
                               "there is no token %lld; this value has %lld", (long long)token,
                               (long long)length);
-    const omma_digit all = {axis, 0, 1, length};
-    out->y = p->row.axis == axis ? digit_at(&p->row, length, token) : -1;
-    out->x = p->column.axis == axis ? digit_at(&p->column, length, token) : -1;
+    out->y = p->row.axis == axis ? digit_at(p, &p->row, token) : -1;
+    out->x = p->column.axis == axis ? digit_at(p, &p->column, token) : -1;
     if (out->y < 0 || out->x < 0) out->y = out->x = -1, out->rows = out->columns = 0;
-    return narrow(p, a, &all, token) ? OMMA_OK : no_memory(err);
+    p->take[axis] = omma_arena_array(a, (size_t)length, sizeof *p->take[axis]);
+    if (!p->take[axis]) return no_memory(err);
+    p->take[axis][token] = true;
+    p->taken[axis] = 1;
+    return OMMA_OK;
 }
 
 static void collect(place *p, int axis, int64_t at) {

@@ -139,8 +139,14 @@ omma_status omma_field_control(omma_field *f, int k, int i) {
     return f->status;
 }
 
-const void *omma_field_numbers(const omma_field *f, const omma_value *v) {
-    return v->data ? v->data : f->numbers ? f->numbers(f, v) : NULL;
+const void *omma_field_numbers(omma_field *f, const omma_value *v) {
+    const size_t size = omma_dtype_size(v->dtype), bytes = omma_value_bytes(v);
+    if (!v->data) return f->numbers ? f->numbers(f, v) : NULL;
+    if (!size || (uintptr_t)v->data % size == 0) return v->data;
+    void *copy = omma_arena_alloc(f->b->arena, bytes); /* files have constants at any address */
+    if (!copy) f->status = omma_nomem(f->b, f->n);
+    else memcpy(copy, v->data, bytes);
+    return copy;
 }
 
 const uint64_t *omma_field_dead(const omma_field *f, const omma_value *v) {

@@ -120,7 +120,7 @@ omma_status omma_field_control(omma_field *f, int k, int i);
 
 /* The numbers of v if they are known: a constant's, or those of the run at hand (then r->data is
  * to be set); NULL when they are not. Aligned to the element. */
-const void *omma_field_numbers(const omma_field *f, const omma_value *v);
+const void *omma_field_numbers(omma_field *f, const omma_value *v);
 
 /* Elements of v that are the same whatever the inputs, as a softmax leaves behind a mask of -inf:
  * bits as in omma_relation; NULL: none is known to be. */

@@ -120,7 +120,7 @@ omma_value *omma_make_full(omma_maker *m, const omma_value *like, double k) {
 }
 
 static bool same_dims(const omma_value *x, int rank, const int64_t *dims) {
-    return x->rank == rank && !memcmp(x->dims, dims, (size_t)rank * sizeof *dims);
+    return x->rank == rank && (!rank || !memcmp(x->dims, dims, (size_t)rank * sizeof *dims));
 }
 
 omma_value *omma_make_reshape(omma_maker *m, omma_value *x, int rank, const int64_t *dims) {
