@@ -125,20 +125,20 @@ static omma_status along(omma_walk *w, const omma_node *n, const omma_relation *
     return omma_walk_add(w, to, &s, err);
 }
 
+omma_status omma_walk_node(omma_walk *w, const omma_node *n, bool back, omma_error *err) {
+    const struct omma_node_field *nf = &w->f->node[n->index];
+    for (int k = 0; k < nf->count; k++) OMMA_TRY(along(w, n, nf->relation[k], back, err));
+    return OMMA_OK;
+}
+
 omma_status omma_walk_back(omma_walk *w, omma_error *err) {
-    for (int i = w->f->g->n_nodes - 1; i >= 0; i--) {
-        const struct omma_node_field *nf = &w->f->node[i];
-        for (int k = 0; k < nf->count; k++)
-            OMMA_TRY(along(w, w->f->g->nodes[i], nf->relation[k], true, err));
-    }
+    for (int i = w->f->g->n_nodes - 1; i >= 0; i--)
+        OMMA_TRY(omma_walk_node(w, w->f->g->nodes[i], true, err));
     return OMMA_OK;
 }
 
 omma_status omma_walk_forth(omma_walk *w, omma_error *err) {
-    for (int i = 0; i < w->f->g->n_nodes; i++) {
-        const struct omma_node_field *nf = &w->f->node[i];
-        for (int k = 0; k < nf->count; k++)
-            OMMA_TRY(along(w, w->f->g->nodes[i], nf->relation[k], false, err));
-    }
+    for (int i = 0; i < w->f->g->n_nodes; i++)
+        OMMA_TRY(omma_walk_node(w, w->f->g->nodes[i], false, err));
     return OMMA_OK;
 }

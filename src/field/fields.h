@@ -72,4 +72,7 @@ omma_status omma_walk_add(omma_walk *w, const omma_value *v, const omma_set *s, 
 omma_status omma_walk_back(omma_walk *w, omma_error *err);
 omma_status omma_walk_forth(omma_walk *w, omma_error *err);
 
+/* The same through one node, whose outputs' (inputs') sets are complete. */
+omma_status omma_walk_node(omma_walk *w, const omma_node *n, bool back, omma_error *err);
+
 #endif
