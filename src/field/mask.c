@@ -84,7 +84,8 @@ static const uint64_t *low(const omma_fields *f, const omma_value *v) {
 }
 
 /* Does c, added to x, lift what is low there? Then nothing is known of any of them: what was lifted
- * may still be the lowest of its row, and what was not the largest. Scores are taken to be small. */
+ * may still be the lowest of its row, and what was not the largest. Scores are taken to be small.
+ */
 static bool lifts(const omma_fields *f, const omma_value *c, const omma_value *x,
                   const omma_value *y) {
     const uint64_t *had = low(f, x);
