@@ -3,8 +3,9 @@
  * model. Prints a table in Markdown; docs/faithfulness.md holds one.
  *
  *     bench_faithfulness [--images N] [--skip K] [--steps S] [--masks M] [--copies C]
- *                        [--sensitivity N] [--target score|thing] [--methods A,B,..]
- *                        [--hidden mean|blur|grey] [--threads T] MODEL.onnx FOLDER
+ *                        [--sensitivity N] [--cascade N] [--target score|thing]
+ *                        [--methods A,B,..] [--hidden mean|blur|grey] [--threads T]
+ *                        MODEL.onnx FOLDER
  *
  * FOLDER's pictures are taken in the order of their names, N of them behind the first K. The target
  * is the score of the best detection, element 0 of the scores, which may become another thing's
@@ -26,11 +27,25 @@
 enum { MOST = 4096 };
 
 /* What is measured of a map. */
-enum { DELETION, INSERTION, VS_RANDOM, VS_CENTRE, HIT, SHARE, REST, MOVED, SECONDS, RUNS, COLUMNS };
+enum {
+    DELETION,
+    VS_RANDOM,
+    VS_CENTRE,
+    INSERTION,
+    HIT,
+    SHARE,
+    REST,
+    MOVED,
+    TOP_RANDOM,
+    ALL_RANDOM,
+    SECONDS,
+    RUNS,
+    COLUMNS
+};
 
-static const char *const heads[COLUMNS] = {"deletion", "insertion",  "- random",    "- centre",
-                                           "pointing", "in the box", "unexplained", "sensitivity",
-                                           "seconds",  "runs"};
+static const char *const heads[COLUMNS] = {
+    "deletion",    "less random", "less centre", "insertion",  "pointing", "in the box",
+    "unexplained", "sensitivity", "top random",  "all random", "seconds",  "runs"};
 
 typedef struct tally {
     int n;
@@ -39,7 +54,7 @@ typedef struct tally {
 
 typedef struct bench {
     omma_options opt;
-    int images, skip, steps, masks, copies, sensitivity;
+    int images, skip, steps, masks, copies, sensitivity, cascade;
     bool thing;
     omma_baseline hidden;
     bool take[OMMA_METHODS];
@@ -48,11 +63,12 @@ typedef struct bench {
     const char *scores, *boxes, *labels;
     int image; /* the input */
     /* Of the picture at hand: */
-    int at;
+    int at, layers;
     omma_tensor in[2];
     int64_t size[2];
     double box[4]; /* of the best detection [px of the input] */
     double f, deletion[OMMA_METHODS];
+    omma_target ask;
     omma_attribution *attribution;
     tally tally[OMMA_METHODS][COLUMNS];
     tally target;
@@ -109,6 +125,21 @@ static omma_status curves(bench *b, const omma_heat *h, omma_method m, omma_erro
     return OMMA_OK;
 }
 
+/* With one layer's weights shuffled, and with all. A model of random weights may have no answer. */
+static omma_status shuffle(bench *b, const omma_attribution_how *how, omma_arena *arena,
+                           omma_error *err) {
+    omma_cascade c;
+    const omma_cascade_how k = {.maps = 2, .seed = 4};
+    const omma_status s = omma_cascade_measure(&c, b->model->graph, b->model->path, &b->ask,
+                                               b->image, b->in, 2, how, &k, &b->opt, arena, err);
+    if (s == OMMA_E_RANGE) return OMMA_OK;
+    if (s) return s;
+    add(&b->tally[how->method][TOP_RANDOM], c.step[0].correlation);
+    add(&b->tally[how->method][ALL_RANDOM], c.step[1].correlation);
+    b->layers = c.layers;
+    return OMMA_OK;
+}
+
 static omma_status measure(bench *b, omma_method m, omma_arena *arena, omma_error *err) {
     const omma_attribution_how how = {
         .method = m, .seed = 1, .masks = b->masks, .samples = b->copies};
@@ -129,6 +160,7 @@ static omma_status measure(bench *b, omma_method m, omma_arena *arena, omma_erro
     OMMA_TRY(omma_infidelity_measure(b->attribution, &q, &h, b->in, 2, &i, err));
     add(&t[REST], q.rest);
     memcpy(b->rest, q.says, sizeof q.says);
+    if (b->at < b->cascade) OMMA_TRY(shuffle(b, &how, arena, err));
     if (b->at >= b->sensitivity) return OMMA_OK;
     omma_sensitivity s;
     const omma_sensitivity_how j = {.samples = 3, .seed = 3};
@@ -157,21 +189,22 @@ static omma_status feed(bench *b, const omma_image *img, int *label, omma_error 
 }
 
 static omma_status look(bench *b, const omma_image *img, omma_error *err) {
-    omma_target t = {.kind = OMMA_TARGET_ELEMENT, .value = b->scores};
+    omma_target *t = &b->ask;
+    *t = (omma_target){.kind = OMMA_TARGET_ELEMENT, .value = b->scores};
     int label = 0;
     OMMA_TRY(feed(b, img, &label, err));
     if (b->thing) {
-        t = (omma_target){.kind = OMMA_TARGET_DETECTION,
-                          .value = b->scores,
-                          .boxes = b->boxes,
-                          .labels = b->labels,
-                          .label = label};
-        for (int k = 0; k < 4; k++) t.box[k] = b->box[k] + 0.5;
+        *t = (omma_target){.kind = OMMA_TARGET_DETECTION,
+                           .value = b->scores,
+                           .boxes = b->boxes,
+                           .labels = b->labels,
+                           .label = label};
+        for (int k = 0; k < 4; k++) t->box[k] = b->box[k] + 0.5;
     }
     if (b->thing || !b->attribution) {
         omma_attribution_free(b->attribution);
-        OMMA_TRY(omma_attribution_new(&b->attribution, b->model->graph, b->model->path, &t,
-                                      b->image, &b->opt, err));
+        OMMA_TRY(omma_attribution_new(&b->attribution, b->model->graph, b->model->path, t, b->image,
+                                      &b->opt, err));
     }
     OMMA_TRY(omma_attribution_value(b->attribution, &b->f, b->in, 2, err));
     add(&b->target, b->f);
@@ -219,9 +252,10 @@ static omma_status look_at_all(bench *b, const char *folder, omma_error *err) {
 /* --- the table ------------------------------------------------------------------------------- */
 
 static void print_table(const bench *b) {
-    printf("%d pictures, target: %s, mean %.3f; %s; %s; %s; %s\n\n", b->target.n,
-           b->thing ? "best score x overlap of the thing found" : "the best score",
-           mean_of(&b->target), b->curve[0], b->curve[1], b->rest, b->moved);
+    printf("%d pictures, target: %s, mean %.3f; %s; %s; %s; %s; "
+           "%d layers\n\n",
+           b->target.n, b->thing ? "best score x overlap of the thing found" : "the best score",
+           mean_of(&b->target), b->curve[0], b->curve[1], b->rest, b->moved, b->layers);
     printf("| method |");
     for (int c = 0; c < COLUMNS; c++) printf(" %s |", heads[c]);
     printf("\n|---|");
@@ -264,11 +298,11 @@ static bool take_hidden(bench *b, const char *name) {
 }
 
 static bool take_option(bench *b, const char *name, char *value) {
-    int *const number[] = {&b->images, &b->skip,        &b->steps,      &b->masks,
-                           &b->copies, &b->sensitivity, &b->opt.threads};
-    static const char *const names[] = {"--images", "--skip",        "--steps",  "--masks",
-                                        "--copies", "--sensitivity", "--threads"};
-    for (int i = 0; i < 7; i++)
+    int *const number[] = {&b->images, &b->skip,        &b->steps,   &b->masks,
+                           &b->copies, &b->sensitivity, &b->cascade, &b->opt.threads};
+    static const char *const names[] = {"--images", "--skip",        "--steps",   "--masks",
+                                        "--copies", "--sensitivity", "--cascade", "--threads"};
+    for (int i = 0; i < 8; i++)
         if (!strcmp(name, names[i])) {
             *number[i] = atoi(value);
             return *number[i] >= 0;
