@@ -7,12 +7,12 @@
  *     probe_unit(&p, 0, at, &(probe_how){.trials = 3});    // fails the test
  *     probe_close(&p);
  *
- * A gradient that is not zero must lie in the set of the shape, in that of the numbers at hand, and,
- * where nothing differentiable says where to read, in that without control paths. Elements of the
- * inputs outside the set of the shape may be anything: the unit keeps its bits. Forth is back the
- * other way around. Inputs of whole numbers are left as they are. There is no tolerance. Past a soft
- * mask (of -100, say) all of this is asked of the set without such masks; what they leave over is
- * next to nothing. */
+ * A gradient that is not zero must lie in the set of the shape, in that of the numbers at hand,
+ * and, where nothing differentiable says where to read, in that without control paths. Elements of
+ * the inputs outside the set of the shape may be anything: the unit keeps its bits. Forth is back
+ * the other way around. Inputs of whole numbers are left as they are. There is no tolerance. Past a
+ * soft mask (of -100, say) all of this is asked of the set without such masks; what they leave over
+ * is next to nothing. */
 #ifndef OMMA_TESTS_FIELDPROBE_H
 #define OMMA_TESTS_FIELDPROBE_H
 
@@ -41,9 +41,9 @@ typedef struct probe {
     /* what probe_open makes */
     bool ran; /* what went wrong, if something did, is a reading's fault */
     omma_arena arena;
-    omma_tensor moved[PROBE_IN];      /* other numbers */
-    const char *by[PROBE_IN];         /* names of the floating inputs */
-    int by_in[PROBE_IN], n_by;        /* which they are */
+    omma_tensor moved[PROBE_IN];               /* other numbers */
+    const char *by[PROBE_IN];                  /* names of the floating inputs */
+    int by_in[PROBE_IN], n_by;                 /* which they are */
     uint64_t *set[PROBE_IN], *other[PROBE_IN]; /* by by */
     omma_tensor base[PROBE_UNITS], seed[PROBE_UNITS];
     bool constant[PROBE_UNITS]; /* no input leads to it */
@@ -56,11 +56,11 @@ typedef struct probe {
 } probe;
 
 typedef struct probe_how {
-    int trials;    /* with other numbers outside the set */
-    bool steers;   /* places that are read at have gradients: control paths count */
-    bool equal;    /* every derivative is positive: the sets are equal */
-    bool calm;     /* no number is chosen or compared: past a soft mask bits stay, too */
-    int pairs;     /* elements that are asked where they lead */
+    int trials;  /* with other numbers outside the set */
+    bool steers; /* places that are read at have gradients: control paths count */
+    bool equal;  /* every derivative is positive: the sets are equal */
+    bool calm;   /* no number is chosen or compared: past a soft mask bits stay, too */
+    int pairs;   /* elements that are asked where they lead */
 } probe_how;
 
 /* What was seen, for a report. */
@@ -70,14 +70,14 @@ static struct {
 } probe_seen;
 
 static inline void probe_report(void) {
-    print_message("%ld units (%ld see all, %ld nothing, %ld past a soft mask, the mean %.0f numbers), "
-                  "%ld gradients of %.0f numbers in the mean, %ld not finite; %ld graphs without; "
-                  "%ld times moved, %ld pairs forth\n",
-                  probe_seen.units, probe_seen.whole, probe_seen.empty, probe_seen.soft,
-                  probe_seen.set / (double)(probe_seen.units + !probe_seen.units),
-                  probe_seen.gradients,
-                  probe_seen.support / (double)(probe_seen.gradients + !probe_seen.gradients),
-                  probe_seen.wild, probe_seen.none, probe_seen.moves, probe_seen.pairs);
+    print_message(
+        "%ld units (%ld see all, %ld nothing, %ld past a soft mask, the mean %.0f numbers), "
+        "%ld gradients of %.0f numbers in the mean, %ld not finite; %ld graphs without; "
+        "%ld times moved, %ld pairs forth\n",
+        probe_seen.units, probe_seen.whole, probe_seen.empty, probe_seen.soft,
+        probe_seen.set / (double)(probe_seen.units + !probe_seen.units), probe_seen.gradients,
+        probe_seen.support / (double)(probe_seen.gradients + !probe_seen.gradients),
+        probe_seen.wild, probe_seen.none, probe_seen.moves, probe_seen.pairs);
 }
 
 static inline void probe_fault(const probe *p, const char *fmt, ...)
@@ -113,8 +113,7 @@ static inline double probe_number(const omma_tensor *t, int64_t i) {
 static inline omma_status probe_run(probe *p) {
     const omma_options one = {.threads = 1};
     OMMA_TRY(omma_session_on_graph(&p->session, p->g, p->what, &one, &p->err));
-    for (int i = 0; i < p->n; i++)
-        OMMA_TRY(omma_session_watch(p->session, p->unit[i], &p->err));
+    for (int i = 0; i < p->n; i++) OMMA_TRY(omma_session_watch(p->session, p->unit[i], &p->err));
     OMMA_TRY(omma_session_run(p->session, p->in, p->n_in, &p->err));
     for (int i = 0; i < p->n; i++) {
         p->base[i] = probe_copy(p, omma_session_watched(p->session, p->unit[i]));
@@ -230,7 +229,8 @@ static inline unsigned probe_set(probe *p, const omma_fov *f, int unit, const in
     return w.met;
 }
 
-/* --- gradients --------------------------------------------------------------------------------- */
+/* --- gradients ---------------------------------------------------------------------------------
+ */
 
 /* Of the unit; false when numbers on the way were not finite. */
 static inline bool probe_differentiate(probe *p, int unit, const int64_t *at) {
@@ -287,7 +287,8 @@ static inline void probe_gradients(probe *p, int unit, const int64_t *at, const 
     probe_holds(p, unit, at, p->other, least, false, "control-free");
 }
 
-/* --- other numbers ------------------------------------------------------------------------------ */
+/* --- other numbers ------------------------------------------------------------------------------
+ */
 
 /* Some or all of the numbers outside the set become others of the same range; false: there are
  * none. */
@@ -326,13 +327,14 @@ static inline void probe_moves(probe *p, int unit, const int64_t *at, int trials
         for (int64_t k = 0; k < omma_tensor_count(y); k++)
             if (probe_within(y, at, k) && memcmp(a + (size_t)k * size, b + (size_t)k * size, size))
                 probe_fault(p, "%s, number %lld: %.9g became %.9g by numbers outside its set",
-                            probe_name(p, unit, at), (long long)k,
-                            probe_number(&p->base[unit], k), probe_number(y, k));
+                            probe_name(p, unit, at), (long long)k, probe_number(&p->base[unit], k),
+                            probe_number(y, k));
         probe_seen.moves++;
     }
 }
 
-/* --- forth ---------------------------------------------------------------------------------------- */
+/* --- forth
+ * ---------------------------------------------------------------------------------------- */
 
 /* Random elements lead to the unit if they are in its set. */
 static inline void probe_forth(probe *p, const omma_fov *f, int unit, const int64_t *at, int pairs,
@@ -365,7 +367,8 @@ static inline void probe_forth(probe *p, const omma_fov *f, int unit, const int6
     }
 }
 
-/* --- all of it -------------------------------------------------------------------------------------- */
+/* --- all of it
+ * -------------------------------------------------------------------------------------- */
 
 static inline void probe_unit(probe *p, int unit, const int64_t *at, const probe_how *how) {
     const unsigned met = probe_set(p, p->shape, unit, at, OMMA_FOV_STRUCTURAL, p->set);

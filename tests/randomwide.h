@@ -105,7 +105,8 @@ enum { WIDE_STEPS = (int)(sizeof wide_steps / sizeof *wide_steps) };
 static inline void wide_begin(wide *w, bool positive) {
     static const omma_dtype types[] = {OMMA_F64, OMMA_F64, OMMA_BF16, OMMA_F16};
     *w = (wide){.turn = -1, .positive = positive};
-    w->type = roll(5) ? OMMA_F32 : types[roll(positive ? 2 : 4)]; /* halves have few numbers near 0 */
+    w->type =
+        roll(5) ? OMMA_F32 : types[roll(positive ? 2 : 4)]; /* halves have few numbers near 0 */
     omma_arena_init(&w->arena, NULL);
     w->g = omma_graph_new(&w->arena, "wide");
     w->b = (omma_build){.arena = &w->arena, .err = &w->err, .kern = omma_kernels_best()};
@@ -168,8 +169,7 @@ static inline void wide_forget(wide *w) {
     for (int i = 0; i < w->g->n_nodes; i++) {
         omma_node *n = w->g->nodes[i];
         n->param = NULL;
-        for (int k = 0; k < n->n_out; k++)
-            n->out[k]->dtype = OMMA_NONE, n->out[k]->rank = -1;
+        for (int k = 0; k < n->n_out; k++) n->out[k]->dtype = OMMA_NONE, n->out[k]->rank = -1;
     }
 }
 

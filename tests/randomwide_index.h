@@ -1,5 +1,5 @@
-/* randomwide_index.h - steps of random graphs (randomwide.h): operators that read and write at places
- * which are constants, or which the data decide; sampling; losses. */
+/* randomwide_index.h - steps of random graphs (randomwide.h): operators that read and write at
+ * places which are constants, or which the data decide; sampling; losses. */
 #ifndef OMMA_TESTS_RANDOMWIDE_INDEX_H
 #define OMMA_TESTS_RANDOMWIDE_INDEX_H
 
@@ -17,7 +17,8 @@ static inline omma_value *places64(wide *w, int64_t n, int rank, const int64_t *
     return index_of(w, shaped(w, rank, dims), n, OMMA_I64);
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 static void gather_step(wide *w) {
     omma_value *x = any(w);
@@ -98,7 +99,8 @@ static void reverse_step(wide *w) {
     push(w, put(w, "ReverseSequence", 10, x, lens));
 }
 
-/* --- writing ------------------------------------------------------------------------------------ */
+/* --- writing ------------------------------------------------------------------------------------
+ */
 
 static void scatter_step(wide *w) {
     static const char *const reductions[] = {"none", "add", "mul", "min", "max"};
@@ -133,14 +135,15 @@ static void scatter_nd_step(wide *w) {
 static void tensor_scatter_step(wide *w) {
     const int64_t b = between(1, 3), s = between(2, 6), l = between(1, s);
     omma_value *past = shaped(w, DIMS(b, 2, s, 2)), *v = shaped(w, DIMS(b, 2, l, 2));
-    omma_value *at = coin() ? NULL
+    omma_value *at = coin()                  ? NULL
                      : w->positive || coin() ? list(w, (int)b, (int64_t[]){0, s - l, 0})
                                              : index_of(w, shaped(w, 1, &b), s - l + 1, OMMA_I64);
     if (coin()) wide_text(w, "mode", "circular");
     push(w, put(w, "TensorScatter", 24, past, v, at));
 }
 
-/* --- sampling ------------------------------------------------------------------------------------- */
+/* --- sampling
+ * ------------------------------------------------------------------------------------- */
 
 static void resize_attrs(wide *w, const char *mode) {
     wide_text(w, "mode", mode);
@@ -171,7 +174,8 @@ static void resize_along(wide *w, const char *mode) {
 
 static void resize_step(wide *w) {
     omma_value *x = map_of(w, 2);
-    const char *mode = w->positive ? VARIANT("nearest", "linear") : VARIANT("nearest", "linear", "cubic");
+    const char *mode =
+        w->positive ? VARIANT("nearest", "linear") : VARIANT("nearest", "linear", "cubic");
     omma_value *scales = NULL, *sizes = NULL, *roi = NULL;
     const bool crop = rare();
     if (rare()) {
@@ -223,7 +227,8 @@ static void grid_step(wide *w) {
     if (!x) return;
     omma_value *grid = x->rank == 5 ? grid_of_3d(w, x->dims[0], between(1, 3))
                                     : grid_of(w, x->dims[0], between(1, 5), between(1, 5));
-    if (coin()) wide_text(w, "mode", w->positive ? "nearest" : ONE_OF("linear", "nearest", "cubic"));
+    if (coin())
+        wide_text(w, "mode", w->positive ? "nearest" : ONE_OF("linear", "nearest", "cubic"));
     wide_text(w, "padding_mode", VARIANT("zeros", "border", "reflection"));
     wide_int(w, "align_corners", roll(2));
     push(w, put(w, "GridSample", 20, x, grid));
@@ -233,9 +238,10 @@ static void roi_step(wide *w) {
     omma_value *x = map_of(w, 2);
     const int64_t n = between(1, 3);
     omma_value *rois = floats(w, 0, 6, DIMS(n, 4));
-    if (!w->positive && coin()) rois = put(w, "Mul", 13, un(w, "Abs", tame(w, shaped(w, DIMS(n, 4)))), number(w, 8));
+    if (!w->positive && coin())
+        rois = put(w, "Mul", 13, un(w, "Abs", tame(w, shaped(w, DIMS(n, 4)))), number(w, 8));
     omma_value *batch = !w->positive && coin() ? index_of(w, shaped(w, 1, &n), x->dims[0], OMMA_I64)
-                               : list(w, (int)n, (int64_t[]){0, 0, 0});
+                                               : list(w, (int)n, (int64_t[]){0, 0, 0});
     wide_int(w, "output_height", between(1, 3)), wide_int(w, "output_width", between(1, 3));
     wide_int(w, "sampling_ratio", roll(3));
     if (!w->positive && coin()) wide_text(w, "mode", "max");
@@ -249,7 +255,8 @@ static void deform_step(wide *w) {
     const int64_t stride = rare() ? 2 : 1, pad = coin() ? 0 : roll(3), m = between(1, 3);
     const int64_t h = (x->dims[2] + pad - k) / stride + 1, v = (x->dims[3] + pad - k) / stride + 1;
     if (x->dims[2] + pad < k || x->dims[3] + pad < k || c > 16) return;
-    const int64_t dims[] = {x->dims[0], g * 2 * k * k, h, v}, masks[] = {x->dims[0], g * k * k, h, v};
+    const int64_t dims[] = {x->dims[0], g * 2 * k * k, h, v},
+                  masks[] = {x->dims[0], g * k * k, h, v};
     omma_value *offset = rare() ? floats(w, -1.5, 1.5, 4, dims) : shaped(w, 4, dims);
     omma_value *mask = coin() ? NULL : shaped(w, 4, masks);
     omma_value *weight = weights(w, c * k * k, DIMS(m, c, k, k));
@@ -260,19 +267,21 @@ static void deform_step(wide *w) {
                 mask));
 }
 
-/* --- losses ------------------------------------------------------------------------------------------ */
+/* --- losses
+ * ------------------------------------------------------------------------------------------ */
 
 static void loss_step(wide *w) {
     const bool soft = variant(w, 2), flat = coin();
     const int64_t c = between(2, 5), d[] = {between(1, 3), c, between(1, 4)}, t[] = {d[0], d[2]};
     omma_value *x = flat ? shaped(w, 2, d) : shaped(w, 3, d);
     omma_value *labels = places64(w, c, flat ? 1 : 2, t);
-    if (labels && labels->data) labels = index_of(w, floats(w, -1, 1, flat ? 1 : 2, t), c, OMMA_I64);
+    if (labels && labels->data)
+        labels = index_of(w, floats(w, -1, 1, flat ? 1 : 2, t), c, OMMA_I64);
     omma_value *in[] = {x, labels, coin() ? NULL : floats(w, 0.5, 1.5, 1, &c)};
     wide_text(w, "reduction", ONE_OF("none", "sum", "mean"));
     if (rare()) wide_int(w, "ignore_index", 1);
-    omma_node *n = put_node(w, soft ? "SoftmaxCrossEntropyLoss" : "NegativeLogLikelihoodLoss", 13, 3,
-                            in, soft ? 1 + coin() : 1);
+    omma_node *n = put_node(w, soft ? "SoftmaxCrossEntropyLoss" : "NegativeLogLikelihoodLoss", 13,
+                            3, in, soft ? 1 + coin() : 1);
     push_all(w, n);
 }
 

@@ -96,8 +96,8 @@ static inline omma_value *wide_value(wide *w) {
 static inline int64_t count(const omma_value *v) { return omma_value_count(v); }
 
 static inline int64_t odd_whole(int64_t v) {
-    static const int64_t odd[] = {0, -1, 1, 2, 5, -3, 64, 100, INT32_MAX, INT32_MIN, INT64_MAX,
-                                  INT64_MIN, INT64_C(1) << 32};
+    static const int64_t odd[] = {
+        0, -1, 1, 2, 5, -3, 64, 100, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, INT64_C(1) << 32};
     return rare() ? (int64_t)((uint64_t)v + (uint64_t)between(-2, 2)) : odd[roll(13)];
 }
 
@@ -110,7 +110,8 @@ static inline void spoil(wide *w, omma_node *n) {
     if (a->kind == OMMA_ATTR_INT) a->i = odd_whole(a->i);
     if (a->kind == OMMA_ATTR_FLOAT) a->f = odd[roll(6)];
     if (a->kind != OMMA_ATTR_INTS || !a->count) return;
-    int64_t *list = wide_copy(w, a->ints, (size_t)a->count * sizeof *list), *v = &list[roll(a->count)];
+    int64_t *list = wide_copy(w, a->ints, (size_t)a->count * sizeof *list),
+            *v = &list[roll(a->count)];
     *v = odd_whole(*v);
     a->ints = list;
     a->count -= roll(6) == 0;
@@ -354,10 +355,10 @@ static inline int some_axes(int rank, int64_t *axes, int most) {
 static inline int64_t an_axis(int rank) { return between(-rank, rank - 1); }
 
 static inline const char *one_of(int n, const char *const *words) { return words[roll(n)]; }
-#define ONE_OF(...)                                                                 \
+#define ONE_OF(...)                                                                  \
     one_of((int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)), \
            (const char *const[]){__VA_ARGS__})
-#define VARIANT(...)              \
+#define VARIANT(...)                              \
     ((const char *const[]){__VA_ARGS__})[variant( \
         w, (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)))]
 

@@ -37,7 +37,8 @@ static void squeeze_step(wide *w) {
     else push(w, put(w, "Squeeze", 13, x, list(w, 1, axes + n - 1)));
 }
 
-/* --- places ------------------------------------------------------------------------------------- */
+/* --- places -------------------------------------------------------------------------------------
+ */
 
 static void transpose_step(wide *w) {
     omma_value *x = any(w);
@@ -94,8 +95,7 @@ static void split_step(wide *w) {
     const int axis = roll(x->rank), n = 2 + roll(2);
     if (!x->rank || x->dims[axis] < n) return;
     const int64_t first = between(1, x->dims[axis] - n + 1);
-    const int64_t sizes[] = {first, n == 2 ? x->dims[axis] - first : 1,
-                             x->dims[axis] - first - 1};
+    const int64_t sizes[] = {first, n == 2 ? x->dims[axis] - first : 1, x->dims[axis] - first - 1};
     const bool even = coin();
     if (!even) in[1] = list(w, n, sizes);
     wide_int(w, "axis", coin() ? axis : axis - x->rank);
@@ -110,7 +110,8 @@ static void pad_step(wide *w) {
     static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
     omma_value *x = any(w);
     int64_t pads[2 * OMMA_MAX_RANK] = {0}, axes[OMMA_MAX_RANK];
-    const int mode = variant(w, 4), n = coin() ? some_axes(x->rank, axes, 2) : 0, all = n ? n : x->rank;
+    const int mode = variant(w, 4), n = coin() ? some_axes(x->rank, axes, 2) : 0,
+              all = n ? n : x->rank;
     for (int i = 0; i < 2 * all; i++) {
         const int64_t a = n ? axes[i % all] : i % all, len = x->dims[a < 0 ? a + x->rank : a];
         const int64_t most = mode == 1 ? len - 1 : len;
@@ -188,7 +189,8 @@ static void triangle_step(wide *w) {
     push(w, put(w, "Trilu", 14, x, k));
 }
 
-/* --- sums and choices along axes ---------------------------------------------------------------- */
+/* --- sums and choices along axes ----------------------------------------------------------------
+ */
 
 static void reduce_step(wide *w) {
     static const char *const ops[] = {
@@ -235,7 +237,8 @@ static void hard_step(wide *w) {
     push(w, y ? put(w, "Mul", 13, cast(w, y, OMMA_F32), number(w, 0.1)) : NULL);
 }
 
-/* --- shapes and settings -------------------------------------------------------------------------- */
+/* --- shapes and settings
+ * -------------------------------------------------------------------------- */
 
 /* Numbers that no input decides, and something that does. */
 static void shape_step(wide *w) {
@@ -245,7 +248,9 @@ static void shape_step(wide *w) {
     case 1: y = cast(w, put(w, "Size", 13, x), OMMA_F32); break;
     case 2: y = put(w, "ConstantOfShape", 9, list(w, x->rank, x->dims)); break;
     case 3: y = put(w, "Range", 11, number(w, 0), number(w, 3), number(w, 0.5)); break;
-    case 4: y = put(w, VARIANT("HannWindow", "HammingWindow", "BlackmanWindow"), 17, whole(w, 6)); break;
+    case 4:
+        y = put(w, VARIANT("HannWindow", "HammingWindow", "BlackmanWindow"), 17, whole(w, 6));
+        break;
     case 5:
         wide_reals(w, "value_floats", 3, (float[]){0.5f, -1, 2});
         y = put_first(w, "Constant", 13, 0, NULL);
@@ -260,9 +265,11 @@ static void shape_step(wide *w) {
     push(w, put(w, w->positive ? "Add" : ONE_OF("Add", "Mul"), 13, y, x));
 }
 
-/* --- sequences: they give way to plain operators, so nothing infers them here ------------------- */
+/* --- sequences: they give way to plain operators, so nothing infers them here -------------------
+ */
 
-static inline omma_node *put_blind(wide *w, const char *op, int opset, int ins, omma_value *const *in) {
+static inline omma_node *put_blind(wide *w, const char *op, int opset, int ins,
+                                   omma_value *const *in) {
     omma_node *n = omma_graph_node(w->g, omma_op_find(op),
                                    omma_arena_printf(&w->arena, "n%d", w->g->n_nodes), ins, 1);
     n->opset = opset;

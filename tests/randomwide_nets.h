@@ -1,5 +1,5 @@
-/* randomwide_nets.h - steps of random graphs (randomwide.h): windows, norms, products, attention and
- * recurrent cells. */
+/* randomwide_nets.h - steps of random graphs (randomwide.h): windows, norms, products, attention
+ * and recurrent cells. */
 #ifndef OMMA_TESTS_RANDOMWIDE_NETS_H
 #define OMMA_TESTS_RANDOMWIDE_NETS_H
 
@@ -82,7 +82,7 @@ static void transposed_step(wide *w) {
     const int k = x->rank - 2;
     const int64_t c = x->dims[1], group = c % 2 == 0 && rare() ? 2 : 1;
     int64_t dims[2 + NET_AXES] = {c, between(1, 3)}, strides[NET_AXES], more[NET_AXES],
-                         pads[2 * NET_AXES], dilations[NET_AXES], terms = c;
+                     pads[2 * NET_AXES], dilations[NET_AXES], terms = c;
     for (int d = 0; d < k; d++) {
         dims[2 + d] = between(1, 4), strides[d] = between(1, 3), dilations[d] = rare() ? 2 : 1;
         more[d] = coin() ? 0 : roll(strides[d]);
@@ -155,7 +155,8 @@ static void columns_step(wide *w) {
     push(w, put(w, "Col2Im", 18, x, list(w, 2, (int64_t[]){h, v}), list(w, 2, (int64_t[]){k, l})));
 }
 
-/* --- norms ------------------------------------------------------------------------------------- */
+/* --- norms -------------------------------------------------------------------------------------
+ */
 
 static void channel_norm_step(wide *w) {
     omma_value *x = spatial(w, rare() ? 1 + roll(3) : 2);
@@ -177,7 +178,8 @@ static void channel_norm_step(wide *w) {
         int64_t groups = c % 2 ? c : coin() ? 2 : 1;
         wide_int(w, "num_groups", groups);
         wide_real(w, "epsilon", 1e-2);
-        if (which == 3) in[1] = floats(w, 0.5, 1.5, 1, &groups), in[2] = floats(w, 0, 1, 1, &groups);
+        if (which == 3)
+            in[1] = floats(w, 0.5, 1.5, 1, &groups), in[2] = floats(w, 0, 1, 1, &groups);
         push(w, put_first(w, "GroupNormalization", which == 3 ? 18 : 21, 3, in));
     }
 }
@@ -217,7 +219,8 @@ static void local_norm_step(wide *w) {
     push(w, put(w, "LRN", 13, x));
 }
 
-/* --- products ------------------------------------------------------------------------------------ */
+/* --- products ------------------------------------------------------------------------------------
+ */
 
 static void matmul_step(wide *w) {
     omma_value *x = any(w);
@@ -235,7 +238,8 @@ static void matmul_step(wide *w) {
     for (int i = 0; i + 2 < x->rank; i++)
         if (coin()) d[i] = 1;
     omma_value *z = shaped(w, x->rank < 2 ? 2 : x->rank, d);
-    push(w, z ? put(w, "Mul", 13, put(w, "MatMul", 13, x, z), number(w, 1 / sqrt((double)k))) : NULL);
+    push(w,
+         z ? put(w, "Mul", 13, put(w, "MatMul", 13, x, z), number(w, 1 / sqrt((double)k))) : NULL);
 }
 
 static void gemm_step(wide *w) {
@@ -255,10 +259,9 @@ static void gemm_step(wide *w) {
 
 static void einsum_step(wide *w) {
     static const char *const equations[] = {
-        "ij,jk->ik",  "bij,bjk->bik", "ij->ji",       "i,j->ij",         "bhwc,hkc->bhwk",
-        "ijk->jk",    "ij,ij->",      "bij,bkj->bki", "ii->i",           "ijj->ij",
-        "ij,jk,kl->il", "ij",         "ijk,k->i",     "bhid,bhjd->bhij", "iji->j",
-        "...i,ij->...j"};
+        "ij,jk->ik", "bij,bjk->bik",    "ij->ji", "i,j->ij",      "bhwc,hkc->bhwk", "ijk->jk",
+        "ij,ij->",   "bij,bkj->bki",    "ii->i",  "ijj->ij",      "ij,jk,kl->il",   "ij",
+        "ijk,k->i",  "bhid,bhjd->bhij", "iji->j", "...i,ij->...j"};
     const char *e = equations[variant(w, 16)], *s = e;
     int64_t length[26];
     omma_value *in[3] = {0};
@@ -305,7 +308,8 @@ static void fourier_step(wide *w) {
     push(w, put(w, "DFT", 20, x, length, coin() ? whole(w, roll(3)) : NULL));
 }
 
-/* --- softmax and attention ------------------------------------------------------------------------- */
+/* --- softmax and attention
+ * ------------------------------------------------------------------------- */
 
 /* A mask that blocks some with -inf or a large number: constants that are added, or chosen. */
 static inline omma_value *masked(wide *w, omma_value *x) {
@@ -347,13 +351,11 @@ static inline omma_value *on_the_way(wide *w, omma_value *x) {
     case 5: return put(w, "Where", 16, some_bools(w, x), x, fellow(w, x, -1, 1));
     case 6: return put(w, "Mul", 13, x, number(w, ((double[]){0.01, -1, 0.5})[roll(3)]));
     case 7: return masked(w, x);
-    case 8:
-        memcpy(d, x->dims, sizeof d);
-        return put(w, "Expand", 13, x, list(w, x->rank, d));
+    case 8: memcpy(d, x->dims, sizeof d); return put(w, "Expand", 13, x, list(w, x->rank, d));
     case 9:
         if (!x->rank || x->dims[axis] < 2) return x;
-        return put(w, "Slice", 13, x, list(w, 1, (int64_t[]){1}), list(w, 1, (int64_t[]){INT64_MAX}),
-                   list(w, 1, (int64_t[]){axis}));
+        return put(w, "Slice", 13, x, list(w, 1, (int64_t[]){1}),
+                   list(w, 1, (int64_t[]){INT64_MAX}), list(w, 1, (int64_t[]){axis}));
     default: return x;
     }
 }
@@ -422,21 +424,22 @@ static void attention_step(wide *w) {
     const int64_t g = between(1, 2), h = g * between(1, 2), t = between(2, 6), s = between(2, 6),
                   past = rare() ? between(1, 2) : 0, d = between(1, 3), e = between(1, 3);
     const bool flat = coin();
-    omma_value *in[] = {
-        tame(w, flat ? shaped(w, DIMS(1, t, h * d)) : shaped(w, DIMS(1, h, t, d))),
-        tame(w, flat ? shaped(w, DIMS(1, s, g * d)) : shaped(w, DIMS(1, g, s, d))),
-        flat ? shaped(w, DIMS(1, s, g * e)) : shaped(w, DIMS(1, g, s, e)),
-        attention_mask(w, t, s + past),
-        past ? tame(w, shaped(w, DIMS(1, g, past, d))) : NULL,
-        past ? shaped(w, DIMS(1, g, past, e)) : NULL,
-        past || roll(3) ? NULL : list(w, 1, (int64_t[]){between(1, s)})};
+    omma_value *in[] = {tame(w, flat ? shaped(w, DIMS(1, t, h * d)) : shaped(w, DIMS(1, h, t, d))),
+                        tame(w, flat ? shaped(w, DIMS(1, s, g * d)) : shaped(w, DIMS(1, g, s, d))),
+                        flat ? shaped(w, DIMS(1, s, g * e)) : shaped(w, DIMS(1, g, s, e)),
+                        attention_mask(w, t, s + past),
+                        past ? tame(w, shaped(w, DIMS(1, g, past, d))) : NULL,
+                        past ? shaped(w, DIMS(1, g, past, e)) : NULL,
+                        past || roll(3) ? NULL : list(w, 1, (int64_t[]){between(1, s)})};
     if (flat) wide_int(w, "q_num_heads", h), wide_int(w, "kv_num_heads", g);
     if (coin()) wide_int(w, "is_causal", 1);
     if (rare()) wide_real(w, "softcap", 0.8);
     const int mode = roll(4);
     wide_int(w, "qk_matmul_output_mode", mode);
     push_all(w, put_node(w, "Attention", in[6] || coin() ? 24 : 23, in[6] ? 7 : 6, in,
-                         rare() && mode != 2 ? 4 : past ? 3 : 1));
+                         rare() && mode != 2 ? 4
+                         : past              ? 3
+                                             : 1));
 }
 
 static void linear_attention_step(wide *w) {
@@ -459,8 +462,9 @@ static void rotary_step(wide *w) {
     omma_value *x = flat ? shaped(w, DIMS(1, s, h * d)) : shaped(w, DIMS(1, h, s, d));
     int64_t dims[3] = {1, s, d / 2};
     if (places) dims[0] = 6, dims[1] = d / 2;
-    omma_value *c = floats(w, -1, 1, places ? 2 : 3, dims), *z = floats(w, -1, 1, places ? 2 : 3, dims);
-    omma_value *at = !places ? NULL
+    omma_value *c = floats(w, -1, 1, places ? 2 : 3, dims),
+               *z = floats(w, -1, 1, places ? 2 : 3, dims);
+    omma_value *at = !places  ? NULL
                      : coin() ? index_of(w, shaped(w, DIMS(1, s)), 6, OMMA_I64)
                               : constant(w, OMMA_I64, DIMS(1, s), (int64_t[]){5, 0, 3, 3, 1});
     if (flat) wide_int(w, "num_heads", h);
@@ -468,7 +472,8 @@ static void rotary_step(wide *w) {
     push(w, put(w, "RotaryEmbedding", 23, x, c, z, at));
 }
 
-/* --- recurrent cells ------------------------------------------------------------------------------- */
+/* --- recurrent cells
+ * ------------------------------------------------------------------------------- */
 
 static void recurrent_step(wide *w) {
     static const char *const names[] = {"RNN", "GRU", "LSTM"};
@@ -478,10 +483,10 @@ static void recurrent_step(wide *w) {
                   dirs = dir == 2 ? 2 : 1;
     const bool batch_first = rare();
     omma_value *x = batch_first ? shaped(w, DIMS(b, t, i)) : shaped(w, DIMS(t, b, i));
-    omma_value *state = coin() ? NULL
+    omma_value *state = coin()        ? NULL
                         : batch_first ? shaped(w, DIMS(b, dirs, h))
                                       : shaped(w, DIMS(dirs, b, h));
-    omma_value *lens = coin() ? NULL
+    omma_value *lens = coin()   ? NULL
                        : coin() ? constant(w, OMMA_I32, 1, &b, (int32_t[]){(int32_t)roll(t + 1), 1})
                                 : index_of(w, shaped(w, 1, &b), t + 1, OMMA_I32);
     omma_value *in[] = {x,
@@ -498,7 +503,8 @@ static void recurrent_step(wide *w) {
     if (which == 1 && coin()) wide_int(w, "linear_before_reset", 1);
     if (which == 2 && rare()) wide_int(w, "input_forget", 1);
     if (rare()) wide_real(w, "clip", 0.5);
-    static const char *const acts[] = {"HardSigmoid", "Affine", "Softsign", "Elu", "Relu", "Softplus"};
+    static const char *const acts[] = {"HardSigmoid", "Affine", "Softsign",
+                                       "Elu",         "Relu",   "Softplus"};
     if (rare() && which < 2) wide_texts(w, "activations", (int)dirs * (which + 1), acts);
     push_all(w, put_node(w, names[which], 14, which == 2 ? 8 : 6, in, which == 2 ? 3 : 2));
 }

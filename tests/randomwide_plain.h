@@ -122,16 +122,18 @@ static void scaler_step(wide *w) {
 static void dropout_step(wide *w) {
     omma_value *x = any(w);
     const int way = variant(w, 3);
-    omma_value *in[] = {x, number(w, 0.3), constant(w, OMMA_BOOL, 0, NULL, &(char){!w->positive && rare()})};
+    omma_value *in[] = {x, number(w, 0.3),
+                        constant(w, OMMA_BOOL, 0, NULL, &(char){!w->positive && rare()})};
     omma_node *n = put_node(w, "Dropout", way ? 13 : 10, way ? 1 + way : 1, in, 1 + coin());
     push_all(w, n);
 }
 
-/* --- two inputs and more ------------------------------------------------------------------------ */
+/* --- two inputs and more ------------------------------------------------------------------------
+ */
 
 static void binary_step(wide *w) {
-    static const char *const ops[] = {"Add", "Sub", "Mul", "Max", "Min", "Div", "Mod", "Pow",
-                                      "PRelu"};
+    static const char *const ops[] = {"Add", "Sub", "Mul", "Max",  "Min",
+                                      "Div", "Mod", "Pow", "PRelu"};
     const char *op = ops[variant(w, 9)];
     omma_value *x = any(w), *z = fellow(w, x, -1, 1);
     if (!strcmp(op, "Div") || !strcmp(op, "Mod")) z = above(w, z, 0.4);
@@ -154,7 +156,8 @@ static void gated_step(wide *w) {
     push(w, put(w, "SwiGLU", 28, x, z));
 }
 
-/* --- truth values ------------------------------------------------------------------------------- */
+/* --- truth values -------------------------------------------------------------------------------
+ */
 
 static inline omma_value *some_bools(wide *w, omma_value *x) {
     if (!x) return NULL;
@@ -180,7 +183,8 @@ static void logic_step(wide *w) {
     else push(w, put(w, "Where", 16, c, number(w, real(-1, 1)), x));
 }
 
-/* --- whole numbers ------------------------------------------------------------------------------ */
+/* --- whole numbers ------------------------------------------------------------------------------
+ */
 
 /* x as whole numbers of that type, small ones. */
 static inline omma_value *as_whole(wide *w, omma_value *x, omma_dtype t) {
@@ -198,7 +202,8 @@ static void bits_step(wide *w) {
         wide_text(w, "direction", ONE_OF("LEFT", "RIGHT"));
         a = put(w, "BitShift", 11, a, constant(w, t, 0, NULL, &(int64_t){1 + roll(2)}));
     } else if (way == 2) a = put(w, "Mod", 13, a, constant(w, t, 0, NULL, &(int64_t){3}));
-    else a = put(w, VARIANT("BitwiseAnd", "BitwiseOr", "BitwiseXor", "Add", "Mul", "Max"), 18, a, b);
+    else
+        a = put(w, VARIANT("BitwiseAnd", "BitwiseOr", "BitwiseXor", "Add", "Mul", "Max"), 18, a, b);
     push(w, a ? cast(w, a, OMMA_F32) : NULL);
 }
 
@@ -217,11 +222,12 @@ static void type_step(wide *w) {
     y = t == OMMA_U8 ? cast(w, un(w, "Abs", tame(w, x)), t) : cast(w, x, t);
     if (y && t == OMMA_F64 && coin()) y = un(w, ONE_OF("Sin", "Tanh", "Relu"), y);
     push(w, y && coin() ? put(w, "CastLike", 19, y, coin() ? any(w) : number(w, 1))
-            : y         ? cast(w, y, OMMA_F32)
+            : y ? cast(w, y, OMMA_F32)
                         : NULL);
 }
 
-/* --- quantised numbers ---------------------------------------------------------------------------- */
+/* --- quantised numbers
+ * ---------------------------------------------------------------------------- */
 
 static inline omma_value *scalar_of(wide *w, omma_dtype t, int v) {
     const unsigned char c = (unsigned char)v;
@@ -282,9 +288,10 @@ static void whole_conv_step(wide *w) {
         q = put(w, "ConvInteger", 10, q, k, zero, none);
         push(w, q ? put(w, "Mul", 13, cast(w, q, OMMA_F32), number(w, 1e-4)) : NULL);
     } else
-        push(w, restored(w, put(w, "QLinearConv", 10, q, scale, zero, k, scale, none, number(w, 1),
-                                zero),
-                         OMMA_U8));
+        push(w,
+             restored(w,
+                      put(w, "QLinearConv", 10, q, scale, zero, k, scale, none, number(w, 1), zero),
+                      OMMA_U8));
 }
 
 static void whole_product_step(wide *w) {
@@ -298,9 +305,10 @@ static void whole_product_step(wide *w) {
         a = put(w, "MatMulInteger", 10, a, b, zero, none);
         push(w, a ? put(w, "Mul", 13, cast(w, a, OMMA_F32), number(w, 1e-4)) : NULL);
     } else
-        push(w, restored(w, put(w, "QLinearMatMul", 10, a, scale, zero, b, scale, none,
-                                number(w, 1), zero),
-                         OMMA_U8));
+        push(w,
+             restored(
+                 w, put(w, "QLinearMatMul", 10, a, scale, zero, b, scale, none, number(w, 1), zero),
+                 OMMA_U8));
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* test_field_mask.c - what a mask blocks and what it does not: in front of a softmax, lifted again,
- * without a softmax, and behind one that more is added to. Scores are a map of 4 x 4 numbers, of which
- * the mask keeps the lower triangle. */
+ * without a softmax, and behind one that more is added to. Scores are a map of 4 x 4 numbers, of
+ * which the mask keeps the lower triangle. */
 #include "randomwide_make.h"
 
 #include "fieldprobe.h"
@@ -35,11 +35,11 @@ static omma_value *softmax(masks *k, omma_value *x) {
     return put(&k->w, "Softmax", 13, x);
 }
 
-/* Row 1, column `column` of y sees these columns of row 1 of the image (as bits), and of the rows below
- * anything. What it sees it depends on: fieldprobe.h looks into that. */
+/* Row 1, column `column` of y sees these columns of row 1 of the image (as bits), and of the rows
+ * below anything. What it sees it depends on: fieldprobe.h looks into that. */
 static void sees(masks *k, omma_value *y, int column, unsigned want, unsigned met) {
-    static const float numbers[SIDE * SIDE] = {.5f, -.2f, .9f, .1f,  .3f, -.7f, .6f, .8f,
-                                               -1,  .4f,  -.3f, .2f, .7f, -.6f, 1,  -.9f};
+    static const float numbers[SIDE * SIDE] = {.5f, -.2f, .9f,  .1f, .3f, -.7f, .6f, .8f,
+                                               -1,  .4f,  -.3f, .2f, .7f, -.6f, 1,   -.9f};
     const omma_tensor in = {OMMA_F32, 2, {SIDE, SIDE}, (void *)(uintptr_t)numbers};
     probe p = {.g = k->w.g, .what = "masks", .in = &in, .n_in = 1, .unit = &y->name, .n = 1};
     const int64_t at[] = {1, column};
@@ -47,7 +47,8 @@ static void sees(masks *k, omma_value *y, int column, unsigned want, unsigned me
     k->w.g->outputs = &y;
     k->w.g->n_outputs = 1;
     if (probe_open(&p)) fail_msg("%s", p.err.message);
-    assert_int_equal(probe_set(&p, p.shape, 0, at, OMMA_FOV_STRUCTURAL, p.set) & OMMA_MET_SOFT, met);
+    assert_int_equal(probe_set(&p, p.shape, 0, at, OMMA_FOV_STRUCTURAL, p.set) & OMMA_MET_SOFT,
+                     met);
     const unsigned got = (unsigned)(p.set[0][0] >> SIDE & 15);
     if (got != want) fail_msg("column %d sees %x of its row, not %x", column, got, want);
     probe_unit(&p, 0, at, &(probe_how){.trials = 3, .pairs = 8});
@@ -102,15 +103,16 @@ static void lost(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
         masks k = begin(i ? -INFINITY : -100);
-        omma_value *y = put(&k.w, "Add", 13, k.x, constant(&k.w, OMMA_F32, DIMS(1), &(float){-1e5f}));
+        omma_value *y =
+            put(&k.w, "Add", 13, k.x, constant(&k.w, OMMA_F32, DIMS(1), &(float){-1e5f}));
         y = put(&k.w, "Mul", 13, y, number(&k.w, 0.5));
         y = softmax(&k, put(&k.w, "Add", 13, y, k.m));
         sees(&k, y, 0, i ? 3 : 15, 0);
     }
 }
 
-/* The last column is blocked all along but for the last row; a softmax down the columns of the first
- * three rows finds it blocked all along, one along the rows does not. */
+/* The last column is blocked all along but for the last row; a softmax down the columns of the
+ * first three rows finds it blocked all along, one along the rows does not. */
 static void two_ways(void **state) {
     (void)state;
     masks k = begin(-100);
@@ -146,7 +148,8 @@ static void behind(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_front),  cmocka_unit_test(moved),           cmocka_unit_test(lifted),
-        cmocka_unit_test(all_along), cmocka_unit_test(lost), cmocka_unit_test(two_ways), cmocka_unit_test(without_softmax), cmocka_unit_test(behind)};
+        cmocka_unit_test(in_front),        cmocka_unit_test(moved), cmocka_unit_test(lifted),
+        cmocka_unit_test(all_along),       cmocka_unit_test(lost),  cmocka_unit_test(two_ways),
+        cmocka_unit_test(without_softmax), cmocka_unit_test(behind)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,14 @@
 /* test_field_models.c - containment on whole models (fieldprobe.h says of what): DEIMv2-Atto, the
- * detector and the recogniser of PP-OCRv4, and networks of the architectures ResNet-50, Swin-T and ViT
- * with few channels and random weights. Of each, units all over it, mostly such as do not see
+ * detector and the recogniser of PP-OCRv4, and networks of the architectures ResNet-50, Swin-T and
+ * ViT with few channels and random weights. Of each, units all over it, mostly such as do not see
  * everything: their gradients, and a thousand times other numbers outside their sets.
  *
- * OMMA_BENCH_MODELS names a folder of exports of the real ones, NAME/model.onnx; without it they are
- * left out. OMMA_SHARED/models/deimv2_atto and `omma pull ppocrv4`: likewise.
+ * OMMA_BENCH_MODELS names a folder of exports of the real ones, NAME/model.onnx; without it they
+ * are left out. OMMA_SHARED/models/deimv2_atto and `omma pull ppocrv4`: likewise.
  *
- * A map channels last may be convolved by Winograd's way, whose rounding reaches some pixels further
- * than what it computes, so sessions are without that layout here; gradients are as they are. */
+ * A map channels last may be convolved by Winograd's way, whose rounding reaches some pixels
+ * further than what it computes, so sessions are without that layout here; gradients are as they
+ * are. */
 #define _DEFAULT_SOURCE
 #include "fieldprobe.h"
 
@@ -44,7 +45,8 @@ static double share_of(const subject *s, const omma_value *v) {
     omma_error err;
     double share = -1;
     for (int d = 0; d < v->rank; d++) at[d] = roll(v->dims[d]);
-    const omma_value *x = omma_graph_find(s->fov->specialised.graph, s->model->graph->inputs[0]->name);
+    const omma_value *x =
+        omma_graph_find(s->fov->specialised.graph, s->model->graph->inputs[0]->name);
     if (x && !omma_fov_find(&found, s->fov, v->name, &err) &&
         !omma_fov_walk(&w, s->fov, v, at, OMMA_FIELD_STRUCTURAL, true, &err) && w.at[x->index])
         share = (double)omma_set_count(w.at[x->index]) / (double)omma_value_count(x);
@@ -67,7 +69,8 @@ static void choose(subject *s, int most, bool late) {
     }
 }
 
-/* --- one model ----------------------------------------------------------------------------------- */
+/* --- one model -----------------------------------------------------------------------------------
+ */
 
 /* The graph up to these units. */
 static omma_graph *cut_to(const subject *s, int from, int to, omma_arena *arena) {
@@ -155,7 +158,8 @@ static void from_file(const char *name, const char *path, int64_t h, int64_t w, 
     end(&s);
 }
 
-/* --- trained models ------------------------------------------------------------------------------ */
+/* --- trained models ------------------------------------------------------------------------------
+ */
 
 static void deimv2(void **state) {
     (void)state;
@@ -208,7 +212,8 @@ static void exports(void **state) {
     }
 }
 
-/* --- architectures ---------------------------------------------------------------------------------- */
+/* --- architectures
+ * ---------------------------------------------------------------------------------- */
 
 /* Random weights in the place of those that are all alike, each node's its own. */
 static void fill(subject *s) {
@@ -257,9 +262,9 @@ static net_map vit_attend(net *n, net_map x, int64_t tokens) {
     const int64_t c = x.c, heads[] = {1, tokens, 2, c / 2}, all[] = {1, tokens, c};
     net_map part[3];
     for (int i = 0; i < 3; i++)
-        part[i] = net_transpose(n, net_reshape(n, net_linear(n, x, (int)c), 4, heads), 4,
-                                i == 1 ? (const int64_t[]){0, 2, 3, 1}
-                                       : (const int64_t[]){0, 2, 1, 3});
+        part[i] =
+            net_transpose(n, net_reshape(n, net_linear(n, x, (int)c), 4, heads), 4,
+                          i == 1 ? (const int64_t[]){0, 2, 3, 1} : (const int64_t[]){0, 2, 1, 3});
     net_map y = net_pair(n, "MatMul", part[0], part[1].name);
     y = net_pair(n, "Mul", y, net_scalar(n, "scale", 0.5f));
     mk attrs = {0};
@@ -270,8 +275,8 @@ static net_map vit_attend(net *n, net_map x, int64_t tokens) {
     return net_linear(n, net_reshape(n, y, 3, all), (int)c);
 }
 
-/* Patches, a class token, two blocks; and in front of them all, so that not only the first layers see
- * less than everything, a convolution of the patches. */
+/* Patches, a class token, two blocks; and in front of them all, so that not only the first layers
+ * see less than everything, a convolution of the patches. */
 static void small_vit(net *n, net_map x) {
     const int64_t side = n->o.h / 16, tokens = side * side + 1;
     x = net_chain(n, x, "l16p0/16 3p1");
@@ -297,10 +302,13 @@ static void vit(void **state) {
 
 int main(void) {
     unsetenv("OMMA_PASSES");
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resnet), cmocka_unit_test(swin),           cmocka_unit_test(vit),
-        cmocka_unit_test(deimv2), cmocka_unit_test(ppocr_detector), cmocka_unit_test(ppocr_recogniser),
-        cmocka_unit_test(exports)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(resnet),
+                                       cmocka_unit_test(swin),
+                                       cmocka_unit_test(vit),
+                                       cmocka_unit_test(deimv2),
+                                       cmocka_unit_test(ppocr_detector),
+                                       cmocka_unit_test(ppocr_recogniser),
+                                       cmocka_unit_test(exports)};
     cmocka_set_test_filter(getenv("OMMA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

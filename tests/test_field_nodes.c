@@ -1,7 +1,7 @@
-/* test_field_nodes.c - containment on the ONNX project's node tests: every operator in every way that
- * project thought of, branches, loops and sequences among them, on its own numbers. What fieldprobe.h
- * asks is asked of elements of all floating outputs; a model without a field or gradient must have a
- * reason for it.
+/* test_field_nodes.c - containment on the ONNX project's node tests: every operator in every way
+ * that project thought of, branches, loops and sequences among them, on its own numbers. What
+ * fieldprobe.h asks is asked of elements of all floating outputs; a model without a field or
+ * gradient must have a reason for it.
  *
  *     test_field_nodes PART       only the tests whose name contains PART */
 #define _DEFAULT_SOURCE
@@ -16,9 +16,7 @@
 enum { PICKS = 6, TRIALS = 2, LARGEST = 1 << 16 };
 
 static const char *only; /* part of a name */
-static struct {
-    int cases, opened, refused, cut, integers, large;
-} seen;
+static struct { int cases, opened, refused, cut, integers, large; } seen;
 
 static bool has_op(const omma_graph *g, const char *name) {
     for (int i = 0; i < g->n_nodes; i++)
@@ -43,8 +41,8 @@ static int floating_outputs(const omma_session *s, const omma_graph *g, const ch
     return n;
 }
 
-/* Does a size depend on numbers? What is behind it is another graph, and it is read to be as large as
- * it can be. */
+/* Does a size depend on numbers? What is behind it is another graph, and it is read to be as large
+ * as it can be. */
 static bool is_cut(const probe *p) {
     if (!p->shape) return false;
     for (int i = 0; i < p->n; i++) {
@@ -140,9 +138,10 @@ static void every_case(const char *folder) {
         free(names[i]);
     }
     free(names);
-    print_message("%d cases, %d opened, %d without floating outputs, %d cut where the data decide a "
-                  "size, %d refused\n",
-                  seen.cases, seen.opened, seen.integers, seen.cut, seen.refused);
+    print_message(
+        "%d cases, %d opened, %d without floating outputs, %d cut where the data decide a "
+        "size, %d refused\n",
+        seen.cases, seen.opened, seen.integers, seen.cut, seen.refused);
     probe_report();
 }
 

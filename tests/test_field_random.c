@@ -1,6 +1,6 @@
 /* test_field_random.c - containment, with no tolerance, on random graphs of every operator
- * (randomwide.h): what fieldprobe.h asks of units inside them; and where all weights are positive and
- * nothing saturates, a gradient that is zero nowhere in a unit's set.
+ * (randomwide.h): what fieldprobe.h asks of units inside them; and where all weights are positive
+ * and nothing saturates, a gradient that is zero nowhere in a unit's set.
  *
  * Passes leave the gradients as they are: those of a graph that none has touched are the same but
  * for rounding.
@@ -18,7 +18,8 @@ enum { TURNS = 12, POSITIVE = 400, UNITS = 3, PICKS = 3, TRIALS = 3 };
 static long graphs, nodes, refused, wild;
 static long used[1024]; /* by operator: nodes on the way to a unit */
 
-/* --- a graph ----------------------------------------------------------------------------------- */
+/* --- a graph -----------------------------------------------------------------------------------
+ */
 
 typedef struct trial {
     wide w;
@@ -91,7 +92,8 @@ static bool open_trial(trial *t, double least) {
     return false;
 }
 
-/* --- the same without passes ---------------------------------------------------------------------- */
+/* --- the same without passes
+ * ---------------------------------------------------------------------- */
 
 static void check_passes(trial *t) {
     const omma_options one = {.threads = 1};
@@ -118,7 +120,8 @@ static void check_passes(trial *t) {
     omma_gradient_free(plain);
 }
 
-/* --- the tests --------------------------------------------------------------------------------------- */
+/* --- the tests
+ * --------------------------------------------------------------------------------------- */
 
 static void graph_of(uint32_t number, bool hostile) {
     static const wide_choice choices[] = {WIDE_NEAR, WIDE_SAMPLING, WIDE_NEAR, WIDE_ALL};
@@ -168,15 +171,16 @@ static void every(void (*one)(uint32_t number), long most) {
     graphs = nodes = refused = wild = 0;
     memset(&probe_seen, 0, sizeof probe_seen);
     for (long i = from; i < end; i++) one((uint32_t)i);
-    print_message("%ld graphs of %ld nodes (%ld nodes refused, %ld graphs of wild numbers)\n", graphs,
-                  nodes, refused, wild);
+    print_message("%ld graphs of %ld nodes (%ld nodes refused, %ld graphs of wild numbers)\n",
+                  graphs, nodes, refused, wild);
     probe_report();
 }
 
 static void containment(void **state) {
     (void)state;
     every(one_graph, rounds(TURNS * WIDE_STEPS));
-    if (graphs >= TURNS * WIDE_STEPS) assert_true(probe_seen.gradients > 5000 && wild < graphs / 50);
+    if (graphs >= TURNS * WIDE_STEPS)
+        assert_true(probe_seen.gradients > 5000 && wild < graphs / 50);
 }
 
 /* Whatever is let in is read without a fault. */
