@@ -277,7 +277,7 @@ static inline net_map an_best(net *n, net_map x) {
 }
 
 /* Windows of 3x3 in a map [N,4,4,8] that is padded to 6x6. */
-static inline net_map an_padded(net *n, net_map map) {
+static inline net_map an_in_windows(net *n, net_map map, an_attend *attend) {
     const int b = n->o.batch;
     const net_map x = net_channels_last(n, map);
     const int64_t pads[] = {0, 0, 0, 0, 0, 2, 2, 0}, ends[] = {AN_SIDE, AN_SIDE}, zero[] = {0, 0},
@@ -286,7 +286,7 @@ static inline net_map an_padded(net *n, net_map map) {
     y = AN_TURN(n, AN_TO(n, y, b, 2, 3, 2, 3, AN_C), 0, 1, 3, 2, 4, 5);
     y = AN_TO(n, y, b * 4, 9, AN_C);
     n->o.batch = b * 4; /* as many as there are windows */
-    y = an_plain(n, y, y, 9, 9);
+    y = attend(n, y, y, 9, 9);
     n->o.batch = b;
     y = AN_TURN(n, AN_TO(n, y, b, 2, 2, 3, 3, AN_C), 0, 1, 3, 2, 4, 5);
     y = AN_TO(n, y, b, 6, 6, AN_C);
@@ -340,6 +340,13 @@ static inline net_map an_cut(net *n, net_map x) {
     return y;
 }
 
+static inline net_map an_padded(net *n, net_map map) { return an_in_windows(n, map, an_plain); }
+
+/* The same with windows counted inside heads. */
+static inline net_map an_outer_heads(net *n, net_map map) {
+    return an_in_windows(n, map, an_heads_first);
+}
+
 /* A layer of weights behind a softmax of a layer of weights: no attention. */
 static inline net_map an_layers(net *n, net_map x) {
     const net_map y = an_linear(n, an_softmax(n, an_linear(n, x, AN_T), -1), AN_C);
@@ -357,15 +364,25 @@ typedef struct an_entry {
 } an_entry;
 
 static const an_entry an_entries[] = {
-    {"plain", an_plain, NULL, NULL, 17},       {"folded", an_folded, NULL, NULL, 17},
-    {"einsum", an_by_einsum, NULL, NULL, 17},  {"turned", an_turned, NULL, NULL, 17},
-    {"masked", an_masked, NULL, NULL, 17},     {"heads first", an_heads_first, NULL, NULL, 17},
-    {"operator", an_operator, NULL, NULL, 23}, {"channels", an_channels, NULL, NULL, 17},
-    {"parallel", NULL, an_parallel, NULL, 17}, {"reduced", NULL, NULL, an_reduced, 17},
-    {"class", NULL, an_class, NULL, 17},       {"queries", NULL, an_queries, NULL, 17},
-    {"best", NULL, an_best, NULL, 17},         {"padded", NULL, NULL, an_padded, 17},
-    {"windows", NULL, NULL, an_windows, 17},   {"bare", NULL, an_bare, NULL, 17},
-    {"layers", NULL, an_layers, NULL, 17},     {"cut", NULL, an_cut, NULL, 17},
+    {"plain", an_plain, NULL, NULL, 17},
+    {"folded", an_folded, NULL, NULL, 17},
+    {"einsum", an_by_einsum, NULL, NULL, 17},
+    {"turned", an_turned, NULL, NULL, 17},
+    {"masked", an_masked, NULL, NULL, 17},
+    {"heads first", an_heads_first, NULL, NULL, 17},
+    {"operator", an_operator, NULL, NULL, 23},
+    {"channels", an_channels, NULL, NULL, 17},
+    {"parallel", NULL, an_parallel, NULL, 17},
+    {"reduced", NULL, NULL, an_reduced, 17},
+    {"class", NULL, an_class, NULL, 17},
+    {"queries", NULL, an_queries, NULL, 17},
+    {"best", NULL, an_best, NULL, 17},
+    {"padded", NULL, NULL, an_padded, 17},
+    {"windows", NULL, NULL, an_windows, 17},
+    {"bare", NULL, an_bare, NULL, 17},
+    {"outer heads", NULL, NULL, an_outer_heads, 17},
+    {"layers", NULL, an_layers, NULL, 17},
+    {"cut", NULL, an_cut, NULL, 17},
 };
 
 static inline mk anatomynet(const char *name, int batch) {

@@ -241,7 +241,7 @@ static void faults(void **state) {
     close_subject(s);
 }
 
-/* Memory that ends at any point of a look. */
+/* Memory that ends at any point of a look, or of a sight. */
 static void memory(void **state) {
     (void)state;
     subject *s = open_subject("detr", false);
@@ -260,6 +260,19 @@ static void memory(void **state) {
                          OMMA_E_NOMEM);
         omma_mem_fail_at(0);
         omma_arena_free(&arena);
+    }
+    omma_sight *t;
+    calls = omma_mem_calls();
+    assert_int_equal(omma_sight_on_graph(&t, s->graph, "detr", s->gold.inputs, 1, NULL, &err),
+                     OMMA_OK);
+    calls = omma_mem_calls() - calls;
+    omma_sight_free(t);
+    for (uint64_t k = 1; k <= calls; k += 1 + calls / 40) {
+        omma_mem_fail_at(k);
+        assert_int_equal(omma_sight_on_graph(&t, s->graph, "detr", s->gold.inputs, 1, NULL, &err),
+                         OMMA_E_NOMEM);
+        omma_mem_fail_at(0);
+        assert_null(t);
     }
     close_subject(s);
 }

@@ -105,8 +105,7 @@ typedef struct omma_sampling {
 /* Values that have one entry for each object query: classes or boxes. They are outputs; where no
  * output has (entries are chosen among all queries' first), the last values in front of that. */
 typedef struct omma_answer {
-    const omma_value
-        *value; /* [.., queries, width], [.., queries], or [.., queries, rows, columns] */
+    const omma_value *value; /* [.., queries], with nothing, a width or rows and columns behind */
     int axis;
     bool boxes; /* width 4: cx, cy, w, h or corners */
     bool masks; /* rows and columns; neither: scores */
@@ -121,7 +120,8 @@ typedef struct omma_anatomy {
     int n_sampling;
     omma_answer *answer;
     int n_answer;
-    const omma_value **map; /* feature maps: the last of each stage */
+    const omma_value **map; /* feature maps: the last of each stage; where a stage has attention
+                               also the last in front of it */
     int n_map;
     int64_t object_queries; /* 0: none */
     const char *missing;    /* what was looked for and not found, sentences for people; "" */
