@@ -111,11 +111,11 @@ static bool run(bench *b, char *name) {
     if (!s) s = measure(b, &err);
     const omma_unit_field *u = b->effective ? omma_effective_unit(b->effective) : NULL;
     const int k = b->rounds / 2;
-    if (s) printf("%-48s %s\n", name, err.message);
+    printf("%s%s%s\n", name, value ? " " : "", value ? value : "");
+    if (s) printf("    %s\n", err.message);
     else
-        printf("%-48s %9.2f %9.2f %7.2f %7.2f %7.2f %9lld\n", name, 1e3 * b->forward[k],
-               1e3 * b->both[k], b->ratio[k], b->ratio[0], b->ratio[b->rounds - 1],
-               (long long)u->n_seen);
+        printf("%12.2f %9.2f %7.2f %7.2f %7.2f %9lld\n", 1e3 * b->forward[k], 1e3 * b->both[k],
+               b->ratio[k], b->ratio[0], b->ratio[b->rounds - 1], (long long)u->n_seen);
     omma_effective_free(b->effective);
     omma_session_free(b->session);
     omma_model_free(b->model);
@@ -154,7 +154,7 @@ int main(int argc, char **argv) {
     if (b.opt.threads == 1) watch = CLOCK_THREAD_CPUTIME_ID;
     printf("recipe %s, %d thread%s, medians of %d\n", omma_recipe_name(b.recipe), b.opt.threads,
            b.opt.threads > 1 ? "s" : "", b.rounds);
-    printf("%-48s %9s %9s %7s %7s %7s %9s\n", "", "run ms", "image ms", "times", "least", "most",
+    printf("%12s %9s %7s %7s %7s %9s\n", "run ms", "image ms", "times", "least", "most",
            "field px");
     for (; i < argc; i++) fine &= run(&b, argv[i]);
     return fine ? 0 : 1;

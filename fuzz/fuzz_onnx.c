@@ -118,6 +118,42 @@ static void watch_and_compare(omma_session *s, const omma_model *m, const omma_t
     }
 }
 
+/* The readings in reverse on what ran: the gradient of the outputs by the inputs, and the field of
+ * the last number of each, with and without the numbers at hand. */
+static void read_backward(const omma_model *m, const omma_tensor *in, const omma_options *opt) {
+    omma_error err = {0};
+    omma_gradient *g = NULL;
+    const omma_graph *graph = m->graph;
+    if (!fuzz_status(omma_gradient_new(&g, m, NULL, opt, &err), &err) &&
+        !fuzz_status(omma_gradient_run(g, in, graph->n_inputs, NULL, &err), &err))
+        for (int i = 0; i < omma_gradient_count(g); i++) {
+            const omma_tensor *t = omma_gradient_result(g, i);
+            FUZZ_CHECK(t, "no gradient %d", i);
+            fuzz_read(t->data, tensor_bytes(t));
+        }
+    omma_gradient_free(g);
+    omma_fov *f = NULL;
+    if (!fuzz_status(omma_fov_new(&f, m, in, graph->n_inputs, opt, &err), &err))
+        for (int i = 0; i < graph->n_outputs; i++) {
+            int64_t at[OMMA_MAX_RANK], dims[OMMA_MAX_RANK];
+            int rank;
+            const char *name = graph->outputs[i]->name;
+            if (omma_fov_shape(f, name, &rank, dims, &err)) continue;
+            for (int d = 0; d < rank; d++) at[d] = dims[d] - 1;
+            for (int k = 0; k < graph->n_inputs; k++) {
+                int r;
+                if (omma_fov_shape(f, graph->inputs[k]->name, &r, dims, &err)) continue;
+                uint64_t *bits = calloc((size_t)omma_tensor_count(&in[k]) / 64 + 1, 8);
+                FUZZ_CHECK(bits, "no memory");
+                fuzz_status(omma_fov_back(f, name, at, OMMA_FOV_STRUCTURAL, graph->inputs[k]->name,
+                                          bits, NULL, &err),
+                            &err);
+                free(bits);
+            }
+        }
+    omma_fov_free(f);
+}
+
 static void free_tensors(omma_tensor *t, int n) {
     for (int i = 0; i < n; i++) free(t[i].data);
     free(t);
@@ -137,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         !fuzz_status(omma_session_run(s, in, n, &err), &err)) {
         omma_tensor *keep = keep_outputs(s, outs);
         if (flops < flops_max / 4) watch_and_compare(s, m, in, keep);
+        if (flops < flops_max / 4) read_backward(m, in, &opt);
         free_tensors(keep, outs);
     }
     omma_session_free(s);

@@ -333,6 +333,38 @@ OMMA_API omma_status omma_fov_forth(omma_fov *f, const char *input, const int64_
                                     unsigned paths, const char *value, uint64_t *bits,
                                     omma_fov_status *status, omma_error *err);
 
+/* --- effective fields ---------------------------------------------------------- */
+
+/* What a unit does see: how much each pixel matters to it, by gradients, over a set of images. */
+typedef struct omma_effective omma_effective;
+
+/* Begin one for the model, which outlives it.
+ *   value   the name of a value with cells: a feature map, or tokens that have a place
+ *   y, x    the cell; -1: the one in the middle
+ *   recipe  "default", "luo" (the first channel) or "replk"; NULL: default (docs/field.md)
+ *   opt     may be NULL
+ * Returns OMMA_OK, OMMA_E_USAGE (the recipe), OMMA_E_NOTFOUND (the value), OMMA_E_UNSUPPORTED (no
+ * input is a picture) or OMMA_E_NOMEM; what else is wrong with the unit the first image tells.
+ * Thread-safe. */
+OMMA_API omma_status omma_effective_of(omma_effective **out, const omma_model *m, const char *value,
+                                       int64_t y, int64_t x, const char *recipe,
+                                       const omma_options *opt, omma_error *err);
+OMMA_API void omma_effective_free(omma_effective *e);
+
+/* One image more: the model's inputs, as for omma_session_run; all of one size. Returns as
+ * omma_gradient_run, OMMA_E_RANGE (no such cell), OMMA_E_SHAPE (another size). One thread at a
+ * time. */
+OMMA_API omma_status omma_effective_add(omma_effective *e, const omma_tensor *inputs, int n,
+                                        omma_error *err);
+
+/* The mean over the images so far.
+ *   height, width  receive the picture's size [px]
+ *   map, error     receive the field and its standard error (NaN for one image), [height, width],
+ *                  row-major; either may be NULL, as when the size is asked for first
+ * Returns OMMA_OK, OMMA_E_USAGE (no image yet) or OMMA_E_NOMEM. */
+OMMA_API omma_status omma_effective_get(const omma_effective *e, int64_t *height, int64_t *width,
+                                        double *map, double *error, omma_error *err);
+
 #ifdef __cplusplus
 }
 #endif

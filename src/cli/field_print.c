@@ -209,6 +209,9 @@ static void put_unit(const omma_field_job *j) {
            100.0 * (double)b.seen / (double)hull,
            100.0 * (double)b.seen /
                ((double)x->dims[j->table.down] * (double)x->dims[j->table.across]));
+    if (j->cell[0] >= 0 && r->y.jump > 0 && !isinf(r->y.size) && !isinf(r->x.size) && !r->odd)
+        printf("  padding   %.1f %% of the window\n",
+               100 * (1 - fmin(1, (double)hull / (r->y.size * r->x.size))));
     printf("  status    %s%s\n", statuses[omma_fov_judge(&j->walk, x)],
            j->walk.met & OMMA_MET_SOFT ? ", behind a mask of large finite numbers" : "");
     omma_arena_free(&a);

@@ -9,20 +9,34 @@
  *     branch = the affine way from mix to the addition (heads joined, output projection)
  *     y = x + branch                       the residual addition
  *
+ * What counts tokens, windows and heads is not told by shapes but by what depends on what: an axis
+ * of x along which each query depends on one place counts tokens, and weights of one window's heads
+ * are those whose queries are made from the same tokens. An attention that depends on no input is a
+ * constant of the specialised graph, and no part of it any more: the first self-attention of
+ * learned object queries, for one.
+ *
  * What is not found is not there: callers say so to the user. */
 #ifndef OMMA_FIELD_ANATOMY_H
 #define OMMA_FIELD_ANATOMY_H
 
 #include "field/fov.h"
 
-/* A sequence of tokens: which axis of a value counts them, and where each lies in the picture. */
+/* A sequence of tokens: which axis of a value counts them, and where each lies in the picture.
+ * Channel c of token t of picture b is element b * step_batch + t * step + c * step_width. */
 typedef struct omma_tokens {
     const omma_value *value; /* [.., count, width], or width in front of count */
-    int axis;                /* that counts them */
-    int64_t count;
-    bool placed;              /* do (some of) them have a place in the picture? then */
-    omma_digit rows, columns; /* where in the count (reach.h; axis as above) */
-    int64_t special;          /* tokens in front that have no place: class, distill, registers */
+    int axis;                /* that counts them, or the first of */
+    int axes;                /* so many neighbouring axes: 2 for [N,H,W,C] and [N,C,H,W] */
+    int64_t count;           /* of one picture */
+    int64_t width, batch;    /* channels of a token; pictures */
+    int64_t step, step_width, step_batch;    /* [elements] */
+    bool placed;                             /* do (some of) them have a place in the picture? */
+    const int32_t *place;                    /* by token: the number of its place, -1: it has none;
+                                                NULL: the token's own number is it */
+    omma_digit rows, columns;                /* digits of that number (reach.h), axis as above */
+    int64_t special;                         /* tokens in front that have no place: class, distill,
+                                                registers */
+    int64_t behind;                          /* and behind those that have one */
     double jump_y, jump_x, first_y, first_x; /* centres of the places [px] */
 } omma_tokens;
 
@@ -31,26 +45,41 @@ typedef enum omma_attention_kind {
     OMMA_ATTENTION_CROSS /* from different ones */
 } omma_attention_kind;
 
-/* One attention: weights [batch.., heads, queries, keys] under some shape. */
+/* Where the numbers of a window's head are in a value: element
+ *     window * w + head * (h / share) + row * r + column * c                [elements]
+ * Rows are queries (q, weights, mix) or keys (k, v), columns channels, or keys (weights). share
+ * is 1, but for k and v of heads that share them; a step is 0 where all have the same. */
+typedef struct omma_heads_layout {
+    int64_t window, head, share, row, column;
+} omma_heads_layout;
+
+/* One attention: weights [windows, heads, queries, keys] under some shape, nearly always row-major
+ * (omma_attention_row_major). */
 typedef struct omma_attention {
     char label[96];
     omma_attention_kind kind;
     const omma_node *softmax;
+    const omma_node *first;      /* the product of q and k */
     const omma_value *q, *k, *v; /* inputs of the two products, heads apart */
     const omma_value *scores;    /* in front of the softmax, masks added */
     const omma_value *weights;   /* behind it */
     const omma_node *product;    /* weights V */
     const omma_value *mix;       /* its output */
-    int64_t windows, heads;      /* weights are [windows, heads, queries, keys] in row-major
-                                    order whatever their rank; windows 1: none */
+    int64_t windows, heads;      /* windows of all pictures, picture by picture; as many as there
+                                    are pictures: none */
+    int64_t batch;               /* pictures */
     int64_t queries, keys;       /* of one window */
-    omma_tokens query, key;      /* the sequences the whole attention runs over (windowed: before
-                                    they were cut into windows; count = all tokens) */
-    const omma_node *addition;   /* the residual addition behind it; NULL: none was found */
-    int skip;                    /* which input of the addition is x */
-    const omma_value *in, *branch, *out; /* x, the other input, the sum; NULL without addition */
-    int block;                           /* number of the layer among the model's attentions */
-    bool decoder;                        /* its queries are object queries */
+    int64_t width, mix_width;    /* channels of a head: of q and k, of v and mix */
+    omma_heads_layout at_q, at_k, at_v, at_scores, at_weights, at_mix;
+    omma_tokens query, key; /* the sequences the whole attention runs over (windowed: before
+                               they were cut into windows; count = all tokens) */
+    const int32_t *query_token, *key_token; /* omma_attention_token reads them; NULL: in order */
+    const omma_node *addition;              /* the residual addition behind it; NULL: none found */
+    int skip;                               /* which input of the addition is x */
+    const omma_value *in, *branch, *out;    /* x, the other input, the sum; NULL without addition */
+    int block;    /* number of the layer it is in: attentions without a feed-forward block between
+                     them, as in a decoder, are of one */
+    bool decoder; /* its queries are object queries */
 } omma_attention;
 
 /* A residual addition whose branch has no attention in it and mixes no tokens: feed-forward. */
@@ -66,15 +95,21 @@ typedef struct omma_feed_forward {
 typedef struct omma_sampling {
     char label[96];
     const omma_node *node;
-    const omma_value *map;   /* that is read */
-    const omma_value *where; /* grid or offsets */
+    const omma_value *map;               /* that is read */
+    const omma_value *where;             /* grid or offsets */
+    const omma_node *addition;           /* as for an attention: of deformable attention */
+    int skip;                            /* its x */
+    const omma_value *in, *branch, *out; /* NULL without addition */
 } omma_sampling;
 
-/* Outputs that have one entry for each object query: classes or boxes. */
+/* Values that have one entry for each object query: classes or boxes. They are outputs; where no
+ * output has (entries are chosen among all queries' first), the last values in front of that. */
 typedef struct omma_answer {
-    const omma_value *value; /* [.., queries, width] */
+    const omma_value
+        *value; /* [.., queries, width], [.., queries], or [.., queries, rows, columns] */
     int axis;
-    bool boxes; /* width 4: cx, cy, w, h or corners; else scores */
+    bool boxes; /* width 4: cx, cy, w, h or corners */
+    bool masks; /* rows and columns; neither: scores */
 } omma_answer;
 
 typedef struct omma_anatomy {
@@ -100,9 +135,18 @@ omma_status omma_anatomy_find(omma_anatomy *out, const omma_fov *f, omma_arena *
 /* Token t of a sequence in the picture: its centre [px]; false: it has none. */
 bool omma_tokens_place(const omma_tokens *t, int64_t token, double *y, double *x);
 
-/* The token number that query (key) q of window w is, in the whole sequence; -1: none (padding).
- * For attention without windows: q itself. */
+/* The token number that query (key) q of window w is, in the whole sequence of its picture; -1:
+ * none (padding). For attention without windows: q itself. */
 int64_t omma_attention_token(const omma_attention *a, const omma_fov *f, bool key, int64_t window,
                              int64_t q);
+
+/* The element of a value that a layout finds. */
+static inline int64_t omma_heads_at(const omma_heads_layout *l, int64_t window, int64_t head,
+                                    int64_t row, int64_t column) {
+    return window * l->window + head / l->share * l->head + row * l->row + column * l->column;
+}
+
+/* Are the weights (and scores) [windows, heads, queries, keys] in row-major order? */
+bool omma_attention_row_major(const omma_attention *a);
 
 #endif

@@ -3,17 +3,24 @@
  * output. Forward the same steps the other way around. */
 #include "field/carry.h"
 
+#include <assert.h>
+
 static bool view(omma_arena *a, omma_set *s, int rank, const int64_t *dims) {
     bool same = s->rank == rank;
     for (int d = 0; d < rank && same; d++) same = s->dims[d] == dims[d];
     return same || omma_set_reshape(a, s, rank, dims);
 }
 
-/* The axes of the input that have a map from the output, in order. */
+/* The axes of the input that have a map from the output, in order; no two from the same axis. */
 static int mapped(const omma_relation *r, int *axes) {
+    unsigned from = 0;
     int n = 0;
-    for (int d = 0; d < r->in_rank; d++)
-        if (r->axis[d].from >= 0) axes[n++] = d;
+    for (int d = 0; d < r->in_rank; d++) {
+        if (r->axis[d].from < 0) continue;
+        assert(!(from >> r->axis[d].from & 1));
+        from |= 1u << r->axis[d].from;
+        axes[n++] = d;
+    }
     return n;
 }
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "field/chance.h"
 #include "field/tally.h"
 #include "op/op.h"
 #include "run/gradient.h"
@@ -42,17 +43,9 @@ static const struct {
 const char *omma_recipe_name(omma_recipe r) { return recipes[r].name; }
 const char *omma_recipe_says(omma_recipe r) { return recipes[r].says; }
 
-/* The k-th sign of image n: the top bit of a number mixed from both (splitmix64; Steele, Lea,
- * Flood 2014), so that it depends on neither the number of channels nor other images. */
+/* The k-th sign of image n, which depends on neither the number of channels nor other images. */
 static double sign_of(uint64_t seed, int64_t n, int64_t k) {
-    uint64_t z = seed;
-    for (int i = 0; i < 2; i++) {
-        z += 0x9e3779b97f4a7c15u * ((uint64_t)(i ? k : n) + 1);
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-        z ^= z >> 31;
-    }
-    return z >> 63 ? 1 : -1;
+    return omma_chance_bits(seed, n, k) >> 63 ? 1 : -1;
 }
 
 static void sow(omma_effective *e) {
@@ -192,19 +185,6 @@ static omma_status check_size(const omma_effective *e, const omma_tensor *inputs
                           (long long)p->width, (long long)p->height, (long long)p->channels);
 }
 
-/* The gradient, colour by colour. */
-static void take(omma_effective *e, const omma_tensor *t) {
-    const omma_picture *p = &e->unit.picture;
-    double *to = e->colour;
-    for (int64_t c = 0; c < p->channels; c++)
-        for (int64_t y = 0; y < p->height; y++)
-            for (int64_t x = 0; x < p->width; x++) {
-                const int64_t at = c * p->step_c + y * p->step_y + x * p->step_x;
-                *to++ = t->dtype == OMMA_F32 ? (double)((const float *)t->data)[at]
-                                             : omma_get_number(t->dtype, t->data, at);
-            }
-}
-
 static omma_status blame(const omma_effective *e, omma_status s, int64_t at, const char *what,
                          omma_error *err) {
     const int64_t w = e->unit.picture.width, size = e->tally.size;
@@ -236,7 +216,7 @@ static omma_status add(omma_effective *e, const omma_tensor *inputs, int n, omma
     e->looked = true;
     sow(e);
     OMMA_TRY(omma_gradient_run(e->gradient, inputs, n, &e->seed, err));
-    take(e, omma_gradient_result(e->gradient, 0));
+    omma_picture_read(e->colour, &e->unit.picture, omma_gradient_result(e->gradient, 0));
     OMMA_TRY(check(e, err));
     reap(e);
     return omma_tally_add(&e->tally, e->picture, err);

@@ -18,9 +18,10 @@ static const void *numbers_of(const omma_field *f, const omma_value *v) {
     return all->number[v->index];
 }
 
-static const uint64_t *dead_of(const omma_field *f, const omma_value *v) {
+static const uint64_t *dead_of(const omma_field *f, const omma_value *v, bool zero) {
     const omma_fields *all = f->reader;
-    all->node[f->n->index].soft |= all->dead[v->index] && all->soft[v->index];
+    if (all->zero[v->index] != zero || !all->dead[v->index]) return NULL;
+    all->node[f->n->index].soft |= all->soft[v->index];
     return all->dead[v->index];
 }
 
@@ -37,8 +38,11 @@ static omma_status ask(omma_fields *f, omma_node *n, omma_error *err) {
         return omma_fail_node(err, OMMA_E_UNSUPPORTED, n->name, n->op->name,
                               "the field ends here: %s",
                               n->op->no_field ? n->op->no_field : "this operator has none");
+    const omma_value *x = omma_in(n, 0);
+    uint64_t *const dead = x ? f->dead[x->index] : NULL;
     OMMA_TRY(omma_field_soften(f, n, err));
     OMMA_TRY(n->op->field(&room, n));
+    if (x) f->dead[x->index] = dead; /* as others have it */
     f->node[n->index].relation = room.relation;
     f->node[n->index].count = room.count;
     return omma_field_mask(f, n, err);
@@ -52,10 +56,13 @@ static omma_status fields_new(omma_fields *f, const omma_graph *g, const void *c
     f->node = omma_arena_array(&f->arena, (size_t)g->n_nodes, sizeof *f->node);
     f->depends = omma_arena_array(&f->arena, n, sizeof *f->depends);
     f->dead = omma_arena_array(&f->arena, n, sizeof *f->dead);
+    f->zero = omma_arena_array(&f->arena, n, sizeof *f->zero);
     f->soft = omma_arena_array(&f->arena, n, sizeof *f->soft);
+    f->lost = omma_arena_array(&f->arena, n, sizeof *f->lost);
     f->number = omma_arena_array(&f->arena, n, sizeof *f->number);
     f->asked = omma_arena_array(&f->arena, n, sizeof *f->asked);
-    if (!f->node || !f->depends || !f->dead || !f->soft || !f->number || !f->asked)
+    if (!f->node || !f->depends || !f->dead || !f->zero || !f->soft || !f->lost || !f->number ||
+        !f->asked)
         return no_memory(err);
     if (number && n) memcpy(f->number, number, n * sizeof *f->number);
     for (int i = 0; i < g->n_inputs; i++) f->depends[g->inputs[i]->index] = !g->inputs[i]->data;
@@ -112,26 +119,26 @@ static omma_status along(omma_walk *w, const omma_node *n, const omma_relation *
     if (w->at[to->index] && omma_set_is_all(w->at[to->index])) return OMMA_OK;
     if (!(back ? omma_carry_back : omma_carry_forth)(&w->arena, &s, w->at[from->index], r, to))
         return no_memory(err);
+    w->met |= w->f->node[n->index].soft ? OMMA_MET_SOFT : 0u; /* also where it left nothing */
     if (s.empty) return OMMA_OK;
-    w->met |= (r->bound ? OMMA_MET_BOUND : 0u) | (r->data ? OMMA_MET_DATA : 0u) |
-              (w->f->node[n->index].soft ? OMMA_MET_SOFT : 0u);
+    w->met |= (r->bound ? OMMA_MET_BOUND : 0u) | (r->data ? OMMA_MET_DATA : 0u);
     return omma_walk_add(w, to, &s, err);
 }
 
+omma_status omma_walk_node(omma_walk *w, const omma_node *n, bool back, omma_error *err) {
+    const struct omma_node_field *nf = &w->f->node[n->index];
+    for (int k = 0; k < nf->count; k++) OMMA_TRY(along(w, n, nf->relation[k], back, err));
+    return OMMA_OK;
+}
+
 omma_status omma_walk_back(omma_walk *w, omma_error *err) {
-    for (int i = w->f->g->n_nodes - 1; i >= 0; i--) {
-        const struct omma_node_field *nf = &w->f->node[i];
-        for (int k = 0; k < nf->count; k++)
-            OMMA_TRY(along(w, w->f->g->nodes[i], nf->relation[k], true, err));
-    }
+    for (int i = w->f->g->n_nodes - 1; i >= 0; i--)
+        OMMA_TRY(omma_walk_node(w, w->f->g->nodes[i], true, err));
     return OMMA_OK;
 }
 
 omma_status omma_walk_forth(omma_walk *w, omma_error *err) {
-    for (int i = 0; i < w->f->g->n_nodes; i++) {
-        const struct omma_node_field *nf = &w->f->node[i];
-        for (int k = 0; k < nf->count; k++)
-            OMMA_TRY(along(w, w->f->g->nodes[i], nf->relation[k], false, err));
-    }
+    for (int i = 0; i < w->f->g->n_nodes; i++)
+        OMMA_TRY(omma_walk_node(w, w->f->g->nodes[i], false, err));
     return OMMA_OK;
 }

@@ -30,7 +30,9 @@ typedef struct omma_fields {
     } * node;            /* by node index */
     bool *depends;       /* by value index: on an input of the graph that is not constant */
     uint64_t **dead;     /* by value index: see omma_field_dead; NULL: none */
+    bool *zero;          /* by value index: what is dead is 0: see omma_field_zero */
     bool *soft;          /* by value index: dead by a large finite number */
+    bool *lost;          /* by value index: others may be that low, too */
     bool hard;           /* only what is infinite blocks */
     const void **number; /* by value index: the numbers at hand; NULL: none */
     bool *asked;         /* by value index: a room would use its numbers */
@@ -69,5 +71,8 @@ omma_status omma_walk_add(omma_walk *w, const omma_value *v, const omma_set *s, 
  * every value on the way, the elements that can influence, or be influenced. */
 omma_status omma_walk_back(omma_walk *w, omma_error *err);
 omma_status omma_walk_forth(omma_walk *w, omma_error *err);
+
+/* The same through one node, whose outputs' (inputs') sets are complete. */
+omma_status omma_walk_node(omma_walk *w, const omma_node *n, bool back, omma_error *err);
 
 #endif

@@ -2,16 +2,19 @@
  * chosen by a constant condition. What such a number is behind a softmax is zero, or so little
  * that float32 does not see it beside the others (e^-64); where that is not exact, since the
  * number is finite, the mask is called soft. A row that is blocked all along is not: its softmax
- * is of the numbers it has. */
+ * is of the numbers it has. So a soft mask says something only beside numbers that are not low
+ * themselves: what was low and went through an operator that is not followed here (scaled, say) is
+ * lost, and so is all that is made from it, up to a softmax. */
 #include "field/mask.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "field/carry.h"
 #include "op/broadcast.h"
 
-static const double BLOCKS = -64;
+static const double BLOCKS = -64, LIFTS = 8;
 
 static bool is_op(const omma_node *n, const char *name) { return !strcmp(n->op->name, name); }
 
@@ -66,11 +69,31 @@ static bool blocks_any(const omma_fields *f, const omma_value *c, bool *soft) {
     return any;
 }
 
-static omma_status set_dead(omma_fields *f, const omma_value *y, uint64_t *bits, bool soft) {
+static omma_status set_dead(omma_fields *f, const omma_value *y, uint64_t *bits, bool zero,
+                            bool soft) {
     if (!omma_bits_any(bits, 0, omma_value_count(y))) return OMMA_OK;
     f->dead[y->index] = bits;
+    f->zero[y->index] = zero;
     f->soft[y->index] = soft;
     return OMMA_OK;
+}
+
+/* What is as good as -inf in v; NULL: nothing. */
+static const uint64_t *low(const omma_fields *f, const omma_value *v) {
+    return f->zero[v->index] ? NULL : f->dead[v->index];
+}
+
+/* Does c, added to x, lift what is low there? Then nothing is known of any of them: what was lifted
+ * may still be the lowest of its row, and what was not the largest. Scores are taken to be small.
+ */
+static bool lifts(const omma_fields *f, const omma_value *c, const omma_value *x,
+                  const omma_value *y) {
+    const uint64_t *had = low(f, x);
+    const double most = f->soft[x->index] ? LIFTS : FLT_MAX;
+    if (!had || !c->data || !is_float(c)) return false;
+    for (int64_t i = 0, n = omma_value_count(y); i < n; i++)
+        if (omma_bit(had, place(x, y, i)) && number(c, c->data, place(c, y, i)) > most) return true;
+    return false;
 }
 
 static omma_status add(omma_fields *f, const omma_node *n, omma_error *err) {
@@ -79,7 +102,7 @@ static omma_status add(omma_fields *f, const omma_node *n, omma_error *err) {
     bool soft = false;
     for (int k = 0; k < 2; k++) {
         const omma_value *c = n->in[k], *x = n->in[1 - k];
-        const uint64_t *had = f->dead[x->index];
+        const uint64_t *had = lifts(f, c, x, y) ? NULL : low(f, x);
         const bool any = blocks_any(f, c, &soft);
         if (!any && !had) continue;
         if (!bits && !(bits = zeros(f, y))) return no_memory(err);
@@ -89,22 +112,29 @@ static omma_status add(omma_fields *f, const omma_node *n, omma_error *err) {
                 (had && omma_bit(had, place(x, y, i))))
                 omma_bit_set(bits, i);
     }
-    return bits ? set_dead(f, y, bits, soft) : OMMA_OK;
+    return bits ? set_dead(f, y, bits, false, soft) : OMMA_OK;
 }
 
+/* Some of one and some of the other, by constant choice. */
 static omma_status where(omma_fields *f, const omma_node *n, omma_error *err) {
     const omma_value *c = n->in[0], *y = n->out[0];
-    bool soft = false;
-    if (!c->data || !is_float(y)) return OMMA_OK;
-    if (!blocks_any(f, n->in[1], &soft) && !blocks_any(f, n->in[2], &soft)) return OMMA_OK;
-    uint64_t *bits = zeros(f, y);
-    if (!bits) return no_memory(err);
-    for (int64_t i = 0, m = omma_value_count(y); i < m; i++) {
+    bool soft = false, any = false, blocking[3] = {false};
+    for (int k = 1; k < 3; k++) {
+        blocking[k] = blocks_any(f, n->in[k], &soft);
+        any |= blocking[k] || low(f, n->in[k]);
+        soft |= low(f, n->in[k]) && f->soft[n->in[k]->index];
+    }
+    uint64_t *bits = any ? zeros(f, y) : NULL;
+    if (any && !bits) return no_memory(err);
+    for (int64_t i = 0, m = any ? omma_value_count(y) : 0; i < m; i++) {
         const unsigned char yes = ((const unsigned char *)c->data)[place(c, y, i)];
         const omma_value *v = n->in[yes ? 1 : 2];
-        if (v->data && blocks(f, number(v, v->data, place(v, y, i)))) omma_bit_set(bits, i);
+        const int64_t at = place(v, y, i);
+        if ((blocking[yes ? 1 : 2] && blocks(f, number(v, v->data, at))) ||
+            (low(f, v) && omma_bit(low(f, v), at)))
+            omma_bit_set(bits, i);
     }
-    return set_dead(f, y, bits, soft);
+    return any ? set_dead(f, y, bits, false, soft) : OMMA_OK;
 }
 
 /* What moves elements moves these with them: alive is what is made from what is alive. */
@@ -129,18 +159,22 @@ static omma_status move(omma_fields *f, const omma_node *n, int k, omma_error *e
     if (!ok) return no_memory(err);
     for (int64_t w = 0; w < omma_bit_words(out); w++) bits[w] = ~bits[w];
     if (out & 63) bits[out >> 6] &= omma_bit_mask(out & 63);
-    return set_dead(f, y, bits, f->soft[x->index]);
+    return set_dead(f, y, bits, f->zero[x->index], f->soft[x->index]);
 }
 
 /* Rows along the softmax's axis that are blocked all along are alive again. */
 omma_status omma_field_soften(omma_fields *f, const omma_node *n, omma_error *err) {
     const omma_value *x = omma_in(n, 0), *y = n->out[0];
-    if (!is_op(n, "Softmax") || !y || !f->dead[x->index]) return OMMA_OK;
+    if (!is_op(n, "Softmax") || !y || !low(f, x)) return OMMA_OK;
     const int64_t axis = omma_node_int(n, "axis", n->opset < 13 ? 1 : -1);
     const int a = (int)(axis < 0 ? axis + x->rank : axis);
     int64_t before = 1, behind = 1, length;
     uint64_t *bits = zeros(f, y);
     if (!bits) return no_memory(err);
+    if (f->soft[x->index] && f->lost[x->index]) {
+        f->dead[x->index] = NULL;
+        return OMMA_OK;
+    }
     for (int d = 0; d < a; d++) before *= x->dims[d];
     for (int d = a + 1; d < x->rank; d++) behind *= x->dims[d];
     length = x->dims[a];
@@ -153,20 +187,44 @@ omma_status omma_field_soften(omma_fields *f, const omma_node *n, omma_error *er
         for (int64_t j = 0; j < length && all; j++)
             bits[(first + j * behind) >> 6] &= ~((uint64_t)1 << ((first + j * behind) & 63));
     }
-    f->dead[x->index] = bits; /* in front of it too */
-    return set_dead(f, y, bits, f->soft[x->index]);
+    f->dead[x->index] = omma_bits_any(bits, 0, omma_value_count(y)) ? bits : NULL;
+    return set_dead(f, y, bits, true, f->soft[x->index]);
+}
+
+/* Does n move numbers as its field says, and change none? */
+static bool moves(const omma_fields *f, const omma_node *n) {
+    static const char *const names[] = {"Reshape", "Transpose", "Squeeze", "Unsqueeze",
+                                        "Flatten", "Identity",  "Cast",    "Dropout",
+                                        "Slice",   "Split",     "Expand"};
+    const omma_value *x = n->in[0];
+    for (int k = 0; k < n->n_out; k++)
+        if (n->out[k] && n->out[k]->dtype != x->dtype) return false;
+    if (is_op(n, "Dropout") && omma_in(n, 2) && low(f, x)) return false; /* it may train */
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_op(n, names[i])) return true;
+    return false;
+}
+
+/* Something low among n's inputs is not known to be so in its outputs. */
+static void lose(omma_fields *f, const omma_node *n, bool followed) {
+    bool lost = false;
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i]) lost |= f->lost[n->in[i]->index] || (!followed && low(f, n->in[i]));
+    for (int k = 0; k < n->n_out && lost && !is_op(n, "Softmax"); k++)
+        if (n->out[k]) f->lost[n->out[k]->index] = true;
 }
 
 omma_status omma_field_mask(omma_fields *f, const omma_node *n, omma_error *err) {
-    static const char *const moves[] = {"Reshape", "Transpose", "Squeeze", "Unsqueeze",
-                                        "Flatten", "Identity",  "Cast",    "Dropout",
-                                        "Slice",   "Split",     "Expand"};
-    const omma_value *x = omma_in(n, 0);
-    if (is_op(n, "Add") && n->out[0]) return add(f, n, err);
-    if (is_op(n, "Where") && n->out[0]) return where(f, n, err);
-    if (!x || !f->dead[x->index]) return OMMA_OK;
-    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
-        for (int k = 0; is_op(n, moves[i]) && k < n->n_out; k++)
-            if (n->out[k] && n->out[k]->dtype == x->dtype) OMMA_TRY(move(f, n, k, err));
+    const omma_value *x = omma_in(n, 0), *y = n->out[0];
+    if (is_op(n, "Add") && y) {
+        lose(f, n, !lifts(f, n->in[0], n->in[1], y) && !lifts(f, n->in[1], n->in[0], y));
+        return add(f, n, err);
+    }
+    const bool chooses = is_op(n, "Where") && y && is_float(y) && x->data;
+    const bool followed = chooses || (x && moves(f, n));
+    lose(f, n, followed);
+    if (chooses) return where(f, n, err);
+    for (int k = 0; k < n->n_out && followed && f->dead[x->index]; k++)
+        if (n->out[k]) OMMA_TRY(move(f, n, k, err));
     return OMMA_OK;
 }

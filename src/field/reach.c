@@ -11,8 +11,8 @@ static int64_t behind(const int64_t *dims, int rank, int axis) {
     return n;
 }
 
-/* The digit of a tensor with dims a as one of the same elements under dims b. */
-static omma_digit see(omma_digit g, int rank_a, const int64_t *a, int rank_b, const int64_t *b) {
+omma_digit omma_digit_see(omma_digit g, int rank_a, const int64_t *a, int rank_b,
+                          const int64_t *b) {
     if (rank_a == rank_b && !memcmp(a, b, (size_t)rank_a * sizeof *a)) return g;
     const int64_t weight = behind(a, rank_a, g.axis) * g.div, length = a[g.axis];
     for (int d = 0; d < rank_b; d++) {
@@ -78,7 +78,7 @@ static int64_t part_of(int64_t first, int64_t ins, int64_t outs) {
 omma_step omma_digit_along(const omma_relation *r, const omma_value *in, const omma_value *out,
                            omma_digit g, omma_digit *to, const omma_map **map) {
     to->axis = -1;
-    g = see(g, in->rank, in->dims, r->in_rank, r->in_dims);
+    g = omma_digit_see(g, in->rank, in->dims, r->in_rank, r->in_dims);
     if (g.axis < 0) return OMMA_STEP_LOST;
     const omma_map *m = *map = &r->axis[g.axis];
     if (m->from < 0) return OMMA_STEP_ALL;
@@ -90,7 +90,8 @@ omma_step omma_digit_along(const omma_relation *r, const omma_value *in, const o
         step = OMMA_STEP_SAME;
         g = (omma_digit){m->from, g.off - m->first, g.div, g.mod};
     }
-    if (step != OMMA_STEP_LOST) *to = see(g, r->out_rank, r->out_dims, out->rank, out->dims);
+    if (step != OMMA_STEP_LOST)
+        *to = omma_digit_see(g, r->out_rank, r->out_dims, out->rank, out->dims);
     return to->axis < 0 ? OMMA_STEP_LOST : step;
 }
 

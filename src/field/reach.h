@@ -18,6 +18,10 @@ typedef struct omma_digit {
     int64_t off, div, mod;
 } omma_digit;
 
+/* A digit of a tensor of rank ra and dims a as one of the same elements under dims b; axis -1: it
+ * is on no one axis of them. */
+omma_digit omma_digit_see(omma_digit g, int ra, const int64_t *a, int rb, const int64_t *b);
+
 /* What a relation does to a digit of its input's cells. */
 typedef enum omma_step {
     OMMA_STEP_LOST, /* the output's cells are no longer counted by any one axis */

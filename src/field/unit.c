@@ -2,9 +2,11 @@
  * operators behind it need no field. */
 #include "field/unit.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "field/reach.h"
+#include "op/op.h"
 #include "run/specialised.h"
 
 static omma_status no_memory(omma_error *err) {
@@ -25,47 +27,71 @@ omma_status omma_picture_find(omma_picture *p, const omma_tensor *t, const char 
     return OMMA_OK;
 }
 
+void omma_picture_read(double *out, const omma_picture *p, const omma_tensor *t) {
+    for (int64_t c = 0; c < p->channels; c++)
+        for (int64_t y = 0; y < p->height; y++)
+            for (int64_t x = 0; x < p->width; x++) {
+                const int64_t at = c * p->step_c + y * p->step_y + x * p->step_x;
+                *out++ = t->dtype == OMMA_F32 ? (double)((const float *)t->data)[at]
+                                              : omma_get_number(t->dtype, t->data, at);
+            }
+}
+
+void omma_picture_write(omma_tensor *t, const omma_picture *p, const double *from) {
+    const bool real = t->dtype == OMMA_F64 || t->dtype == OMMA_F16 || t->dtype == OMMA_BF16;
+    for (int64_t c = 0; c < p->channels; c++)
+        for (int64_t y = 0; y < p->height; y++)
+            for (int64_t x = 0; x < p->width; x++) {
+                const int64_t at = c * p->step_c + y * p->step_y + x * p->step_x;
+                if (t->dtype == OMMA_F32) ((float *)t->data)[at] = (float)*from++;
+                else
+                    omma_set_number(t->dtype, t->data, at, real ? *from : nearbyint(*from)), from++;
+            }
+}
+
 /* --- where the unit is ---------------------------------------------------------------------- */
+
+/* How many indices of an axis, from g->off on, count cells: behind those of a sequence there may be
+ * other tokens. */
+static int64_t reach_of(const omma_cell_axes *c, const omma_value *v, const omma_digit *g) {
+    const int64_t length = v->dims[g->axis];
+    int64_t span = 0;
+    if (c->row.axis == g->axis) span = c->row.div * c->row.mod;
+    if (c->column.axis == g->axis && c->column.div * c->column.mod > span)
+        span = c->column.div * c->column.mod;
+    return g->off || length % span ? span : length;
+}
+
+int64_t omma_cell_axes_at(const omma_cell_axes *c, const omma_value *v, bool column, int64_t i) {
+    const omma_digit *g = column ? &c->column : &c->row;
+    const int64_t j = i - g->off;
+    return j < 0 || j >= reach_of(c, v, g) ? -1 : j / g->div % g->mod;
+}
+
+/* Values in which no axis counts cells any more are taken for maps by their looks. */
+void omma_cell_axes_find(omma_cell_axes *c, const omma_value *v, const omma_reach *rows,
+                         const omma_reach *columns) {
+    c->row = rows->any ? rows->digit : (omma_digit){.axis = -1};
+    c->column = columns->any ? columns->digit : (omma_digit){.axis = -1};
+    c->by_looks = c->row.axis < 0 || c->column.axis < 0;
+    if (!c->by_looks) return;
+    c->row.axis = c->column.axis = -1;
+    if (v->rank != 4 || v->dims[0] != 1) return;
+    c->row = (omma_digit){2, 0, 1, v->dims[2]};
+    c->column = (omma_digit){3, 0, 1, v->dims[3]};
+}
 
 typedef struct place {
     const omma_unit *unit;
     const omma_value *v;
-    omma_digit row, column;       /* of its cells; axis -1: it has none */
+    omma_cell_axes axes;
     bool *take[OMMA_MAX_RANK];    /* by axis: the indices that are the unit's; NULL: all */
     int64_t taken[OMMA_MAX_RANK]; /* how many */
     int64_t *list, n;             /* elements */
 } place;
 
-/* How many indices of an axis, from g->off on, count cells: behind those of a sequence there may be
- * other tokens. */
-static int64_t reach_of(const place *p, const omma_digit *g) {
-    const int64_t length = p->v->dims[g->axis];
-    int64_t span = 0;
-    if (p->row.axis == g->axis) span = p->row.div * p->row.mod;
-    if (p->column.axis == g->axis && p->column.div * p->column.mod > span)
-        span = p->column.div * p->column.mod;
-    return g->off || length % span ? span : length;
-}
-
-/* The cell's number that index i stands for; -1: none, as a class token. */
-static int64_t digit_at(const place *p, const omma_digit *g, int64_t i) {
-    const int64_t j = i - g->off;
-    return j < 0 || j >= reach_of(p, g) ? -1 : j / g->div % g->mod;
-}
-
-/* Values in which no axis counts cells any more are taken for maps by their looks. */
-static void find_digits(place *p, const omma_reach *rows, const omma_reach *columns) {
-    const omma_value *v = p->v;
-    p->row = rows->any ? rows->digit : (omma_digit){.axis = -1};
-    p->column = columns->any ? columns->digit : (omma_digit){.axis = -1};
-    if (p->row.axis >= 0 && p->column.axis >= 0) return;
-    p->row.axis = p->column.axis = -1;
-    if (v->rank != 4 || v->dims[0] != 1) return;
-    p->row = (omma_digit){2, 0, 1, v->dims[2]};
-    p->column = (omma_digit){3, 0, 1, v->dims[3]};
-}
-
-static bool narrow(place *p, omma_arena *a, const omma_digit *g, int64_t cell) {
+static bool narrow(place *p, omma_arena *a, bool column, int64_t cell) {
+    const omma_digit *g = column ? &p->axes.column : &p->axes.row;
     const int64_t length = p->v->dims[g->axis];
     bool **take = &p->take[g->axis];
     const bool fresh = !*take;
@@ -73,7 +99,7 @@ static bool narrow(place *p, omma_arena *a, const omma_digit *g, int64_t cell) {
     if (!*take) return false;
     p->taken[g->axis] = 0;
     for (int64_t i = 0; i < length; i++) {
-        (*take)[i] = (fresh || (*take)[i]) && digit_at(p, g, i) == cell;
+        (*take)[i] = (fresh || (*take)[i]) && omma_cell_axes_at(&p->axes, p->v, column, i) == cell;
         p->taken[g->axis] += (*take)[i];
     }
     return true;
@@ -81,20 +107,19 @@ static bool narrow(place *p, omma_arena *a, const omma_digit *g, int64_t cell) {
 
 static omma_status take_cell(place *p, omma_unit_field *out, omma_arena *a, omma_error *err) {
     const char *name = p->v->name;
-    if (p->row.axis < 0)
+    if (p->axes.row.axis < 0)
         return omma_fail_node(err, OMMA_E_USAGE, name, NULL,
                               "this value has no rows and columns of cells: give the number of a "
                               "token instead");
-    out->y = p->unit->y == -1 ? p->row.mod / 2 : p->unit->y;
-    out->x = p->unit->x == -1 ? p->column.mod / 2 : p->unit->x;
-    if (out->y < 0 || out->y >= p->row.mod || out->x < 0 || out->x >= p->column.mod)
+    out->y = p->unit->y == -1 ? p->axes.row.mod / 2 : p->unit->y;
+    out->x = p->unit->x == -1 ? p->axes.column.mod / 2 : p->unit->x;
+    if (out->y < 0 || out->y >= p->axes.row.mod || out->x < 0 || out->x >= p->axes.column.mod)
         return omma_fail_node(err, OMMA_E_RANGE, name, NULL,
                               "there is no cell %lld, %lld (row, column); this value has %lld rows "
                               "and %lld columns",
-                              (long long)out->y, (long long)out->x, (long long)p->row.mod,
-                              (long long)p->column.mod);
-    return narrow(p, a, &p->row, out->y) && narrow(p, a, &p->column, out->x) ? OMMA_OK
-                                                                             : no_memory(err);
+                              (long long)out->y, (long long)out->x, (long long)p->axes.row.mod,
+                              (long long)p->axes.column.mod);
+    return narrow(p, a, false, out->y) && narrow(p, a, true, out->x) ? OMMA_OK : no_memory(err);
 }
 
 /* Which axis counts tokens: of [1, T, C] and [T, 1, C] that with T, of [T, C] the first. */
@@ -118,8 +143,8 @@ static omma_status take_token(place *p, omma_unit_field *out, omma_arena *a, omm
         return omma_fail_node(err, OMMA_E_RANGE, p->v->name, NULL,
                               "there is no token %lld; this value has %lld", (long long)token,
                               (long long)length);
-    out->y = p->row.axis == axis ? digit_at(p, &p->row, token) : -1;
-    out->x = p->column.axis == axis ? digit_at(p, &p->column, token) : -1;
+    out->y = p->axes.row.axis == axis ? omma_cell_axes_at(&p->axes, p->v, false, token) : -1;
+    out->x = p->axes.column.axis == axis ? omma_cell_axes_at(&p->axes, p->v, true, token) : -1;
     if (out->y < 0 || out->x < 0) out->y = out->x = -1, out->rows = out->columns = 0;
     p->take[axis] = omma_arena_array(a, (size_t)length, sizeof *p->take[axis]);
     if (!p->take[axis]) return no_memory(err);
@@ -233,9 +258,9 @@ static omma_status look(omma_unit_field *out, place *p, const omma_fields *f,
         omma_reaches(f, image, out->picture.columns, OMMA_FIELD_STRUCTURAL, tmp);
     if (!rows || !columns) return no_memory(err);
     rows += p->v->index, columns += p->v->index;
-    find_digits(p, rows, columns);
-    out->rows = p->row.axis < 0 ? 0 : p->row.mod;
-    out->columns = p->column.axis < 0 ? 0 : p->column.mod;
+    omma_cell_axes_find(&p->axes, p->v, rows, columns);
+    out->rows = p->axes.row.axis < 0 ? 0 : p->axes.row.mod;
+    out->columns = p->axes.column.axis < 0 ? 0 : p->axes.column.mod;
     OMMA_TRY(p->unit->by_token ? take_token(p, out, tmp, err) : take_cell(p, out, tmp, err));
     OMMA_TRY(list_elements(p, out, a, err));
     OMMA_TRY(walk(&out->seen, &out->met, p, f, image, &out->picture, a, err));

@@ -9,7 +9,7 @@
 #ifndef OMMA_FIELD_UNIT_H
 #define OMMA_FIELD_UNIT_H
 
-#include "field/fields.h"
+#include "field/reach.h"
 
 typedef struct omma_unit {
     const char *value; /* its name in the model */
@@ -28,6 +28,24 @@ typedef struct omma_picture {
 /* Returns OMMA_OK or OMMA_E_SHAPE; name is for the message. */
 omma_status omma_picture_find(omma_picture *p, const omma_tensor *t, const char *name,
                               omma_error *err);
+
+/* Its numbers, colour by colour, [channels, height, width]; and back, rounded to t's type. */
+void omma_picture_read(double *out, const omma_picture *p, const omma_tensor *t);
+void omma_picture_write(omma_tensor *t, const omma_picture *p, const double *x);
+
+/* Where the rows and columns of cells lie in a value; axis -1: it has none. */
+typedef struct omma_cell_axes {
+    omma_digit row, column;
+    bool by_looks; /* the graph does not say: it is taken for a map [1, C, H, W] */
+} omma_cell_axes;
+
+/* Find them in v, of whose rows and columns the reaches are given. */
+void omma_cell_axes_find(omma_cell_axes *c, const omma_value *v, const omma_reach *rows,
+                         const omma_reach *columns);
+
+/* The row of cells that index i on axis c->row.axis belongs to (column: likewise); -1: none, as a
+ * class token. */
+int64_t omma_cell_axes_at(const omma_cell_axes *c, const omma_value *v, bool column, int64_t i);
 
 typedef struct omma_unit_field {
     /* the unit's value, and where in it the unit's numbers are [elements], channel by channel */

@@ -176,7 +176,8 @@ typedef struct omma_kernels {
                    float *y);
 
     /* y = softmax(x) over n numbers, maximum taken out first; -inf gives 0; a row of -inf
-     * gives NaN, as ONNX's definition does. y may be x. */
+     * gives NaN, as ONNX's definition does. What would be a denormal, as behind a mask of -100, is
+     * 0: products with it would take ten times as long. y may be x. */
     void (*softmax)(int64_t n, const float *x, float *y);
 
     /* A step of m softmaxes that are taken block by block (attend.c): x[i*ldx + k], k in [0, n),

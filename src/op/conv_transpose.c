@@ -446,17 +446,28 @@ static omma_window reversed(const omma_window *w) {
     return r;
 }
 
+/* How many places of y, from the first on, some input could reach if y went on behind; 0 or less:
+ * so much is cut off in front that none reaches any. */
+static int64_t reached(const omma_window *w, int d) {
+    return w->stride[d] * (w->in[d] - 1) + w->dilation[d] * (w->kernel[d] - 1) + 1 - w->pad[d];
+}
+
+static bool reaches(const omma_window *w) {
+    for (int d = 0; d < w->k; d++)
+        if (reached(w, d) <= 0) return false;
+    return true;
+}
+
 /* dx: that Conv of dy. Outputs behind the last tap, which hold the bias alone, are left out. */
 static omma_value *input_grad(omma_maker *m, omma_value *dy, const omma_node *n) {
     const transpose_param *p = n->param;
     const omma_window *w = &p->win;
     int64_t pads[2 * OMMA_MAX_SPATIAL];
     for (int d = 0; d < w->k; d++) {
-        const int64_t reach = w->dilation[d] * (w->kernel[d] - 1) + 1,
-                      full = w->stride[d] * (w->in[d] - 1) + reach - w->pad[d];
+        const int64_t full = reached(w, d);
         pads[d] = w->pad[d];
         pads[w->k + d] = full > w->out[d] ? full - w->out[d] : 0;
-        if (full < w->out[d]) dy = omma_make_slice(m, dy, 2 + d, 0, full < 0 ? 0 : full, 1);
+        if (full < w->out[d]) dy = omma_make_slice(m, dy, 2 + d, 0, full, 1);
     }
     const omma_attr attrs[] = {OMMA_A_INTS("strides", w->stride, w->k),
                                OMMA_A_INTS("dilations", w->dilation, w->k),
@@ -467,7 +478,7 @@ static omma_value *input_grad(omma_maker *m, omma_value *dy, const omma_node *n)
 static omma_status transpose_grad(omma_grad *g, const omma_node *n) {
     const transpose_param *p = n->param;
     omma_value *dy = omma_grad_out(g, n, 0), *x = n->in[0];
-    const bool empty = !omma_value_count(x) || !omma_value_count(dy);
+    const bool empty = !omma_value_count(x) || !omma_value_count(dy) || !reaches(&p->win);
     if (omma_grad_wants(g, n, 0) && !empty)
         OMMA_TRY(omma_grad_add(g, n, 0, input_grad(&g->m, dy, n)));
     if (omma_grad_wants(g, n, 1) && !empty) {

@@ -562,8 +562,9 @@ static const uint64_t *diagonal(omma_field *f, const omma_value *v, const int *l
 }
 
 /* Where index d of r's input is in the result; -1: nowhere, or an earlier dim has the index, which
- * the diagonal ties this one to. */
+ * the diagonal ties this one to, or there is but one place. */
 static int kept_at(const omma_relation *r, const int *labels, const int *result, int d) {
+    if (r->in_dims[d] == 1) return -1;
     for (int k = 0; k < d; k++)
         if (labels[k] == labels[d] && r->in_dims[k] != 1) return -1;
     for (int k = 0; k < r->out_rank; k++)

@@ -150,5 +150,9 @@ const void *omma_field_numbers(omma_field *f, const omma_value *v) {
 }
 
 const uint64_t *omma_field_dead(const omma_field *f, const omma_value *v) {
-    return f->dead ? f->dead(f, v) : NULL;
+    return f->dead ? f->dead(f, v, false) : NULL;
+}
+
+const uint64_t *omma_field_zero(const omma_field *f, const omma_value *v) {
+    return f->dead ? f->dead(f, v, true) : NULL;
 }

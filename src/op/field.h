@@ -62,9 +62,9 @@ struct omma_field {
     omma_status status;
     omma_relation **relation; /* of n */
     int count, cap;
-    /* What the reading knows of values (omma_field_numbers, omma_field_dead). */
+    /* What the reading knows of values (omma_field_numbers, omma_field_dead, omma_field_zero). */
     const void *(*numbers)(const omma_field *f, const omma_value *v);
-    const uint64_t *(*dead)(const omma_field *f, const omma_value *v);
+    const uint64_t *(*dead)(const omma_field *f, const omma_value *v, bool zero);
     void *reader;
 };
 
@@ -122,8 +122,11 @@ omma_status omma_field_control(omma_field *f, int k, int i);
  * to be set); NULL when they are not. Aligned to the element. */
 const void *omma_field_numbers(omma_field *f, const omma_value *v);
 
-/* Elements of v that are the same whatever the inputs, as a softmax leaves behind a mask of -inf:
- * bits as in omma_relation; NULL: none is known to be. */
+/* Elements of v that are -inf, or as good as that, whatever the inputs: a mask in front of a
+ * softmax blocks them. Bits as in omma_relation; NULL: none is known to be. */
 const uint64_t *omma_field_dead(const omma_field *f, const omma_value *v);
+
+/* Elements of v that are 0 whatever the inputs, as a softmax leaves them behind a mask. */
+const uint64_t *omma_field_zero(const omma_field *f, const omma_value *v);
 
 #endif

@@ -96,16 +96,26 @@ static omma_span rows_at(const back *p, int64_t o) {
     return p->win.k == 2 ? omma_span_at(&p->win, p->include_pad, 0, o) : (omma_span){0, 1, 1};
 }
 
-/* Where the first number of a window that is y lies in the plane, or -1; NaN is NaN. */
-static int64_t first_of(const back *p, const float *x, omma_span v, omma_span h, float y) {
-    const int64_t w = p->win.in[p->win.k - 1], step = p->win.dilation[p->win.k - 1];
-    const int64_t down = p->win.k == 2 ? p->win.dilation[0] * w : 0;
-    for (int64_t i = 0, row = v.first * w + h.first; i < v.taps; i++, row += down)
-        for (int64_t k = 0; k < h.taps; k++) {
-            const float a = x[row + k * step];
-            if (a == y || (y != y && a != a)) return row + k * step;
-        }
+/* Where the first NaN of a window lies in the plane, or -1. */
+static int64_t first_nan(const float *x, int64_t down, int64_t step, omma_span v, omma_span h) {
+    for (int64_t i = 0; i < v.taps; i++)
+        for (int64_t k = 0; k < h.taps; k++)
+            if (isnan(x[i * down + k * step])) return i * down + k * step;
     return -1;
+}
+
+/* Where the first number of a window that is y lies in the plane, or -1. From the last to the
+ * first, so that nothing waits for where it was: a branch would be guessed wrong every time. */
+static int64_t first_of(const back *p, const float *plane, omma_span v, omma_span h, float y) {
+    const int64_t w = p->win.in[p->win.k - 1], step = p->win.dilation[p->win.k - 1];
+    const int64_t down = p->win.k == 2 ? p->win.dilation[0] * w : 0, from = v.first * w + h.first;
+    const float *x = plane + from;
+    int64_t at = -1;
+    if (isnan(y)) at = first_nan(x, down, step, v, h);
+    for (int64_t i = v.taps - 1; i >= 0; i--)
+        for (int64_t k = h.taps - 1; k >= 0; k--)
+            at = x[i * down + k * step] == y ? i * down + k * step : at;
+    return at < 0 ? -1 : from + at;
 }
 
 /* Items are planes. */

@@ -143,21 +143,10 @@ static omma_status list_right(omma_field *f, omma_relation *r, const shapes *s,
     return OMMA_OK;
 }
 
-/* Are v's dead elements zeros, as a softmax leaves them? In front of one they are large. */
-static bool dead_are_zeros(const omma_value *v) {
-    const omma_node *n = v->producer;
-    while (n && strcmp(n->op->name, "Softmax")) {
-        const omma_value *from = omma_in(n, 0);
-        const bool computes = !strcmp(n->op->name, "Add") || !strcmp(n->op->name, "Where");
-        n = from && !computes ? from->producer : NULL;
-    }
-    return n != NULL;
-}
-
 omma_status omma_product_field(omma_field *f, const omma_node *n) {
     if (!n->out[0]) return f->status;
     const shapes s = shapes_of(n);
-    const uint64_t *dead = dead_are_zeros(n->in[0]) ? omma_field_dead(f, n->in[0]) : NULL;
+    const uint64_t *dead = omma_field_zero(f, n->in[0]);
     omma_relation *r = omma_field_relate(f, 0, 0);
     if (r) relate_batch(r, s.batch);
     if (r && r->in_rank > 1) omma_relation_same(r, r->in_rank - 2, s.batch);

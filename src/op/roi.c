@@ -213,7 +213,8 @@ static corner max_one(const omma_node *n, const span *s, int64_t by, int64_t bx,
             for (int q = 0; q < 4; q++) {
                 const double w = (q & 2 ? fy : 1 - fy) * (q & 1 ? fx : 1 - fx);
                 const int64_t at = y[q >> 1] * p->w + x[q & 1];
-                const double v = inside ? w * omma_number(in->dtype, in->mem, from + at) : 0;
+                const bool reads = inside && w != 0; /* else not even the sign of its zero counts */
+                const double v = reads ? w * omma_number(in->dtype, in->mem, from + at) : 0;
                 if (!any || v > best.v || v != v) best = (corner){v, w, inside ? at : -1};
                 any = true;
             }

@@ -367,10 +367,11 @@ static const struct {
              {"Squeeze", rule_reshape},
              {"Unsqueeze", rule_reshape}};
 
-/* Old operator sets line a smaller operand up with an axis of their own choice, and one of these
- * has a number for each channel. */
+/* Old operator sets line a smaller operand up with an axis of their own choice, one of these has a
+ * number for each channel, and one that trains drops numbers by their place in row-major order. */
 static bool truly_elementwise(const omma_node *n) {
-    return n->op->flags & OMMA_OP_ELEMENTWISE && n->opset >= 7 &&
+    const bool trains = !strcmp(n->op->name, "Dropout") && omma_in(n, 2);
+    return n->op->flags & OMMA_OP_ELEMENTWISE && n->opset >= 7 && !trains &&
            strcmp(n->op->name, "ImageScaler");
 }
 

@@ -120,9 +120,11 @@ omma_session_size omma_session_measure(const omma_session *s) {
 /* --- watching ------------------------------------------------------------------ */
 
 omma_status omma_session_watch(omma_session *s, const char *value, omma_error *err) {
-    if (!omma_graph_find(s->shared->graph, value))
+    const omma_value *v = omma_graph_find(s->shared->graph, value);
+    if (!v || (!v->producer && !v->data && !v->is_input && !v->list))
         return omma_fail_node(err, OMMA_E_NOTFOUND, value, NULL,
-                              "the model has no value of that name");
+                              v ? "nothing in the model computes this value"
+                                : "the model has no value of that name");
     for (int i = 0; i < s->n_watched; i++)
         if (!strcmp(s->watched[i], value)) return OMMA_OK;
     if (s->n_watched == s->cap_watched) {

@@ -73,10 +73,11 @@ static void ISA(softmax_f32)(int64_t n, const float *x, float *y) {
         v_store_n(y + i, v, lanes);
         s[0] = v_add(s[0], v);
     }
-    const vf part = v_set(1 / joined(s));
+    const vf part = v_set(1 / joined(s)), least = v_set(0x1p-126f);
     for (i = 0; i < n; i += VL) {
         const int lanes = lanes_at(i, n);
-        v_store_n(y + i, v_mul(v_load_n(y + i, lanes), part), lanes);
+        const vf v = v_mul(v_load_n(y + i, lanes), part);
+        v_store_n(y + i, v_select(v_less(v, least), zero, v), lanes);
     }
 }
 

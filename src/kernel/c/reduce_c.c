@@ -33,7 +33,10 @@ static void softmax_f32(int64_t n, const float *x, float *y) {
         s += v;
         y[i] = (float)v;
     }
-    for (int64_t i = 0; i < n; i++) y[i] = (float)((double)y[i] / s);
+    for (int64_t i = 0; i < n; i++) {
+        const double v = (double)y[i] / s;
+        y[i] = v < 0x1p-126 ? 0 : (float)v;
+    }
 }
 
 static void layer_norm_f32(int64_t rows, int64_t n, const float *x, const float *scale,

@@ -21,6 +21,7 @@ SEED = 20231     # of pictures and cotangents
 PICTURES = 128   # tried, for one that keeps every ReLU and maximum away from its kink
 WHOLE = 4096     # gradients of up to this many elements are recorded whole
 SAMPLES = 256    # elements recorded of each of the others
+WEIGHTS = 4096   # attention weights recorded of a layer: all, or so many of them
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -218,6 +219,41 @@ def record(order, exact, single, folder):
     return worst
 
 
+# --- attention weights --------------------------------------------------------------------
+
+
+def weights_of(model, picture):
+    """What every softmax of one run returns, in the order of the run: [B,heads,queries,keys]."""
+    plain, found = torch.softmax, []
+
+    def softmax(x, dim):
+        found.append(plain(x, dim=dim))
+        return found[-1]
+
+    torch.softmax = softmax
+    with torch.no_grad():
+        model(picture)
+    torch.softmax = plain
+    return [w.double().numpy() for w in found]
+
+
+def record_attention(exact, single, folder):
+    """attention.npy and its index, attention.txt. exact and single: in float64 and float32."""
+    numbers, noises = [], []
+    lines = ["# attention batch heads queries keys form first noise: see README.md"]
+    for t, (w, w32) in enumerate(zip(exact, single)):
+        first = sum(len(n) for n in numbers)
+        form = "whole" if w.size <= WEIGHTS else "sampled"
+        at = hash32(t, np.arange(WEIGHTS)) % np.uint32(w.size)
+        numbers.append(w.ravel() if form == "whole" else w.ravel()[at])
+        noises.append(np.abs(w - w32).max())
+        shape = " ".join(str(n) for n in w.shape)
+        lines.append(f"{t} {shape} {form} {first} {noises[-1]:.2g}")
+    save(folder, "attention", np.concatenate(numbers))
+    write_lines(folder, "attention.txt", lines)
+    return max(noises)
+
+
 def save(folder, name, array):
     np.save(os.path.join(folder, name + ".npy"), np.ascontiguousarray(array, np.float32))
 
@@ -254,6 +290,11 @@ def make(name):
         save(folder, f"output_{i}", y)
         save(folder, f"seed_{i}", s.numpy())
     worst, where = record(order, exact, single, folder)
+
+    weights = weights_of(double, picture.double())
+    if weights:
+        off = record_attention(weights, weights_of(model, picture), folder)
+        print(f"{name}: weights of {len(weights)} attentions, float32 off by {off:.2g}")
 
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{name}: {len(order)} weights, {len(exact) - 1} of them parameters of {parameters} "

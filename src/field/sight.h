@@ -1,0 +1,49 @@
+/* sight.h - a run of a model on one image in which its parts can be seen: the parts (anatomy.h) and
+ * the numbers that each had in the run.
+ *
+ *     omma_sight_new(&s, model, inputs, n, NULL, &err)
+ *     const omma_anatomy *a = omma_sight_anatomy(s);
+ *     for (int k = 0; k < a->n_attention; k++) {
+ *         const float *w = omma_sight_weights(s, k);     [windows][heads][queries][keys]
+ *         const omma_tensor *x = omma_sight_tensor(s, a->attention[k].in);
+ *     }
+ *     omma_sight_free(s)
+ *
+ * Watching changes nothing: the outputs are those of a session that watches nothing, to the bit. Of
+ * a model with operators that stand for others (ONNX's Attention) it is the graph in which these
+ * are written out that runs, and its outputs differ from the model's by rounding. */
+#ifndef OMMA_FIELD_SIGHT_H
+#define OMMA_FIELD_SIGHT_H
+
+#include "field/anatomy.h"
+
+typedef struct omma_sight omma_sight;
+
+/* Look at a model, or at a graph that outlives the result (name is for messages and is kept), and
+ * run it once.
+ *   inputs  n of them, with data, read during the call only
+ *   opt     may be NULL; bf16 is for the run
+ * Returns as omma_fov_new and omma_session_run; OMMA_E_USAGE (an input without data). */
+omma_status omma_sight_new(omma_sight **out, const omma_model *m, const omma_tensor *inputs, int n,
+                           const omma_options *opt, omma_error *err);
+omma_status omma_sight_on_graph(omma_sight **out, const omma_graph *graph, const char *name,
+                                const omma_tensor *inputs, int n, const omma_options *opt,
+                                omma_error *err);
+void omma_sight_free(omma_sight *s);
+
+const omma_fov *omma_sight_fov(const omma_sight *s);
+const omma_anatomy *omma_sight_anatomy(const omma_sight *s);
+
+/* The numbers of a value of the run: of every part its in, branch and out, of an attention its q,
+ * k, v, weights, mix and the values of its tokens, of a sampling what it reads, where and what it
+ * makes; maps, answers, constants. Scores are not kept. NULL: not kept. The session's memory. */
+const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v);
+
+/* Output i of the model; NULL: there is none. */
+const omma_tensor *omma_sight_output(const omma_sight *s, int i);
+
+/* The weights of attention k, [windows][heads][queries][keys], the sums over keys being 1. NULL
+ * when memory is at its end. One thread at a time. */
+const float *omma_sight_weights(omma_sight *s, int attention);
+
+#endif
