@@ -6,6 +6,7 @@
 #   make tsan     the tests with threads in them under ThreadSanitizer
 #   make test-arm the core and the NEON kernels, cross-compiled, under QEMU
 #   make fuzz     fuzz every reader of files and the passes: SECONDS=60 each, FUZZ=NAME for one
+#   make test-look the page of `omma look` in Chromium; screenshots in build/look
 #   make test-zoo torchvision's models against PyTorch (zoo/README.md); ONLY=resnet for a part
 #   make test-big a model of 2 GiB of weights within its file's size and its plan: 2 GiB of disk
 #   make bench    omma beside ONNX Runtime and PyTorch; ONLY=vit for a part, more in bench/run.sh
@@ -20,8 +21,8 @@ SECONDS ?= 60
 FUZZ ?=
 PYTHON ?= /usr/bin/python3
 
-.PHONY: all build demo test test-arm test-big test-zoo asan tsan fuzz bench bench-kernel style install clean \
-  setup-build setup-test setup-demo setup-fuzz setup-zoo setup-bench
+.PHONY: all build demo test test-arm test-big test-look test-zoo asan tsan fuzz bench bench-kernel style install clean \
+  setup-build setup-test setup-demo setup-fuzz setup-look setup-zoo setup-bench
 all: build
 
 setup-build:
@@ -34,6 +35,8 @@ setup-bench:
 	@scripts/setup.sh bench
 setup-fuzz:
 	@scripts/setup.sh fuzz
+setup-look:
+	@scripts/setup.sh look
 setup-zoo:
 	@scripts/setup.sh zoo
 
@@ -64,6 +67,9 @@ test-arm:
 
 test-zoo: setup-zoo build
 	@$(PYTHON) zoo/run.py --omma $(BUILD)/omma --work $(BUILD)/zoo --record docs/zoo.md
+
+test-look: setup-look build
+	@OMMA_BUILD=$(BUILD) PYTHON=$(PYTHON) tests/test_look_page.sh
 
 test-big: setup-test build
 	@OMMA_TEST_BIG=2048 $(BUILD)/tests/test_external_rss

@@ -12,8 +12,11 @@ LC_ALL=C
 export LC_ALL
 
 c_files() { find src include tests fuzz bench examples -name '*.[ch]' 2>/dev/null | sort; }
+# The page of `omma look`.
+look_files() { find src/view/look -type f 2>/dev/null | sort; }
 text_files() {
     c_files
+    look_files
     find scripts tests bench -name '*.sh' | sort
     find man -name '*.1' 2>/dev/null | sort
     echo CMakeLists.txt
@@ -29,7 +32,7 @@ check_whitespace() {
 
 # Columns are characters: the bytes that continue one in UTF-8 do not count.
 check_columns() {
-    c_files | xargs awk '{ gsub(/[\200-\277]/, "") }
+    { c_files; look_files; } | xargs awk '{ gsub(/[\200-\277]/, "") }
         length($0) > 100 { print FILENAME ":" FNR ": " length($0) " columns, more than 100" }'
 }
 

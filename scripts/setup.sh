@@ -3,6 +3,7 @@
 #   setup.sh build    what building the library and the command needs
 #   setup.sh test     that, and what the tests need
 #   setup.sh fuzz     what building the fuzz targets needs
+#   setup.sh look     that of test, and a browser for `make test-look`
 #   setup.sh demo     that, and what fetching the demo's model and picture needs
 #   setup.sh arm      what building for 64-bit ARM and running that takes (make test-arm)
 #   setup.sh zoo      that of build, and PyTorch, torchvision and onnx for `make test-zoo` (without
@@ -17,10 +18,11 @@ build) ;;
 test) packages="$packages libcmocka-dev libonnx-testdata curl ca-certificates tar" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
 arm) packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user make cmake pkg-config libcmocka-dev:arm64" ;;
+look) packages="$packages libcmocka-dev python3 chromium chromium-driver fonts-dejavu-core" ;;
 fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
 zoo) packages="$packages python3 python3-torch python3-torchvision python3-onnx python3-pil python3-numpy libopenblas0-pthread" ;;
 bench) packages="$packages curl ca-certificates tar python3 python3-torch python3-torchvision python3-packaging python3-pil python3-numpy libopenblas0-openmp" ;;
-*) echo "usage: setup.sh build|test|arm|demo|fuzz|zoo|bench" >&2; exit 2 ;;
+*) echo "usage: setup.sh build|test|look|arm|demo|fuzz|zoo|bench" >&2; exit 2 ;;
 esac
 
 missing=
