@@ -14,6 +14,7 @@ int omma_cli_read(int argc, char **argv);
 int omma_cli_info(int argc, char **argv);
 int omma_cli_run(int argc, char **argv);
 int omma_cli_field(int argc, char **argv);
+int omma_cli_look(int argc, char **argv);
 int omma_cli_bench(int argc, char **argv);
 int omma_cli_quantize(int argc, char **argv);
 int omma_cli_diff(int argc, char **argv);

@@ -14,6 +14,7 @@ static const struct {
     {"info", omma_cli_info, "what a model is: inputs, outputs, operators, cost"},
     {"run", omma_cli_run, "run a model on raw tensors (.npy)"},
     {"field", omma_cli_field, "what each layer of a model can see"},
+    {"look", omma_cli_look, "see what a model sees in a picture, in a browser"},
     {"bench", omma_cli_bench, "how fast a model runs here, and where its time goes"},
     {"quantize", omma_cli_quantize, "make a model compute in int8, with pictures to measure on"},
     {"diff", omma_cli_diff, "find the first node that another runtime computes differently"},
