@@ -1,9 +1,8 @@
-/* lookmodel.h - a made-up model, complete in all that a report can hold: a stem of convolutions
- * with strides, dilation and holes whose line sets are found by walking; an encoder with windowed
- * and global self-attention over 16 px tokens; a decoder with object queries; ledgers, answers,
- * attributions. Fields are exact for the made-up architecture; everything that weights would decide
- * is invented from the picture's colours by fixed formulas, so the same picture gives the same
- * report. */
+/* lookmodel.h - a made-up model for reports: a stem of convolutions with strides, dilation and
+ * holes whose line sets are found by walking; an encoder with windowed and global self-attention
+ * over 16 px tokens. Fields are exact for the made-up architecture; everything that weights would
+ * decide is invented from the picture's colours by fixed formulas, so the same picture gives the
+ * same report. What comes behind it, and the whole report, is in lookreport.h. */
 #ifndef OMMA_TESTS_LOOKMODEL_H
 #define OMMA_TESTS_LOOKMODEL_H
 

@@ -116,16 +116,20 @@ static bool meet(omma_cell_field *y, omma_cell_field *z, omma_arena *arena) {
     return unite(&y->rows, &z->rows, arena) && unite(&y->columns, &z->columns, arena);
 }
 
+/* Do the outputs along the axis that m goes out on read all of input axis d? A part of a
+ * concatenation does, wherever it lies in the result. */
+static bool reads_all(const omma_map *m, const omma_relation *r, int d) {
+    return m->stride == 1 && m->div == 1 && (m->count == 1 || m->dilation == 1) && m->first <= 0 &&
+           m->first + r->out_dims[m->from] - 1 + m->count - 1 >= r->in_dims[d] - 1;
+}
+
 /* Does r read all channels of each cell it reads? Of a mixed value the others may see more. */
 static bool takes_part(const omma_relation *r, const omma_cell_field *x) {
     if (r->in_only || r->out_only) return true;
     for (int d = 0; d < r->in_rank; d++) {
         const omma_map *m = &r->axis[d];
         if (d == x->rows.digit.axis || d == x->columns.digit.axis) continue;
-        if (m->item || (m->from < 0 ? m->count < r->in_dims[d]
-                                    : m->stride != 1 || m->first || m->div != 1 ||
-                                          r->out_dims[m->from] < r->in_dims[d]))
-            return true;
+        if (m->item || (m->from < 0 ? m->count < r->in_dims[d] : !reads_all(m, r, d))) return true;
     }
     return false;
 }

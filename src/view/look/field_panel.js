@@ -154,7 +154,7 @@ function drawGrowth(plot, p, list) {
       class: "dot" + (on ? " on" : "") + (about ? " about" : ""),
       cx: x(i),
       cy: Number.isNaN(v) ? bottom : y(v),
-      r: on ? 6 : 3.5,
+      r: on ? 6 : list.length > 60 ? 0 : 3.5,
     });
     const hit = svg(
       "rect",

@@ -1,0 +1,180 @@
+/* report_layers.c - see report_layers.h. */
+#include "view/report_layers.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+typedef struct adding {
+    omma_report *r;
+    const omma_field_table *t;
+    const omma_cell_field *cells;
+    int *part;  /* by value index */
+    bool whole; /* has a layer seen everything? */
+    omma_error *err;
+} adding;
+
+/* --- in words --------------------------------------------------------------------------- */
+
+static void say_shape(char *out, size_t size, const omma_value *v) {
+    size_t n = 0;
+    out[0] = 0;
+    for (int d = 0; d < v->rank && n < size; d++)
+        n += (size_t)snprintf(out + n, size - n, "%s%lld", d ? "x" : "", (long long)v->dims[d]);
+}
+
+/* A list of an attribute's numbers, "3x3"; nothing where all are `usual`. */
+static size_t say_numbers(char *out, size_t size, const omma_node *n, const char *name,
+                          const char *before, int64_t usual) {
+    const omma_attr *a = omma_node_attr(n, name);
+    bool plain = true;
+    size_t at = 0;
+    for (int i = 0; a && a->kind == OMMA_ATTR_INTS && i < a->count; i++)
+        plain = plain && a->ints[i] == usual;
+    if (plain) return 0;
+    for (int i = 0; i < a->count && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%lld", i ? "x" : before,
+                               (long long)a->ints[i]);
+    return at < size ? at : size - 1;
+}
+
+/* "Conv 3x3, stride 2x2" */
+static void say_made_by(char *out, size_t size, const omma_node *n) {
+    size_t at = (size_t)snprintf(out, size, "%s", n->op->name);
+    if (at >= size) return;
+    at += say_numbers(out + at, size - at, n, "kernel_shape", " ", 0);
+    at += say_numbers(out + at, size - at, n, "strides", ", stride ", 1);
+    say_numbers(out + at, size - at, n, "dilations", ", dilation ", 1);
+}
+
+/* The row of a value; NULL: nothing of the picture reaches it. */
+static const omma_field_row *row_of(const omma_field_table *t, const omma_value *v) {
+    for (int i = 0; i < t->count; i++)
+        if (t->row[i].value == v) return &t->row[i];
+    return NULL;
+}
+
+/* What opened the whole picture for a row, which may only add or multiply what a gate or a mean
+ * brings: the first operator on the way to it that sees everything. In these graphs attention is
+ * two products and a softmax. */
+static const char *whole_by(const omma_field_table *t, const omma_field_row *row) {
+    if (!row->whole) return "the growing window";
+    for (const omma_field_row *next = row; next;) {
+        row = next;
+        next = NULL;
+        for (int i = 0; i < row->node->n_in && !next; i++) {
+            const omma_field_row *in = row->node->in[i] ? row_of(t, row->node->in[i]) : NULL;
+            if (in && in->whole) next = in;
+        }
+    }
+    static const char *const parts[] = {"MatMul", "Einsum", "Softmax"};
+    const char *name = row->node->op->name;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strcmp(name, parts[i])) return "attention";
+    return name;
+}
+
+/* --- layers ----------------------------------------------------------------------------- */
+
+static omma_report_axis axis_of(const omma_field_row *row, const omma_field_axis *a,
+                                const omma_lines *lines) {
+    omma_report_axis out = {.cells = a->cells,
+                            .jump = a->jump,
+                            .first = a->first,
+                            .size = row->odd && !isinf(a->size) ? NAN : a->size,
+                            .least = a->least,
+                            .most = a->most};
+    if (lines->cells == 1 || lines->cells == a->cells) out.lines = lines;
+    return out;
+}
+
+/* Does every line of cells see every line of the picture? */
+static bool sees_all(const omma_lines *l, int64_t pixels) {
+    if (!l->bits) return false;
+    for (int64_t i = 0; i < l->cells; i++)
+        if (omma_bits_count(l->bits + i * l->words, pixels) < pixels) return false;
+    return true;
+}
+
+static omma_fov_status status_of(const adding *a, const omma_field_row *row,
+                                 const omma_cell_field *c) {
+    const omma_value *image = a->t->image;
+    if (row->status == OMMA_FOV_DATA) return OMMA_FOV_DATA;
+    if (c->bound) return OMMA_FOV_UPPER_BOUND;
+    if (sees_all(&c->rows, image->dims[a->t->down]) &&
+        sees_all(&c->columns, image->dims[a->t->across]))
+        return OMMA_FOV_WHOLE;
+    return OMMA_FOV_EXACT;
+}
+
+static omma_status add_layer(adding *a, const omma_field_row *row) {
+    const omma_cell_field *c = &a->cells[row->value->index];
+    char shape[128], made_by[128];
+    say_shape(shape, sizeof shape, row->value);
+    say_made_by(made_by, sizeof made_by, row->node);
+    const omma_fov_status status = status_of(a, row, c);
+    const bool whole = row->whole || status == OMMA_FOV_WHOLE;
+    const omma_report_layer_info l = {.label = row->label,
+                                      .made_by = made_by,
+                                      .shape = shape,
+                                      .stage = row->stage,
+                                      .whole = whole,
+                                      .whole_by = whole && !a->whole ? whole_by(a->t, row) : NULL,
+                                      .mixed = c->mixed,
+                                      .bound = c->bound,
+                                      .status = status,
+                                      .y = axis_of(row, &row->y, &c->rows),
+                                      .x = axis_of(row, &row->x, &c->columns)};
+    a->whole |= whole;
+    return omma_report_layer(a->r, &l, &a->part[row->value->index], a->err);
+}
+
+static bool same_lines(const omma_lines *a, const omma_lines *b) {
+    if (a->cells != b->cells || a->words != b->words || !a->bits != !b->bits) return false;
+    return !a->bits || !memcmp(a->bits, b->bits, (size_t)(a->cells * a->words) * sizeof *a->bits);
+}
+
+/* The layer that a row only repeats: its operator changes no place, and an input has its cells. */
+static int repeats(const adding *a, const omma_field_row *row) {
+    const omma_node *n = row->node;
+    if (row->stage || !(n->op->flags & (OMMA_OP_VIEW | OMMA_OP_ELEMENTWISE))) return -1;
+    const omma_cell_field *mine = &a->cells[row->value->index];
+    for (int i = 0; i < n->n_in; i++) {
+        if (!n->in[i] || a->part[n->in[i]->index] < 0) continue;
+        const omma_cell_field *its = &a->cells[n->in[i]->index];
+        if (same_lines(&its->rows, &mine->rows) && same_lines(&its->columns, &mine->columns))
+            return a->part[n->in[i]->index];
+    }
+    return -1;
+}
+
+static omma_status add_all(adding *a) {
+    for (int i = 0; i < a->t->count; i++) {
+        const omma_field_row *row = &a->t->row[i];
+        if (!row->y.cells || !row->x.cells || !a->cells[row->value->index].rows.bits) continue;
+        const int same = repeats(a, row);
+        if (same >= 0) a->part[row->value->index] = same;
+        else OMMA_TRY(add_layer(a, row));
+    }
+    return OMMA_OK;
+}
+
+omma_status omma_report_layers(omma_report *r, const omma_fov *f, int *part, omma_error *err) {
+    omma_budget budget = {.limit = f->budget.limit};
+    omma_arena arena;
+    omma_field_table t;
+    const int n = f->specialised.graph->n_values;
+    omma_arena_init(&arena, &budget);
+    omma_status s = omma_field_table_make(&t, f, OMMA_FOV_STRUCTURAL, false, &arena, err);
+    adding a = {.r = r, .t = &t, .part = part, .err = err};
+    if (!s) {
+        a.cells = omma_cells(&f->fields, t.image, t.down, t.across, OMMA_FOV_STRUCTURAL, &arena);
+        if (!part) a.part = omma_arena_array(&arena, (size_t)n + 1, sizeof *a.part);
+        if (!a.cells || !a.part) s = omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    }
+    for (int i = 0; i < n && !s; i++) a.part[i] = -1;
+    if (!s) s = add_all(&a);
+    omma_arena_free(&arena);
+    return s;
+}
