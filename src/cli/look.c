@@ -13,7 +13,7 @@
 #include "file/image.h"
 #include "task/coco_names.h"
 #include "task/detector.h"
-#include "view/report.h"
+#include "view/report_layers.h"
 
 static const char help_text[] =
     "omma look: see what a model sees in a picture, in a browser.\n\n"
@@ -41,7 +41,7 @@ typedef struct job {
     const omma_tensor *in;
     omma_sight *sight;
     omma_field_table table;
-    const omma_cell_field *cells;
+    int *part; /* by value of the graph: the layer whose cells it has */
     omma_report *report;
     int *tokens;    /* by attention, query then key: parts of the report */
     int *attention; /* by attention */
@@ -72,68 +72,20 @@ static omma_status prepare(job *j, omma_error *err) {
 /* --- fields ------------------------------------------------------------------------------------
  */
 
-static omma_report_axis axis_of(const omma_field_row *r, const omma_field_axis *a,
-                                const omma_lines *lines) {
-    return (omma_report_axis){.cells = a->cells,
-                              .jump = a->jump,
-                              .first = a->first,
-                              .size = r->odd && !r->whole ? NAN : a->size,
-                              .least = a->least,
-                              .most = a->most,
-                              .lines = lines->bits ? lines : NULL};
-}
-
-/* Does the middle cell see every line? */
-static bool is_full(const omma_lines *l, int64_t n) {
-    if (!l->bits) return false;
-    return omma_bits_count(l->bits + l->cells / 2 * l->words, n) == n;
-}
-
-/* What the first layer does whose middle cell sees everything. */
-static const char *global_step(const job *j) {
-    const int64_t h = j->table.image->dims[j->table.down],
-                  w = j->table.image->dims[j->table.across];
-    for (int i = 0; i < j->table.count; i++) {
-        const omma_field_row *r = &j->table.row[i];
-        const omma_cell_field *c = &j->cells[r->value->index];
-        if (!(r->whole || r->odd) || !is_full(&c->rows, h) || !is_full(&c->columns, w)) continue;
-        const char *op = r->node->op->name;
-        return !strcmp(op, "MatMul") || !strcmp(op, "Softmax") ? "attention" : op;
-    }
-    return NULL;
-}
-
+/* The layers, and the cell that the page begins with: the middle one of the last stage that sees
+ * less than a fifth of the picture. */
 static omma_status put_layers(job *j, omma_error *err) {
     const omma_fov *f = omma_sight_fov(j->sight);
     omma_report_unit start = {.what = OMMA_REPORT_CELL, .part = -1};
-    j->cells = omma_cells(&f->fields, j->table.image, j->table.down, j->table.across,
-                          OMMA_FIELD_STRUCTURAL, &j->arena);
-    if (!j->cells) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
-    const char *by = global_step(j);
+    j->part =
+        omma_arena_array(&j->arena, (size_t)f->specialised.graph->n_values + 1, sizeof *j->part);
+    if (!j->part) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    OMMA_TRY(omma_report_layers(j->report, f, j->part, err));
     for (int i = 0; i < j->table.count; i++) {
         const omma_field_row *r = &j->table.row[i];
-        const omma_cell_field *c = &j->cells[r->value->index];
-        char shape[96];
-        int n = 0, index;
-        if (!r->stage || r->y.cells < 1 || r->x.cells < 1) continue;
-        for (int d = 0; d < r->value->rank; d++)
-            n += snprintf(shape + n, sizeof shape - (size_t)n, "%s%lld", d ? "x" : "",
-                          (long long)r->value->dims[d]);
-        const omma_report_layer_info info = {.label = r->label,
-                                             .made_by = r->node->op->name,
-                                             .shape = shape,
-                                             .y = axis_of(r, &r->y, &c->rows),
-                                             .x = axis_of(r, &r->x, &c->columns),
-                                             .stage = true,
-                                             .whole = r->whole || r->status == OMMA_FOV_WHOLE,
-                                             .whole_by = by,
-                                             .mixed = c->mixed,
-                                             .bound = c->bound,
-                                             .status = r->status};
-        OMMA_TRY(omma_report_layer(j->report, &info, &index, err));
-        if (index >= 0 && (start.part < 0 || r->share < 0.2))
-            start =
-                (omma_report_unit){OMMA_REPORT_CELL, index, r->y.cells / 2, r->x.cells / 2, NULL};
+        const int part = j->part[r->value->index];
+        if (!r->stage || part < 0 || (start.part >= 0 && r->share >= 0.2)) continue;
+        start.part = part, start.y = r->y.cells / 2, start.x = r->x.cells / 2;
     }
     return start.part < 0 ? OMMA_OK : omma_report_start(j->report, &start, err);
 }
@@ -154,7 +106,7 @@ static omma_status put_tokens(job *j, const omma_tokens *t, const char *label, b
                                 .first_x = t->first_x,
                                 .jump_y = t->jump_y,
                                 .jump_x = t->jump_x,
-                                .layer = -1};
+                                .layer = j->part[t->value->index]};
     const omma_report_tokens_info info = {.label = label,
                                           .count = t->count,
                                           .grid = grid ? &g : NULL,
