@@ -16,7 +16,9 @@ static inline uint32_t dice_bits(void) {
 }
 
 /* From [0, n). */
-static inline int roll(int64_t n) { return n > 0 ? (int)(dice_bits() % (uint32_t)n) : 0; }
+static inline int roll(int64_t n) {
+    return n > 0 ? (int)(dice_bits() % (uint32_t)(n < INT32_MAX ? n : INT32_MAX)) : 0;
+}
 static inline bool coin(void) { return roll(2); }
 static inline bool rare(void) { return roll(4) == 0; }
 

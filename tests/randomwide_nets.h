@@ -55,7 +55,7 @@ static void conv_step(wide *w) {
     omma_value *x = spatial(w, rare() ? 1 + roll(3) : 2);
     int64_t dims[2 + NET_AXES], terms = 1;
     if (!x) return;
-    const int64_t c = x->dims[1], group = rare() ? c : c % 2 == 0 && rare() ? 2 : 1;
+    const int64_t c = x->dims[1], group = c && rare() ? c : c % 2 == 0 && rare() ? 2 : 1;
     dims[0] = group * between(1, group > 4 ? 1 : 4), dims[1] = c / group;
     window(w, x, dims + 2, true);
     for (int d = 1; d < x->rank; d++) terms *= dims[d];

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "field/taps.h"
+
 static bool lines_new(omma_lines *l, int64_t cells, int64_t length, omma_arena *arena) {
     l->cells = cells;
     l->words = omma_bit_words(length);
@@ -24,10 +26,9 @@ static void collapse(omma_lines *y, const omma_lines *x) {
 
 static void carry(omma_lines *y, const omma_lines *x, const omma_map *m) {
     for (int64_t o = 0; o < y->cells; o++) {
-        const int64_t begin = m->item ? m->start[o] : 0, end = m->item ? m->start[o + 1] : m->count;
-        for (int64_t t = begin; t < end; t++) {
-            const int64_t i =
-                m->item ? m->item[t] : o / m->div * m->stride + m->first + t * m->dilation;
+        const omma_taps taps = omma_taps_of(m, o, x->cells);
+        for (int64_t t = taps.begin; t < taps.end; t++) {
+            const int64_t i = omma_tap(m, &taps, t);
             if (i >= 0 && i < x->cells) line_or(y, o, x, i);
         }
     }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "field/taps.h"
+
 static uint64_t *zeros(omma_arena *a, int64_t n) {
     return omma_arena_array(a, (size_t)omma_bit_words(n) + 1, sizeof(uint64_t));
 }
@@ -440,7 +442,9 @@ bool omma_set_insert(omma_arena *a, omma_set *s, int at, int64_t n, int64_t firs
     omma_set_part p = {1, n, NULL};
     uint64_t *b = first == 0 && step == 1 && count >= n ? NULL : zeros(a, n);
     if (!b && !(first == 0 && step == 1 && count >= n)) return false;
-    for (int64_t t = 0; b && t < count; t++)
+    const omma_map map = {.from = -1, .div = 1, .first = first, .dilation = step, .count = count};
+    const omma_taps taps = omma_taps_of(&map, 0, n);
+    for (int64_t t = taps.begin; b && t < taps.end; t++)
         if (first + t * step >= 0 && first + t * step < n) omma_bit_set(b, first + t * step);
     int start = 0, k = 0;
     if (at < s->rank) k = part_of(s, at, &start);
@@ -495,10 +499,9 @@ static void carry_all(const slab *z, const omma_map *m, int64_t outs, int64_t in
                 continue;
             }
         }
-        const int64_t begin = m->item ? m->start[o] : 0, end = m->item ? m->start[o + 1] : m->count;
-        for (int64_t t = begin; t < end; t++) {
-            const int64_t i =
-                m->item ? m->item[t] : o / m->div * m->stride + m->first + t * m->dilation;
+        const omma_taps taps = omma_taps_of(m, o, ins);
+        for (int64_t t = taps.begin; t < taps.end; t++) {
+            const int64_t i = omma_tap(m, &taps, t);
             if (i < 0 || i >= ins) continue;
             if (back) carry(z, dst, i, n, src, o);
             else carry(z, dst, o, n, src, i);
