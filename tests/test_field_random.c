@@ -193,6 +193,24 @@ static void hostility(void **state) {
     assert_true(no_reading <= 1 + graphs / 100);
 }
 
+/* A window is as wide as it says, a set walks only what lies inside. */
+static void wide_windows(void **state) {
+    (void)state;
+    static const char *const ops[] = {"AveragePool", "MaxPool", "LpPool"};
+    for (int i = 0; i < 6; i++) {
+        trial t = {.what = "a wide window"};
+        wide *w = &t.w;
+        wide_begin(w, false);
+        wide_ints(w, "kernel_shape", 2, (int64_t[]){1, INT32_MAX});
+        wide_text(w, "auto_pad", i < 3 ? "SAME_UPPER" : "SAME_LOWER");
+        push(w, put(w, ops[i % 3], 19, w->image));
+        if (open_trial(&t, -1)) probe_unit(&t.p, 0, (int64_t[]){0, 0, 3, 2}, &(probe_how){.pairs = 2});
+        else fail_msg("no trial");
+        probe_close(&t.p);
+        wide_free(w);
+    }
+}
+
 static void equality(void **state) {
     (void)state;
     every(one_positive, rounds(POSITIVE));
@@ -228,7 +246,7 @@ static void every_operator(void **state) {
 
 int main(void) {
     unsetenv("OMMA_PASSES");
-    const struct CMUnitTest tests[] = {cmocka_unit_test(containment), cmocka_unit_test(hostility),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(containment), cmocka_unit_test(hostility), cmocka_unit_test(wide_windows),
                                        cmocka_unit_test(equality),
                                        cmocka_unit_test(every_operator)};
     cmocka_set_test_filter(getenv("OMMA_TEST_FILTER"));
