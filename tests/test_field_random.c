@@ -204,7 +204,8 @@ static void wide_windows(void **state) {
         wide_ints(w, "kernel_shape", 2, (int64_t[]){1, INT32_MAX});
         wide_text(w, "auto_pad", i < 3 ? "SAME_UPPER" : "SAME_LOWER");
         push(w, put(w, ops[i % 3], 19, w->image));
-        if (open_trial(&t, -1)) probe_unit(&t.p, 0, (int64_t[]){0, 0, 3, 2}, &(probe_how){.pairs = 2});
+        if (open_trial(&t, -1))
+            probe_unit(&t.p, 0, (int64_t[]){0, 0, 3, 2}, &(probe_how){.pairs = 2});
         else fail_msg("no trial");
         probe_close(&t.p);
         wide_free(w);
@@ -246,8 +247,8 @@ static void every_operator(void **state) {
 
 int main(void) {
     unsetenv("OMMA_PASSES");
-    const struct CMUnitTest tests[] = {cmocka_unit_test(containment), cmocka_unit_test(hostility), cmocka_unit_test(wide_windows),
-                                       cmocka_unit_test(equality),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(containment), cmocka_unit_test(hostility),
+                                       cmocka_unit_test(wide_windows), cmocka_unit_test(equality),
                                        cmocka_unit_test(every_operator)};
     cmocka_set_test_filter(getenv("OMMA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
