@@ -134,8 +134,11 @@ static void unpool_step(wide *w) {
     push(w, n->out[0]);
     wide_ints(w, "kernel_shape", 2, (int64_t[]){2, 2});
     wide_ints(w, "strides", 2, (int64_t[]){2, 2});
-    omma_value *to = coin() ? list(w, 4, x->dims) : NULL;
-    push(w, put(w, "MaxUnpool", 11, n->out[0], n->out[1], to));
+    const aside a = put_aside(w);
+    omma_value *to = coin() ? list(w, 4, x->dims) : NULL, *at = n->out[1];
+    if (rare()) at = index_of(w, shaped(w, 4, n->out[0]->dims), count(x), OMMA_I64); /* others' */
+    put_back(w, &a);
+    push(w, put(w, "MaxUnpool", 11, n->out[0], at, to));
 }
 
 static void global_step(wide *w) {

@@ -159,28 +159,37 @@ static void gated_step(wide *w) {
 /* --- truth values -------------------------------------------------------------------------------
  */
 
+/* Few different numbers, so that some are equal, and some zero. */
+static inline omma_value *rounded(wide *w, omma_value *x) {
+    return un(w, "Round", put(w, "Mul", 13, tame(w, x), number(w, 2)));
+}
+
 static inline omma_value *some_bools(wide *w, omma_value *x) {
+    omma_value *z;
     if (!x) return NULL;
-    switch (roll(4)) {
-    case 0: return un(w, "IsNaN", x);
-    case 1: return un(w, "IsInf", x);
+    switch (variant(w, 5)) {
+    case 0: return un(w, "IsInf", un(w, "Reciprocal", rounded(w, x)));
+    case 1: z = rounded(w, x); return un(w, "IsNaN", put(w, "Div", 13, z, z));
     case 2: {
         const int skip = roll(x->rank + 1);
         return bools(w, x->rank - skip, x->dims + skip);
     }
+    case 3: return put(w, "Equal", 13, rounded(w, x), rounded(w, fellow(w, x, -1, 1)));
     default:
-        return put(w, VARIANT("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), 16, x,
+        return put(w, ONE_OF("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), 16, x,
                    fellow(w, x, -0.5, 0.5));
     }
 }
 
+/* What is chosen by them may be the numbers they are made of, others, or constants. */
 static void logic_step(wide *w) {
     omma_value *x = any(w), *c = some_bools(w, x);
-    if (coin()) c = put(w, ONE_OF("And", "Or", "Xor"), 7, c, some_bools(w, x));
+    if (coin())
+        c = put(w, VARIANT("And", "Or", "Xor"), 7, c, some_bools(w, shaped(w, x->rank, x->dims)));
     if (coin()) c = c ? un(w, "Not", c) : NULL;
     if (rare()) push(w, c ? cast(w, c, OMMA_F32) : NULL);
     else if (coin()) push(w, put(w, "Where", 16, c, x, fellow(w, x, -1, 1)));
-    else push(w, put(w, "Where", 16, c, number(w, real(-1, 1)), x));
+    else push(w, put(w, "Where", 16, c, number(w, real(-1, 1)), fellow(w, x, -1, 1)));
 }
 
 /* --- whole numbers ------------------------------------------------------------------------------
