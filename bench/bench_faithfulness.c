@@ -5,7 +5,7 @@
  *     bench_faithfulness [--images N] [--skip K] [--steps S] [--masks M] [--copies C]
  *                        [--sensitivity N] [--cascade N] [--target score|thing]
  *                        [--methods A,B,..] [--hidden mean|blur|grey] [--threads T]
- *                        MODEL.onnx FOLDER
+ *                        [--rows FILE] MODEL.onnx FOLDER
  *
  * FOLDER's pictures are taken in the order of their names, N of them behind the first K. The target
  * is the score of the best detection, element 0 of the scores, which may become another thing's
@@ -66,12 +66,14 @@ typedef struct bench {
     int at, layers;
     omma_tensor in[2];
     int64_t size[2];
-    double box[4]; /* of the best detection [px of the input] */
-    double f, deletion[OMMA_METHODS];
+    double box[4];                        /* of the best detection [px of the input] */
+    double f, row[OMMA_METHODS][COLUMNS]; /* NaN: not measured */
     omma_target ask;
     omma_attribution *attribution;
     tally tally[OMMA_METHODS][COLUMNS];
     tally target;
+    const char *rows; /* a file; NULL: none */
+    bool done[MOST];  /* by picture: its rows were in the file */
     char says[OMMA_METHODS][256], curve[2][128], rest[160], moved[96];
 } bench;
 
@@ -118,9 +120,8 @@ static omma_status curves(bench *b, const omma_heat *h, omma_method m, omma_erro
     for (int insert = 0; insert < 2; insert++) {
         const omma_curve_how how = {.insert = insert, .steps = b->steps, .baseline = b->hidden};
         OMMA_TRY(omma_curve_measure(b->attribution, &c, h->map, b->in, 2, &how, err));
-        add(&b->tally[m][insert ? INSERTION : DELETION], c.auc / h->f);
+        b->row[m][insert ? INSERTION : DELETION] = c.auc / h->f;
         memcpy(b->curve[insert], c.says, sizeof c.says);
-        if (!insert) b->deletion[m] = c.auc / h->f;
     }
     return OMMA_OK;
 }
@@ -134,8 +135,8 @@ static omma_status shuffle(bench *b, const omma_attribution_how *how, omma_arena
                                                b->image, b->in, 2, how, &k, &b->opt, arena, err);
     if (s == OMMA_E_RANGE) return OMMA_OK;
     if (s) return s;
-    add(&b->tally[how->method][TOP_RANDOM], c.step[0].correlation);
-    add(&b->tally[how->method][ALL_RANDOM], c.step[1].correlation);
+    b->row[how->method][TOP_RANDOM] = c.step[0].correlation;
+    b->row[how->method][ALL_RANDOM] = c.step[1].correlation;
     b->layers = c.layers;
     return OMMA_OK;
 }
@@ -146,31 +147,29 @@ static omma_status measure(bench *b, omma_method m, omma_arena *arena, omma_erro
     omma_heat h;
     omma_pointing p;
     omma_infidelity q;
-    tally *t = b->tally[m];
+    double *row = b->row[m];
     const double from = now();
     OMMA_TRY(omma_attribution_run(b->attribution, &h, b->in, 2, &how, arena, err));
-    add(&t[SECONDS], now() - from);
+    row[SECONDS] = now() - from;
     snprintf(b->says[m], sizeof b->says[m], "%s", h.says);
-    add(&t[RUNS], (double)(h.forward + h.back));
+    row[RUNS] = (double)(h.forward + h.back);
     OMMA_TRY(curves(b, &h, m, err));
     OMMA_TRY(omma_pointing_box(&p, h.map, h.height, h.width, b->box, 0, err));
-    add(&t[HIT], p.hit);
-    add(&t[SHARE], p.share);
+    row[HIT] = p.hit;
+    row[SHARE] = p.share;
     const omma_infidelity_how i = {.seed = 2, .baseline = {.kind = OMMA_BASELINE_MEAN}};
     OMMA_TRY(omma_infidelity_measure(b->attribution, &q, &h, b->in, 2, &i, err));
-    add(&t[REST], q.rest);
+    row[REST] = q.rest;
     memcpy(b->rest, q.says, sizeof q.says);
     if (b->at < b->cascade) OMMA_TRY(shuffle(b, &how, arena, err));
     if (b->at >= b->sensitivity) return OMMA_OK;
     omma_sensitivity s;
     const omma_sensitivity_how j = {.samples = 3, .seed = 3};
     OMMA_TRY(omma_sensitivity_measure(b->attribution, &s, &how, b->in, 2, &j, err));
-    add(&t[MOVED], s.max);
+    row[MOVED] = s.max;
     memcpy(b->moved, s.says, sizeof s.says);
     return OMMA_OK;
 }
-
-/* --- one picture ----------------------------------------------------------------------------- */
 
 static omma_status feed(bench *b, const omma_image *img, int *label, omma_error *err) {
     const omma_detection *found;
@@ -187,6 +186,59 @@ static omma_status feed(bench *b, const omma_image *img, int *label, omma_error 
     b->size[0] = w, b->size[1] = h;
     return OMMA_OK;
 }
+
+/* Deletion against that of the blind maps. */
+static void compare(bench *b) {
+    for (int m = 1; m < OMMA_METHODS; m++) {
+        const double d = b->row[m][DELETION];
+        if (m != OMMA_METHOD_RANDOM)
+            b->row[m][VS_RANDOM] = d - b->row[OMMA_METHOD_RANDOM][DELETION];
+        if (m != OMMA_METHOD_CENTRE)
+            b->row[m][VS_CENTRE] = d - b->row[OMMA_METHOD_CENTRE][DELETION];
+    }
+}
+
+/* --- rows: a line for each picture and method ------------------------------------------------- */
+
+static void count_row(bench *b, int m, const double *row) {
+    for (int c = 0; c < COLUMNS; c++) add(&b->tally[m][c], row[c]);
+}
+
+static omma_status keep(bench *b, omma_error *err) {
+    FILE *f = b->rows ? fopen(b->rows, "a") : NULL;
+    if (b->rows && !f) return omma_fail(err, OMMA_E_IO, "%s cannot be written", b->rows);
+    add(&b->target, b->f);
+    for (int m = 1; m < OMMA_METHODS; m++) {
+        if (!b->take[m]) continue;
+        count_row(b, m, b->row[m]);
+        if (!f) continue;
+        fprintf(f, "%d %s %g", b->skip + b->at, omma_method_name((omma_method)m), b->f);
+        for (int c = 0; c < COLUMNS; c++) fprintf(f, " %g", b->row[m][c]);
+        fputc('\n', f);
+    }
+    if (f) fclose(f);
+    return OMMA_OK;
+}
+
+/* What an earlier run got to. */
+static void read_rows(bench *b) {
+    FILE *f = b->rows ? fopen(b->rows, "r") : NULL;
+    char name[64];
+    int picture;
+    double target, row[COLUMNS];
+    while (f && fscanf(f, "%d %63s %lg", &picture, name, &target) == 3) {
+        const omma_method m = omma_method_find(name);
+        for (int c = 0; c < COLUMNS; c++)
+            if (fscanf(f, "%lg", &row[c]) != 1) row[c] = NAN;
+        if (m == OMMA_METHODS || picture < 0 || picture >= MOST) continue;
+        count_row(b, m, row);
+        if (!b->done[picture]) add(&b->target, target);
+        b->done[picture] = true;
+    }
+    if (f) fclose(f);
+}
+
+/* --- one picture ----------------------------------------------------------------------------- */
 
 static omma_status look(bench *b, const omma_image *img, omma_error *err) {
     omma_target *t = &b->ask;
@@ -207,7 +259,8 @@ static omma_status look(bench *b, const omma_image *img, omma_error *err) {
                                       &b->opt, err));
     }
     OMMA_TRY(omma_attribution_value(b->attribution, &b->f, b->in, 2, err));
-    add(&b->target, b->f);
+    for (int m = 1; m < OMMA_METHODS; m++)
+        for (int c = 0; c < COLUMNS; c++) b->row[m][c] = NAN;
     for (int m = 1; m < OMMA_METHODS; m++) {
         omma_arena arena;
         if (!b->take[m]) continue;
@@ -216,13 +269,8 @@ static omma_status look(bench *b, const omma_image *img, omma_error *err) {
         omma_arena_free(&arena);
         if (s) return s;
     }
-    for (int m = 1; m < OMMA_METHODS; m++)
-        for (int c = 0; c < 2; c++) {
-            const int other = c ? OMMA_METHOD_CENTRE : OMMA_METHOD_RANDOM;
-            if (b->take[m] && b->take[other] && m != other)
-                add(&b->tally[m][c ? VS_CENTRE : VS_RANDOM], b->deletion[m] - b->deletion[other]);
-        }
-    return OMMA_OK;
+    compare(b);
+    return keep(b, err);
 }
 
 static int is_picture(const struct dirent *e) { return omma_image_is_picture_name(e->d_name); }
@@ -234,7 +282,7 @@ static omma_status look_at_all(bench *b, const char *folder, omma_error *err) {
     for (int i = 0; i < n; i++) {
         char path[MOST];
         omma_image img = {0};
-        if (i >= b->skip && i - b->skip < b->images && !s) {
+        if (i >= b->skip && i - b->skip < b->images && !s && (i >= MOST || !b->done[i])) {
             b->at = i - b->skip;
             snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name);
             s = omma_image_load(&img, path, err);
@@ -309,6 +357,8 @@ static bool take_option(bench *b, const char *name, char *value) {
         }
     if (!strcmp(name, "--methods")) return take_methods(b, value);
     if (!strcmp(name, "--hidden")) return take_hidden(b, value);
+    if (!strcmp(name, "--rows")) b->rows = value;
+    if (!strcmp(name, "--rows")) return true;
     b->thing = !strcmp(value, "thing");
     return !strcmp(name, "--target") && (b->thing || !strcmp(value, "score"));
 }
@@ -330,6 +380,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     omma_status s = open_model(&b, argv[i], &err);
+    read_rows(&b);
     if (!s) s = look_at_all(&b, argv[i + 1], &err);
     if (s) fprintf(stderr, "%s\n", err.message);
     else print_table(&b);

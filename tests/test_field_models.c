@@ -20,7 +20,13 @@
 #include "shared.h"
 #include "task/known.h"
 
-enum { MOVES = 1000, TRIES = 400, PICKS = 2, SEEING = 6, LATE = 2 };
+#ifdef __SANITIZE_ADDRESS__
+enum { MOVES = 50 }; /* of sanitizers each takes twenty times as long */
+#else
+enum { MOVES = 1000 };
+#endif
+
+enum { TRIES = 400, PICKS = 2, SEEING = 6, LATE = 2 };
 
 /* A model and its inputs. */
 typedef struct subject {

@@ -37,7 +37,7 @@
 #include "field/target.h"
 
 typedef enum omma_method {
-    OMMA_METHOD_DEFAULT, /* the one that docs/faithfulness.md found best for its cost */
+    OMMA_METHOD_DEFAULT, /* occlusion, for the time being: docs/faithfulness.md */
     OMMA_METHOD_GRADIENT,
     OMMA_METHOD_GRADIENT_INPUT,
     OMMA_METHOD_SMOOTHGRAD,
