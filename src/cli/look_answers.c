@@ -1,0 +1,76 @@
+/* look_answers.c - the answers of a report: boxes of a detector, classes of a classifier. */
+#include <math.h>
+#include <stdio.h>
+
+#include "cli/look_job.h"
+#include "task/coco_names.h"
+#include "task/detector.h"
+
+enum { ANSWERS = 5 };
+
+static omma_status put_detections(omma_look_job *j, omma_detector *d, const omma_image *img,
+                                  omma_error *err) {
+    const omma_detection *found;
+    int n;
+    const double sy = (double)j->table.image->dims[j->table.down] / img->height,
+                 sx = (double)j->table.image->dims[j->table.across] / img->width;
+    OMMA_TRY(omma_detector_run(d, &found, &n, img, err));
+    for (int i = 0; i < n && i < 20; i++) {
+        char name[32];
+        const float *b = found[i].box;
+        if (found[i].score < 0.3f) continue;
+        const char *known = omma_coco_name(found[i].label);
+        snprintf(name, sizeof name, "class %d", found[i].label);
+        const omma_report_answer_info a = {.name = known ? known : name,
+                                           .score = (double)found[i].score,
+                                           .class_index = found[i].label,
+                                           .n_corners = 2,
+                                           .corner = {(float)(b[0] * sx), (float)(b[1] * sy),
+                                                      (float)(b[2] * sx), (float)(b[3] * sy)},
+                                           .query = -1};
+        OMMA_TRY(omma_report_answer(j->report, &a, NULL, err));
+    }
+    return OMMA_OK;
+}
+
+/* The classes with the largest scores of an output [1, classes], as a softmax of them. */
+static omma_status put_classes(omma_look_job *j, omma_error *err) {
+    const omma_tensor *t = omma_sight_output(j->sight, 0);
+    if (!t || t->dtype != OMMA_F32 || t->rank != 2 || t->dims[0] != 1 || t->dims[1] < 2)
+        return omma_report_note(j->report, OMMA_REPORT_ANSWERS,
+                                "what the model's outputs mean is not known here", err);
+    const float *x = t->data;
+    const int64_t n = t->dims[1];
+    double most = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < n; i++) most = fmax(most, (double)x[i]);
+    for (int64_t i = 0; i < n; i++) sum += exp((double)x[i] - most);
+    int64_t last = -1;
+    for (int k = 0; k < ANSWERS && k < n; k++) {
+        int64_t best = -1;
+        for (int64_t i = 0; i < n; i++) {
+            const bool before = last >= 0 && (x[i] > x[last] || (x[i] == x[last] && i <= last));
+            if (!before && (best < 0 || x[i] > x[best])) best = i;
+        }
+        char name[32];
+        if (best < 0) break;
+        snprintf(name, sizeof name, "class %lld", (long long)best);
+        const omma_report_answer_info a = {.name = name,
+                                           .score = exp((double)x[best] - most) / sum,
+                                           .class_index = (int)best,
+                                           .query = -1};
+        OMMA_TRY(omma_report_answer(j->report, &a, NULL, err));
+        last = best;
+    }
+    return OMMA_OK;
+}
+
+omma_status omma_look_put_answers(omma_look_job *j, omma_error *err) {
+    omma_detector *d;
+    omma_image img;
+    if (omma_detector_new(&d, j->path, &j->opt, NULL)) return put_classes(j, err);
+    omma_status s = omma_image_load(&img, j->image, err);
+    if (!s) s = put_detections(j, d, &img, err);
+    omma_image_free(&img);
+    omma_detector_free(d);
+    return s;
+}

@@ -1,0 +1,132 @@
+/* look_attention.c - tokens and attention of a report: who looks at whom, head by head, how far and
+ * how broadly. */
+#include <math.h>
+#include <stdio.h>
+
+#include "cli/look_job.h"
+
+static omma_status put_tokens(omma_look_job *j, const omma_tokens *t, const char *label,
+                              bool queries, int *index, omma_error *err) {
+    const bool grid = t->placed && !t->place;
+    const bool one = t->rows.axis == t->columns.axis;
+    const omma_report_grid g = {.from = one ? t->rows.off : 0,
+                                .rows = t->rows.mod,
+                                .columns = t->columns.mod,
+                                .row_step = one ? t->rows.div : t->columns.mod,
+                                .column_step = one ? t->columns.div : 1,
+                                .first_y = t->first_y,
+                                .first_x = t->first_x,
+                                .jump_y = t->jump_y,
+                                .jump_x = t->jump_x,
+                                .layer = j->part[t->value->index]};
+    const omma_report_tokens_info info = {.label = label,
+                                          .count = t->count,
+                                          .grid = grid ? &g : NULL,
+                                          .n_grid = grid,
+                                          .queries = queries};
+    return omma_report_tokens(j->report, &info, index, err);
+}
+
+static bool same_tokens(const omma_tokens *a, const omma_tokens *b) {
+    return a->count == b->count && a->placed == b->placed && a->special == b->special &&
+           a->rows.mod == b->rows.mod && a->columns.mod == b->columns.mod && a->jump_y == b->jump_y;
+}
+
+/* The part that these tokens are, made if they are new. */
+static omma_status tokens_of(omma_look_job *j, const omma_anatomy *a, int k, bool key,
+                             omma_error *err) {
+    const omma_attention *at = &a->attention[k];
+    const omma_tokens *t = key ? &at->key : &at->query;
+    for (int i = 0; i < 2 * k + key; i++) {
+        const omma_attention *b = &a->attention[i / 2];
+        if (!same_tokens(i % 2 ? &b->key : &b->query, t)) continue;
+        j->tokens[2 * k + key] = j->tokens[i];
+        return OMMA_OK;
+    }
+    char label[128];
+    const bool queries = !t->placed && a->object_queries == t->count;
+    if (queries) snprintf(label, sizeof label, "%lld object queries", (long long)t->count);
+    else snprintf(label, sizeof label, "%lld tokens", (long long)t->count);
+    return put_tokens(j, t, label, queries, &j->tokens[2 * k + key], err);
+}
+
+typedef struct heads {
+    double *distance, *entropy, *on_self;
+} heads;
+
+/* Means over queries: of the distance to what is looked at [px], over tokens with a place; entropy
+ * [nats]; what goes to the token itself. */
+static void measure(const omma_look_job *j, const omma_attention *a, const float *w,
+                    const heads *h) {
+    const omma_fov *f = omma_sight_fov(j->sight);
+    for (int64_t k = 0; k < a->heads; k++) {
+        double far = 0, placed = 0, entropy = 0, self = 0;
+        for (int64_t v = 0; v < a->windows; v++)
+            for (int64_t q = 0; q < a->queries; q++) {
+                const float *row = w + ((v * a->heads + k) * a->queries + q) * a->keys;
+                const int64_t from = omma_attention_token(a, f, false, v, q);
+                double y0, x0, y1, x1, sum = 0, mass = 0;
+                const bool here = from >= 0 && omma_tokens_place(&a->query, from, &y0, &x0);
+                for (int64_t i = 0; i < a->keys; i++) {
+                    const double p = (double)row[i];
+                    const int64_t to = omma_attention_token(a, f, true, v, i);
+                    if (p > 0) entropy -= p * log(p);
+                    if (a->kind == OMMA_ATTENTION_SELF && to == from) self += p;
+                    if (!here || to < 0 || !omma_tokens_place(&a->key, to, &y1, &x1)) continue;
+                    sum += p * hypot(y1 - y0, x1 - x0);
+                    mass += p;
+                }
+                if (mass > 0) far += sum / mass, placed++;
+            }
+        const double rows = (double)(a->windows * a->queries);
+        h->distance[k] = placed > 0 ? far / placed : NAN;
+        h->entropy[k] = entropy / rows;
+        h->on_self[k] = a->kind == OMMA_ATTENTION_SELF ? self / rows : NAN;
+    }
+}
+
+static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int k,
+                                 omma_error *err) {
+    const omma_attention *a = &all->attention[k];
+    const float *w = omma_sight_weights(j->sight, k);
+    double *room = omma_arena_array(&j->arena, (size_t)(3 * a->heads), sizeof *room);
+    const heads h = {room, room + a->heads, room + 2 * a->heads};
+    if (!w || !room) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    OMMA_TRY(tokens_of(j, all, k, false, err));
+    OMMA_TRY(tokens_of(j, all, k, true, err));
+    measure(j, a, w, &h);
+    const bool windowed = a->windows > a->batch;
+    const char *kind = a->kind == OMMA_ATTENTION_CROSS ? "cross"
+                       : windowed                      ? "windowed self"
+                                                       : "self";
+    const omma_report_attention_info info = {.label = a->label,
+                                             .kind = kind,
+                                             .stack = a->decoder ? "decoder" : NULL,
+                                             .block = a->block,
+                                             .query = j->tokens[2 * k],
+                                             .key = j->tokens[2 * k + 1],
+                                             .windows = a->windows,
+                                             .heads = a->heads,
+                                             .queries = a->queries,
+                                             .keys = a->keys,
+                                             .weights = w,
+                                             .query_token = a->query_token,
+                                             .key_token = a->key_token,
+                                             .distance = h.distance,
+                                             .entropy = h.entropy,
+                                             .on_self = h.on_self,
+                                             .uniform = NAN,
+                                             .ceiling = log((double)a->keys),
+                                             .most = omma_report_room(j->report) /
+                                                     (size_t)(all->n_attention - k + 1)};
+    return omma_report_attention(j->report, &info, &j->attention[k], err);
+}
+
+omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err) {
+    const omma_anatomy *a = omma_sight_anatomy(j->sight);
+    j->tokens = omma_arena_array(&j->arena, (size_t)(2 * a->n_attention) + 1, sizeof *j->tokens);
+    j->attention = omma_arena_array(&j->arena, (size_t)a->n_attention + 1, sizeof *j->attention);
+    if (!j->tokens || !j->attention) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    for (int k = 0; k < a->n_attention; k++) OMMA_TRY(put_attention(j, a, k, err));
+    return OMMA_OK;
+}
