@@ -12,12 +12,19 @@
 
 static const char help_text[] =
     "omma look: see what a model sees in a picture, in a browser.\n\n"
-    "usage: omma look IMAGE -m MODEL [-o REPORT.html]\n\n"
+    "usage: omma look IMAGE -m MODEL [-m MODEL]... [-o REPORT.html]\n"
+    "       omma look IMAGE -m MODEL [--unit UNIT]... --json\n\n"
     "Writes one HTML file that opens offline in any browser. Point at a pixel: the cells of every\n"
     "layer that it reaches light up. Point at a cell or a token: what it can see, exactly; what\n"
     "it attends to, head by head; how context changed its numbers.\n\n"
-    "  -m, --model MODEL      an ONNX model with a picture for its input\n"
+    "  -m, --model MODEL      an ONNX model with a picture for its input; several: side by side\n"
     "  -o, --output FILE      the report; default look.html\n"
+    "      --unit UNIT        what to go into, instead of a few of each kind; may be repeated:\n"
+    "                         cell:LAYER[:y,x], token:N (of several sequences: token:K.N),\n"
+    "                         query:N, answer:N[:left|top|right|bottom]\n"
+    "      --json             the report's numbers for programs, instead of the page: to the "
+    "output\n"
+    "                         if -o names one, else printed\n"
     "      --size HxW         the picture's size, where the model leaves it open; default 224x224\n"
     "      --mean R,G,B, --std R,G,B  how it is prepared, y = (x / 255 - mean) / std\n"
     "      --threads N        threads to use\n"
@@ -25,6 +32,8 @@ static const char help_text[] =
     "examples:\n"
     "  omma look photo.jpg -m deimv2.onnx\n"
     "  omma look cat.jpg -m vit.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225\n";
+
+enum { MODELS = 4 };
 
 /* --- options and picture --------------------------------------------------------------------- */
 
@@ -50,8 +59,7 @@ static omma_status prepare(omma_look_job *j, omma_error *err) {
 
 /* --- the report ------------------------------------------------------------------------------ */
 
-static omma_status put_parts(omma_look_job *j, omma_error *err) {
-    const omma_anatomy *a = omma_sight_anatomy(j->sight);
+static omma_status put_model(omma_look_job *j, omma_error *err) {
     char shape[96];
     int n = 0;
     for (int d = 0; d < j->in[0].rank; d++)
@@ -62,17 +70,48 @@ static omma_status put_parts(omma_look_job *j, omma_error *err) {
                                            .file_bytes = (int64_t)j->model->file.size,
                                            .parameters = j->model->parameters,
                                            .input = shape,
+                                           .width = (int)j->table.image->dims[j->table.across],
+                                           .height = (int)j->table.image->dims[j->table.down],
                                            .seconds = NAN};
-    OMMA_TRY(omma_report_model(j->report, &about, err));
+    return omma_report_model(j->report, &about, err);
+}
+
+static omma_status put_parts(omma_look_job *j, omma_error *err) {
+    const omma_anatomy *a = omma_sight_anatomy(j->sight);
+    OMMA_TRY(put_model(j, err));
     OMMA_TRY(omma_look_put_layers(j, err));
     OMMA_TRY(omma_look_put_answers(j, err));
+    OMMA_TRY(omma_look_put_tokens(j, err));
+    OMMA_TRY(omma_look_choose(j, err));
     OMMA_TRY(omma_look_put_attentions(j, err));
     OMMA_TRY(omma_look_put_ledgers(j, err));
     return a->missing && *a->missing ? omma_report_note(j->report, OMMA_REPORT_ALL, a->missing, err)
                                      : OMMA_OK;
 }
 
-static omma_status stream(omma_look_job *j, FILE *file, omma_error *err) {
+/* --- models ------------------------------------------------------------------------------------
+ */
+
+static omma_status open_model(omma_look_job *j, int i, omma_error *err) {
+    j->path = j->models.items[i];
+    omma_arena_init(&j->arena, NULL);
+    OMMA_TRY(omma_model_open(&j->model, j->path, &j->opt, err));
+    OMMA_TRY(prepare(j, err));
+    OMMA_TRY(
+        omma_sight_new(&j->sight, j->model, j->in, omma_model_input_count(j->model), &j->opt, err));
+    return omma_field_table_make(&j->table, omma_sight_fov(j->sight), OMMA_FIELD_STRUCTURAL, false,
+                                 &j->arena, err);
+}
+
+static void close_model(omma_look_job *j) {
+    omma_sight_free(j->sight);
+    omma_model_free(j->model);
+    omma_arena_free(&j->arena);
+    j->sight = NULL;
+    j->model = NULL;
+}
+
+static omma_status begin(omma_look_job *j, FILE *file, omma_error *err) {
     omma_bytes picture;
     OMMA_TRY(omma_bytes_read(&picture, j->image, OMMA_IMAGE_MAX_FILE, err));
     const char *slash = strrchr(j->image, '/');
@@ -80,44 +119,51 @@ static omma_status stream(omma_look_job *j, FILE *file, omma_error *err) {
                                      .picture_size = picture.size,
                                      .width = (int)j->table.image->dims[j->table.across],
                                      .height = (int)j->table.image->dims[j->table.down],
-                                     .name = slash ? slash + 1 : j->image};
-    omma_status s = omma_report_begin(&j->report, file, &about, err);
-    if (!s) s = put_parts(j, err);
-    if (s) omma_report_free(j->report);
-    else s = omma_report_end(j->report, err);
+                                     .name = slash ? slash + 1 : j->image,
+                                     .plain = j->json};
+    const omma_status s = omma_report_begin(&j->report, file, &about, err);
     omma_bytes_free(&picture);
     return s;
 }
 
+/* What was found, in a line for people. */
+static void tell(const omma_look_job *j) {
+    const omma_anatomy *a = omma_sight_anatomy(j->sight);
+    printf("%d attentions, %d feed-forward blocks, %lld object queries\n", a->n_attention,
+           a->n_feed_forward, (long long)a->object_queries);
+}
+
+static omma_status stream(omma_look_job *j, FILE *file, omma_error *err) {
+    omma_status s = OMMA_OK;
+    for (int i = 0; i < j->models.count && !s; i++) {
+        s = open_model(j, i, err);
+        if (!s && !i) s = begin(j, file, err);
+        if (!s) s = put_parts(j, err);
+        if (!s && !j->json) tell(j);
+        close_model(j);
+    }
+    if (s) omma_report_free(j->report);
+    else s = omma_report_end(j->report, err);
+    return s;
+}
+
 /* Into memory first: a report that could not be finished is not there. */
-static omma_status write_report(omma_look_job *j, omma_error *err) {
+static omma_status work(omma_look_job *j, omma_error *err) {
     char *text = NULL;
     size_t size = 0;
+    const char *output = j->output ? j->output : j->json ? NULL : "look.html";
+    if (output) OMMA_TRY(omma_bytes_writable(output, err));
     FILE *file = open_memstream(&text, &size);
     if (!file) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     omma_status s = stream(j, file, err);
     if (fclose(file) && !s) s = omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
-    if (!s) s = omma_bytes_write(j->output, text, size, err);
+    if (!s && output) s = omma_bytes_write(output, text, size, err);
+    else if (!s) fwrite(text, 1, size, stdout);
     free(text);
-    if (!s) {
-        const omma_anatomy *a = omma_sight_anatomy(j->sight);
-        printf("%d attentions, %d feed-forward blocks, %lld object queries\n", a->n_attention,
-               a->n_feed_forward, (long long)a->object_queries);
-        omma_cli_put_name(j->output, 0);
-        printf(": %.1f MB; open it in a browser\n", (double)size / 1e6);
-    }
-    return s;
-}
-
-static omma_status work(omma_look_job *j, omma_error *err) {
-    OMMA_TRY(omma_bytes_writable(j->output, err));
-    OMMA_TRY(omma_model_open(&j->model, j->path, &j->opt, err));
-    OMMA_TRY(prepare(j, err));
-    OMMA_TRY(
-        omma_sight_new(&j->sight, j->model, j->in, omma_model_input_count(j->model), &j->opt, err));
-    OMMA_TRY(omma_field_table_make(&j->table, omma_sight_fov(j->sight), OMMA_FIELD_STRUCTURAL,
-                                   false, &j->arena, err));
-    return write_report(j, err);
+    if (s || j->json) return s;
+    omma_cli_put_name(output, 0);
+    printf(": %.1f MB; open it in a browser\n", (double)size / 1e6);
+    return OMMA_OK;
 }
 
 static int check(omma_look_job *j, const omma_cli_list *args) {
@@ -126,7 +172,17 @@ static int check(omma_look_job *j, const omma_cli_list *args) {
     char rest;
     if (args->count != 1)
         return omma_cli_misused("look", args->count ? "one picture at a time" : "no picture given");
-    if (!j->path) return omma_cli_misused("look", "-m says no model");
+    if (!j->models.count) return omma_cli_misused("look", "-m says no model");
+    if (j->models.count > MODELS)
+        return omma_cli_misused("look", "%d models; at most %d", j->models.count, MODELS);
+    if (j->units.count > OMMA_LOOK_UNITS)
+        return omma_cli_misused("look", "%d units; at most %d", j->units.count, OMMA_LOOK_UNITS);
+    for (int i = 0; i < j->units.count; i++)
+        if (!omma_look_is_unit(j->units.items[i]))
+            return omma_cli_misused("look",
+                                    "--unit wants cell:LAYER[:y,x], token:N, query:N or "
+                                    "answer:N[:left|top|right|bottom], not '%s'",
+                                    j->units.items[i]);
     if ((j->mean && !triple(j->mean, three)) || (j->std && !triple(j->std, three)))
         return omma_cli_misused("look", "--mean and --std want R,G,B");
     if (j->std && !(three[0] > 0 && three[1] > 0 && three[2] > 0))
@@ -141,24 +197,23 @@ static int check(omma_look_job *j, const omma_cli_list *args) {
 }
 
 int omma_cli_look(int argc, char **argv) {
-    omma_look_job j = {.output = "look.html"};
+    omma_look_job j = {0};
     omma_error err;
     omma_cli_list args;
     int want_help;
     const omma_cli_option options[] = {
-        {'m', "model", 's', &j.path}, {'o', "output", 's', &j.output},
-        {0, "size", 's', &j.size},    {0, "mean", 's', &j.mean},
-        {0, "std", 's', &j.std},      {0, "threads", 't', &j.opt.threads},
+        {'m', "model", 'm', &j.models}, {'o', "output", 's', &j.output},
+        {0, "unit", 'm', &j.units},     {0, "json", 'b', &j.json},
+        {0, "size", 's', &j.size},      {0, "mean", 's', &j.mean},
+        {0, "std", 's', &j.std},        {0, "threads", 't', &j.opt.threads},
         OMMA_CLI_MODEL_OPTIONS(j.opt)};
-    omma_arena_init(&j.arena, NULL);
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
     else if (!status && !(status = check(&j, &args)) && work(&j, &err))
         status = omma_cli_failed("look", &err);
-    omma_sight_free(j.sight);
-    omma_model_free(j.model);
-    omma_arena_free(&j.arena);
+    free(j.models.items);
+    free(j.units.items);
     free(args.items);
     return omma_cli_finish("look", status);
 }

@@ -1,12 +1,25 @@
 /* look_answers.c - the answers of a report: boxes of a detector, classes of a classifier. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/look_job.h"
 #include "task/coco_names.h"
 #include "task/detector.h"
 
-enum { ANSWERS = 5 };
+enum { ANSWERS = 5, MOST = 20 };
+
+omma_status omma_look_put_answer(omma_look_job *j, const omma_report_answer_info *a,
+                                 omma_error *err) {
+    int part;
+    OMMA_TRY(omma_report_answer(j->report, a, &part, err));
+    if (part < 0) return OMMA_OK;
+    j->answer[j->n_answer] = *a;
+    const char *name = omma_arena_strndup(&j->arena, a->name, strlen(a->name));
+    if (!name) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    j->answer[j->n_answer++].name = name;
+    return OMMA_OK;
+}
 
 static omma_status put_detections(omma_look_job *j, omma_detector *d, const omma_image *img,
                                   omma_error *err) {
@@ -15,7 +28,7 @@ static omma_status put_detections(omma_look_job *j, omma_detector *d, const omma
     const double sy = (double)j->table.image->dims[j->table.down] / img->height,
                  sx = (double)j->table.image->dims[j->table.across] / img->width;
     OMMA_TRY(omma_detector_run(d, &found, &n, img, err));
-    for (int i = 0; i < n && i < 20; i++) {
+    for (int i = 0; i < n && i < MOST; i++) {
         char name[32];
         const float *b = found[i].box;
         if (found[i].score < 0.3f) continue;
@@ -28,7 +41,7 @@ static omma_status put_detections(omma_look_job *j, omma_detector *d, const omma
                                            .corner = {(float)(b[0] * sx), (float)(b[1] * sy),
                                                       (float)(b[2] * sx), (float)(b[3] * sy)},
                                            .query = -1};
-        OMMA_TRY(omma_report_answer(j->report, &a, NULL, err));
+        OMMA_TRY(omma_look_put_answer(j, &a, err));
     }
     return OMMA_OK;
 }
@@ -58,7 +71,7 @@ static omma_status put_classes(omma_look_job *j, omma_error *err) {
                                            .score = exp((double)x[best] - most) / sum,
                                            .class_index = (int)best,
                                            .query = -1};
-        OMMA_TRY(omma_report_answer(j->report, &a, NULL, err));
+        OMMA_TRY(omma_look_put_answer(j, &a, err));
         last = best;
     }
     return OMMA_OK;
@@ -67,6 +80,9 @@ static omma_status put_classes(omma_look_job *j, omma_error *err) {
 omma_status omma_look_put_answers(omma_look_job *j, omma_error *err) {
     omma_detector *d;
     omma_image img;
+    j->answer = omma_arena_array(&j->arena, MOST, sizeof *j->answer);
+    j->n_answer = 0;
+    if (!j->answer) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     if (omma_detector_new(&d, j->path, &j->opt, NULL)) return put_classes(j, err);
     omma_status s = omma_image_load(&img, j->image, err);
     if (!s) s = put_detections(j, d, &img, err);

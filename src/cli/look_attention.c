@@ -5,8 +5,11 @@
 
 #include "cli/look_job.h"
 
-static omma_status put_tokens(omma_look_job *j, const omma_tokens *t, const char *label,
-                              bool queries, int *index, omma_error *err) {
+/* --- tokens --------------------------------------------------------------------------------- */
+
+static omma_status put_sequence(omma_look_job *j, const omma_look_tokens *s, const char *label,
+                                int *index, omma_error *err) {
+    const omma_tokens *t = s->tokens;
     const bool grid = t->placed && !t->place;
     const bool one = t->rows.axis == t->columns.axis;
     const omma_report_grid g = {.from = one ? t->rows.off : 0,
@@ -23,7 +26,7 @@ static omma_status put_tokens(omma_look_job *j, const omma_tokens *t, const char
                                           .count = t->count,
                                           .grid = grid ? &g : NULL,
                                           .n_grid = grid,
-                                          .queries = queries};
+                                          .queries = s->queries};
     return omma_report_tokens(j->report, &info, index, err);
 }
 
@@ -33,22 +36,38 @@ static bool same_tokens(const omma_tokens *a, const omma_tokens *b) {
 }
 
 /* The part that these tokens are, made if they are new. */
-static omma_status tokens_of(omma_look_job *j, const omma_anatomy *a, int k, bool key,
-                             omma_error *err) {
-    const omma_attention *at = &a->attention[k];
-    const omma_tokens *t = key ? &at->key : &at->query;
-    for (int i = 0; i < 2 * k + key; i++) {
-        const omma_attention *b = &a->attention[i / 2];
-        if (!same_tokens(i % 2 ? &b->key : &b->query, t)) continue;
-        j->tokens[2 * k + key] = j->tokens[i];
-        return OMMA_OK;
-    }
+static omma_status put_new(omma_look_job *j, const omma_tokens *t, int64_t object_queries,
+                           int *index, omma_error *err) {
     char label[128];
-    const bool queries = !t->placed && a->object_queries == t->count;
-    if (queries) snprintf(label, sizeof label, "%lld object queries", (long long)t->count);
-    else snprintf(label, sizeof label, "%lld tokens", (long long)t->count);
-    return put_tokens(j, t, label, queries, &j->tokens[2 * k + key], err);
+    for (int i = 0; i < j->n_sequence; i++)
+        if (same_tokens(j->sequence[i].tokens, t)) {
+            *index = i;
+            return OMMA_OK;
+        }
+    omma_look_tokens *s = &j->sequence[j->n_sequence++];
+    *s = (omma_look_tokens){t, !t->placed && object_queries == t->count};
+    snprintf(label, sizeof label, "%lld %s", (long long)t->count,
+             s->queries ? "object queries" : "tokens");
+    return put_sequence(j, s, label, index, err);
 }
+
+omma_status omma_look_put_tokens(omma_look_job *j, omma_error *err) {
+    const omma_anatomy *a = omma_sight_anatomy(j->sight);
+    const size_t n = (size_t)a->n_attention;
+    j->n_sequence = 0;
+    j->tokens = omma_arena_array(&j->arena, 2 * n + 1, sizeof *j->tokens);
+    j->attention = omma_arena_array(&j->arena, n + 1, sizeof *j->attention);
+    j->sequence = omma_arena_array(&j->arena, 2 * n + 1, sizeof *j->sequence);
+    if (!j->tokens || !j->attention || !j->sequence)
+        return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    for (int i = 0; i < 2 * a->n_attention; i++) {
+        const omma_attention *at = &a->attention[i / 2];
+        OMMA_TRY(put_new(j, i % 2 ? &at->key : &at->query, a->object_queries, &j->tokens[i], err));
+    }
+    return OMMA_OK;
+}
+
+/* --- attention -------------------------------------------------------------------------------- */
 
 typedef struct heads {
     double *distance, *entropy, *on_self;
@@ -92,8 +111,6 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
     double *room = omma_arena_array(&j->arena, (size_t)(3 * a->heads), sizeof *room);
     const heads h = {room, room + a->heads, room + 2 * a->heads};
     if (!w || !room) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
-    OMMA_TRY(tokens_of(j, all, k, false, err));
-    OMMA_TRY(tokens_of(j, all, k, true, err));
     measure(j, a, w, &h);
     const bool windowed = a->windows > a->batch;
     const char *kind = a->kind == OMMA_ATTENTION_CROSS ? "cross"
@@ -117,6 +134,8 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
                                              .on_self = h.on_self,
                                              .uniform = NAN,
                                              .ceiling = log((double)a->keys),
+                                             .of = j->unit,
+                                             .n_of = j->n_unit,
                                              .most = omma_report_room(j->report) /
                                                      (size_t)(all->n_attention - k + 1)};
     return omma_report_attention(j->report, &info, &j->attention[k], err);
@@ -124,9 +143,6 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
 
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err) {
     const omma_anatomy *a = omma_sight_anatomy(j->sight);
-    j->tokens = omma_arena_array(&j->arena, (size_t)(2 * a->n_attention) + 1, sizeof *j->tokens);
-    j->attention = omma_arena_array(&j->arena, (size_t)a->n_attention + 1, sizeof *j->attention);
-    if (!j->tokens || !j->attention) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     for (int k = 0; k < a->n_attention; k++) OMMA_TRY(put_attention(j, a, k, err));
     return OMMA_OK;
 }

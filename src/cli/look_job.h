@@ -8,24 +8,59 @@
 #include "field/sight.h"
 #include "view/report.h"
 
+/* A sequence of tokens, as the report has it. */
+typedef struct omma_look_tokens {
+    const omma_tokens *tokens;
+    bool queries; /* they are the object queries */
+} omma_look_tokens;
+
 typedef struct omma_look_job {
-    const char *image, *path, *output, *size, *mean, *std;
+    const char *image, *output, *size, *mean, *std;
+    omma_cli_list models, units;
+    int json;
     omma_options opt;
     omma_report *report;
     /* Of the model at hand: */
+    const char *path;
     omma_arena arena;
     omma_model *model;
     const omma_tensor *in; /* by input, with data */
     omma_sight *sight;
     omma_field_table table;
-    int *part;      /* by value of the graph: the layer whose cells it has; -1: none */
-    int *tokens;    /* by attention, query then key: parts of the report */
-    int *attention; /* by attention */
+    int *part;                  /* by value of the graph: the layer whose cells it has; -1: none */
+    omma_look_tokens *sequence; /* by tokens part of the report */
+    int n_sequence;
+    int *tokens;                     /* by attention, query then key: parts of the report */
+    int *attention;                  /* by attention */
+    omma_report_answer_info *answer; /* by answer part */
+    int n_answer;
+    /* What the report goes into: what was asked for, or a few of each kind. */
+    omma_report_unit *unit;
+    int n_unit;
 } omma_look_job;
+
+/* Put an answer, and keep it in j->answer. */
+omma_status omma_look_put_answer(omma_look_job *j, const omma_report_answer_info *a,
+                                 omma_error *err);
+
+/* Find the units asked for, or choose some: when layers, tokens and answers are in the report.
+ * Returns OMMA_OK, OMMA_E_USAGE (no unit of that form), OMMA_E_NOTFOUND or OMMA_E_RANGE (the model
+ * has no such unit) or OMMA_E_NOMEM. */
+omma_status omma_look_choose(omma_look_job *j, omma_error *err);
+
+/* Is a text a unit, by its form? */
+bool omma_look_is_unit(const char *text);
+
+/* The chosen tokens of a sequence (its queries too), in order; receives at most OMMA_LOOK_UNITS.
+ * Returns how many. */
+enum { OMMA_LOOK_UNITS = 64 };
+int omma_look_chosen_tokens(const omma_look_job *j, int sequence, int64_t *token);
 
 /* In this order: later parts refer to earlier ones. */
 omma_status omma_look_put_layers(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_answers(omma_look_job *j, omma_error *err);
+omma_status omma_look_put_tokens(omma_look_job *j, omma_error *err);
+/* (omma_look_choose) */
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_ledgers(omma_look_job *j, omma_error *err);
 

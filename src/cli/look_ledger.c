@@ -5,14 +5,6 @@
 #include "cli/look_job.h"
 #include "field/ledger.h"
 
-/* A token to begin with: the middle one of those with a place, else the first. */
-static int64_t middle_token(const omma_tokens *t) {
-    double y, x;
-    for (int64_t i = t->count / 2 + t->columns.mod / 2; i < t->count; i++)
-        if (omma_tokens_place(t, i, &y, &x)) return i;
-    return 0;
-}
-
 static omma_status put_account(omma_look_job *j, const omma_ledger *l, const char *label, int k,
                                bool feed, const omma_attention *a, omma_error *err) {
     float *from = omma_arena_array(&j->arena, (size_t)a->key.count, sizeof *from);
@@ -41,25 +33,30 @@ static omma_status put_account(omma_look_job *j, const omma_ledger *l, const cha
     return omma_report_ledger(j->report, &info, NULL, err);
 }
 
-/* Accounts that cannot be made (no residual addition) are told in a note, once. */
+/* The account of a token at attention k, or at the feed-forward block behind it. One that cannot be
+ * made (no residual addition) leaves a note. */
+static omma_status put_one(omma_look_job *j, int k, const omma_feed_forward *ff, int64_t token,
+                           char note[512], omma_error *err) {
+    const omma_attention *at = &omma_sight_anatomy(j->sight)->attention[k];
+    omma_ledger l;
+    omma_error why;
+    const omma_status s = ff ? omma_ledger_feed_forward(&l, j->sight, ff, token, &j->arena, &why)
+                             : omma_ledger_attention(&l, j->sight, at, token, &j->arena, &why);
+    if (s == OMMA_OK) return put_account(j, &l, ff ? ff->label : at->label, k, ff, at, err);
+    if (!*note) snprintf(note, 512, "%.400s", why.message);
+    return OMMA_OK;
+}
+
 omma_status omma_look_put_ledgers(omma_look_job *j, omma_error *err) {
     const omma_anatomy *a = omma_sight_anatomy(j->sight);
+    int64_t token[OMMA_LOOK_UNITS];
     char note[512] = "";
     for (int k = 0; k < a->n_attention + a->n_feed_forward; k++) {
-        const bool feed = k >= a->n_attention;
-        const omma_feed_forward *ff = feed ? &a->feed_forward[k - a->n_attention] : NULL;
-        const int of = feed ? ff->after : k;
-        omma_ledger l;
-        omma_error why;
-        if (of < 0) continue;
-        const omma_attention *at = &a->attention[of];
-        const int64_t token = middle_token(&at->query);
-        const omma_status s =
-            feed ? omma_ledger_feed_forward(&l, j->sight, ff, token, &j->arena, &why)
-                 : omma_ledger_attention(&l, j->sight, at, token, &j->arena, &why);
-        if (s == OMMA_OK)
-            OMMA_TRY(put_account(j, &l, feed ? ff->label : at->label, of, feed, at, err));
-        else if (!*note) snprintf(note, sizeof note, "%.400s", why.message);
+        const omma_feed_forward *ff =
+            k < a->n_attention ? NULL : &a->feed_forward[k - a->n_attention];
+        const int of = ff ? ff->after : k;
+        const int n = of < 0 ? 0 : omma_look_chosen_tokens(j, j->tokens[2 * of], token);
+        for (int i = 0; i < n; i++) OMMA_TRY(put_one(j, of, ff, token[i], note, err));
     }
     return *note ? omma_report_note(j->report, OMMA_REPORT_LEDGER, note, err) : OMMA_OK;
 }

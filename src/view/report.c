@@ -15,7 +15,8 @@ enum {
     VERSION = 1,
     SPARE = 4096,    /* bytes that every part may take in the JSON without having asked */
     TEXT_MAX = 1024, /* bytes of a text; what is longer is cut */
-    ANGLE_GROWS = 5  /* a '<' becomes six characters */
+    ANGLE_GROWS = 5, /* a '<' becomes six characters */
+    PLAIN_LIMIT = 1 << 30
 };
 
 static const char mark_title[] = "@TITLE@", mark_picture[] = "@PICTURE@", mark_data[] = "@DATA@";
@@ -100,6 +101,10 @@ static void begin_json(omma_report *r, const omma_report_about *a) {
 }
 
 static omma_status begin(omma_report *r, const omma_report_about *a, omma_error *err) {
+    if (r->plain) {
+        begin_json(r, a);
+        return OMMA_OK;
+    }
     OMMA_TRY(put_page(r, NULL, mark_title, err));
     OMMA_TRY(put_escaped(r, a->name ? a->name : "picture", err));
     OMMA_TRY(put_page(r, mark_title, mark_picture, err));
@@ -116,8 +121,9 @@ omma_status omma_report_begin(omma_report **out, FILE *file, const omma_report_a
     omma_report *r = omma_mem_alloc(sizeof *r);
     if (!r) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     r->file = file;
-    r->limit = about->limit ? about->limit : OMMA_REPORT_LIMIT;
-    r->rest = omma_look_page_size - find_mark(mark_data);
+    r->plain = about->plain;
+    r->limit = about->limit ? about->limit : r->plain ? PLAIN_LIMIT : OMMA_REPORT_LIMIT;
+    r->rest = r->plain ? 0 : omma_look_page_size - find_mark(mark_data);
     r->width = about->width;
     r->height = about->height;
     const omma_status status = begin(r, about, err);
@@ -146,6 +152,11 @@ static omma_status finish(omma_report *r, omma_error *err) {
     omma_report_say_int(r, "left_out", r->left_out);
     omma_json_end_object(&r->json);
     OMMA_TRY(omma_json_writer_end(&r->json, err));
+    if (r->plain) {
+        OMMA_TRY(put(r, r->json.text, r->json.size, err));
+        OMMA_TRY(put(r, "\n", 1, err));
+        return ferror(r->file) ? unwritable(err) : OMMA_OK;
+    }
     OMMA_TRY(put_json(r, err));
     OMMA_TRY(put_page(r, mark_data, NULL, err));
     return ferror(r->file) ? unwritable(err) : OMMA_OK;
@@ -227,6 +238,9 @@ omma_status omma_report_model(omma_report *r, const omma_report_about_model *m, 
     if (m->file_bytes > 0) omma_report_say_int(r, "bytes", m->file_bytes);
     if (m->parameters > 0) omma_report_say_int(r, "parameters", m->parameters);
     omma_report_say(r, "input", m->input);
+    if (m->width > 0 && m->height > 0) r->width = m->width, r->height = m->height;
+    omma_report_say_int(r, "width", r->width);
+    omma_report_say_int(r, "height", r->height);
     omma_report_say_number(r, "seconds", m->seconds);
     return omma_report_part_end(r, err);
 }

@@ -43,7 +43,10 @@ typedef struct omma_report_about {
     int width, height;   /* of the picture [px] */
     const char *name;    /* the picture's */
     const char *command; /* that made the report, for the reader to repeat; NULL: not said */
-    size_t limit;        /* of the file [bytes]; 0: OMMA_REPORT_LIMIT */
+    size_t limit;        /* of the file [bytes]; 0: OMMA_REPORT_LIMIT, plain ones 1 GiB */
+    /* For programs: the JSON alone, without page and picture, and numbers where a report for people
+     * has references to blocks. */
+    bool plain;
 } omma_report_about;
 
 /* Begin a report: writes all up to and including the picture. file is the caller's and is neither
@@ -82,7 +85,9 @@ typedef struct omma_report_about_model {
     const char *name;
     int64_t file_bytes, parameters; /* 0: not known */
     const char *input;              /* "1x3x224x224", the shape it was run on; NULL */
-    double seconds;                 /* of one run; NAN */
+    int width, height; /* of the picture as this model got it, which its parts' coordinates are of
+                          [px]; 0: as the report's first */
+    double seconds;    /* of one run; NAN */
 } omma_report_about_model;
 
 omma_status omma_report_model(omma_report *r, const omma_report_about_model *m, omma_error *err);
@@ -209,6 +214,10 @@ typedef struct omma_report_attention_info {
     const double *on_special; /* mass on tokens without a place, 0..1 */
     double uniform;           /* the mean distance if all weights were the same [px]; NAN */
     double ceiling;           /* the entropy then [nats]; NAN */
+    /* Plain reports have no weights but the lines of these tokens and queries: what each looks at
+     * and what looks at it. */
+    const omma_report_unit *of;
+    int n_of;
     size_t most; /* bytes of the file that the weights may take; 0: all that is left. Where that
                     is too little, they are kept more coarsely, then only their mean over heads,
                     then not at all; the page says which */

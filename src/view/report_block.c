@@ -19,6 +19,7 @@ static omma_status take(unsigned char **out, int64_t n, size_t each, omma_error 
 
 void omma_report_drop(omma_report_block *b) {
     omma_mem_free(b->bytes);
+    omma_mem_free(b->floats);
     *b = (omma_report_block){0};
 }
 
@@ -70,6 +71,12 @@ omma_status omma_report_quantise(omma_report_block *b, const float *v, int64_t n
     *b = (omma_report_block){
         .type = wide ? "u16" : "u8", .count = n, .levels = levels, .power = power};
     OMMA_TRY(take(&b->bytes, n, wide ? 2 : 1, err));
+    b->floats = omma_mem_alloc_raw(n ? (size_t)n * sizeof *v : 1);
+    if (!b->floats) {
+        omma_report_drop(b);
+        return omma_fail(err, OMMA_E_NOMEM, "no memory for a part of the report");
+    }
+    if (n) memcpy(b->floats, v, (size_t)n * sizeof *v);
     b->unpacked = (size_t)n * (wide ? 2 : 1);
     find_range(b, v, n, both_ways);
     for (int64_t i = 0; i < n; i++) {
@@ -150,7 +157,8 @@ static void put_lines(sink *s, const uint64_t *v, int64_t lines, int64_t words, 
 
 omma_status omma_report_runs(omma_report_block *b, const uint64_t *v, int64_t lines, int64_t words,
                              int64_t bits, omma_error *err) {
-    *b = (omma_report_block){.type = "runs", .count = lines};
+    *b = (omma_report_block){
+        .type = "runs", .count = lines, .bits = v, .words = words, .n_bits = bits};
     sink count = {0}, s = {0};
     put_lines(&count, v, lines, words, bits);
     OMMA_TRY(take(&s.to, (int64_t)count.n, 1, err));
@@ -201,8 +209,10 @@ static void put_reference(omma_report *r, const char *key, const omma_report_blo
 omma_status omma_report_put(omma_report *r, const char *key, omma_report_block *b,
                             omma_error *err) {
     if (!b->bytes) return OMMA_OK;
-    const omma_status status = put_bytes(r, b, err);
-    if (!status) put_reference(r, key, b);
+    omma_status status = OMMA_OK;
+    if (r->plain) omma_report_put_plain(r, key, b);
+    else status = put_bytes(r, b, err);
+    if (!status && !r->plain) put_reference(r, key, b);
     r->blocks++;
     omma_report_drop(b);
     return status;

@@ -178,7 +178,7 @@ static omma_status fit_weights(weights *w, const omma_report_attention_info *a, 
 static omma_status make_tokens(omma_report_block *b, const int32_t *token, int64_t n,
                                omma_error *err) {
     if (!token) return OMMA_OK;
-    *b = (omma_report_block){.type = "u32", .count = n, .unpacked = (size_t)n * 4};
+    *b = (omma_report_block){.type = "u32", .count = n, .unpacked = (size_t)n * 4, .ints = token};
     b->bytes = omma_mem_alloc_raw((size_t)n * 4);
     if (!b->bytes) return omma_fail(err, OMMA_E_NOMEM, "no memory for windows in the report");
     for (int64_t i = 0; i < n; i++) {
@@ -219,6 +219,7 @@ static omma_status put_attention(omma_report *r, const omma_report_attention_inf
                                  omma_report_block token[2], int *index, omma_error *err) {
     OMMA_TRY(omma_report_part(r, "attention", OMMA_PART_ATTENTION, index, err));
     say_attention(r, a);
+    if (r->plain) OMMA_TRY(omma_report_put_looks(r, a, err));
     if (w->levels.bytes) {
         omma_report_say_int(r, "kept_heads", w->heads);
         omma_report_say_int(r, "kept_levels", w->fine);
@@ -255,8 +256,8 @@ omma_status omma_report_attention(omma_report *r, const omma_report_attention_in
     size_t room = omma_report_room(r), wanted = 0;
     room = room > beside ? room - beside : 0;
     if (a->most && a->most < room) room = a->most;
-    if (!status && a->weights) status = fit_weights(&w, a, room, &wanted, err);
-    if (!status) status = tell_loss(r, a, &w, wanted, err);
+    if (!status && a->weights && !r->plain) status = fit_weights(&w, a, room, &wanted, err);
+    if (!status && !r->plain) status = tell_loss(r, a, &w, wanted, err);
     if (!status) status = put_attention(r, a, &w, token, index, err);
     drop_weights(&w);
     omma_report_drop(&token[0]);

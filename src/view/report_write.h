@@ -25,6 +25,7 @@ typedef enum omma_report_kind {
 
 struct omma_report {
     FILE *file;
+    bool plain;             /* JSON alone */
     size_t written, limit;  /* [bytes] */
     size_t rest;            /* of the page, behind the data [bytes] */
     omma_json_writer json;  /* the parts so far */
@@ -48,6 +49,11 @@ typedef struct omma_report_block {
     int levels; /* 0: whole numbers as they are */
     double min, max;
     int power; /* 1, or 2: small numbers keep more of themselves */
+    /* What it was made from, for plain reports; one of them. */
+    float *floats;        /* [count], a copy */
+    const int32_t *ints;  /* [count], the maker's */
+    const uint64_t *bits; /* [count][words], of which n_bits count; the maker's */
+    int64_t words, n_bits;
 } omma_report_block;
 
 /* n numbers on levels 1..65535; where negative ones occur and both_ways is true, zero is a level
@@ -70,8 +76,16 @@ void omma_report_drop(omma_report_block *b);
 /* What n blocks take in the file [bytes]. */
 size_t omma_report_cost(const omma_report_block *b, int n);
 
-/* Write a block, and its reference as the value of a key of the JSON; frees it. */
+/* Write a block, and its reference as the value of a key of the JSON; frees it. In plain reports
+ * the numbers themselves are the value. */
 omma_status omma_report_put(omma_report *r, const char *key, omma_report_block *b, omma_error *err);
+
+/* What a block was made from, as an array; lines of bits as lists of runs [first, last]. */
+void omma_report_put_plain(omma_report *r, const char *key, const omma_report_block *b);
+
+/* The lines of an attention for the units asked for, all heads, over whole sequences. */
+omma_status omma_report_put_looks(omma_report *r, const omma_report_attention_info *a,
+                                  omma_error *err);
 
 /* size bytes as base64; *written receives how many characters that were. */
 omma_status omma_report_base64(FILE *file, const void *data, size_t size, size_t *written,
