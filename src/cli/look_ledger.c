@@ -5,10 +5,23 @@
 #include "cli/look_job.h"
 #include "field/ledger.h"
 
+/* The numbers of a token in a value that lies as t says; NULL: no memory, or not kept. */
+static const float *numbers(omma_look_job *j, const omma_tokens *t, const omma_value *v,
+                            int64_t token) {
+    const omma_tensor *x = omma_sight_tensor(j->sight, v);
+    float *out = omma_arena_array(&j->arena, (size_t)t->width, sizeof *out);
+    if (!x || x->dtype != OMMA_F32 || !out) return NULL;
+    const float *from = (const float *)x->data + token * t->step;
+    for (int64_t c = 0; c < t->width; c++) out[c] = from[c * t->step_width];
+    return out;
+}
+
 static omma_status put_account(omma_look_job *j, const omma_ledger *l, const char *label, int k,
-                               bool feed, const omma_attention *a, omma_error *err) {
+                               const omma_feed_forward *feed, const omma_attention *a,
+                               omma_error *err) {
     float *from = omma_arena_array(&j->arena, (size_t)a->key.count, sizeof *from);
     if (!from) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    const omma_value *in = feed ? feed->in : a->in, *out = feed ? feed->out : a->out;
     for (int64_t i = 0; i < l->sources && !feed; i++)
         if (!(a->kind == OMMA_ATTENTION_SELF && l->entry[i].token == l->token))
             from[l->entry[i].token] = (float)l->entry[i].share;
@@ -29,6 +42,8 @@ static omma_status put_account(omma_look_job *j, const omma_ledger *l, const cha
                                           .radius = NAN,
                                           .mismatch = l->error,
                                           .from = feed || !self ? NULL : from,
+                                          .before = numbers(j, &a->query, in, l->token),
+                                          .after = numbers(j, &a->query, out, l->token),
                                           .width = l->width};
     return omma_report_ledger(j->report, &info, NULL, err);
 }
