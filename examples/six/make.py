@@ -224,15 +224,15 @@ def stop(d, n):
     d.text((x - d.textlength("STOP", font=f) / 2, y - 0.34 * r), "STOP", font=f, fill=(244, 242, 238))
 
 
-def street(side=640, fine=2):
+def street(side=480, fine=2):
     """Drawn larger, then made smaller, for smooth edges; evening light and a little noise."""
     img = backdrop(side * fine)
     d = ImageDraw.Draw(img)
     for part in (house, clock, stop):
         part(d, side * fine)
-    img = img.resize((side, side), Image.Resampling.LANCZOS).filter(ImageFilter.GaussianBlur(0.6))
+    img = img.resize((side, side), Image.Resampling.LANCZOS).filter(ImageFilter.GaussianBlur(0.5))
     light = np.linspace(1.06, 0.86, side)[None, :, None] * np.array([1.03, 1.0, 0.95])
-    pixels = np.asarray(img) * light + rng.normal(0, 3, (side, side, 3))
+    pixels = np.asarray(img) * light + rng.normal(0, 1.5, (side, side, 3))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
@@ -241,7 +241,7 @@ def main(folder):
     onnx.save(seek(), os.path.join(folder, "seek.onnx"))
     squares().save(os.path.join(folder, "squares.png"), optimize=True)
     line().save(os.path.join(folder, "line.png"), optimize=True)
-    street().save(os.path.join(folder, "street.jpg"), quality=84)
+    street().save(os.path.join(folder, "street.jpg"), quality=86)
 
 
 main(sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__)))
