@@ -104,13 +104,25 @@ static void measure(const omma_look_job *j, const omma_attention *a, const float
     }
 }
 
+/* The units to go into, queries with the sequence they are: n_unit of them; NULL: no memory. */
+static const omma_report_unit *units(omma_look_job *j) {
+    omma_report_unit *of = omma_arena_array(&j->arena, (size_t)j->n_unit + 1, sizeof *of);
+    for (int i = 0; i < j->n_unit && of; i++) {
+        of[i] = j->unit[i];
+        for (int s = 0; s < j->n_sequence && of[i].what == OMMA_REPORT_QUERY; s++)
+            if (j->sequence[s].queries) of[i].part = s;
+    }
+    return of;
+}
+
 static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int k,
                                  omma_error *err) {
     const omma_attention *a = &all->attention[k];
     const float *w = omma_sight_weights(j->sight, k);
     double *room = omma_arena_array(&j->arena, (size_t)(3 * a->heads), sizeof *room);
     const heads h = {room, room + a->heads, room + 2 * a->heads};
-    if (!w || !room) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    const omma_report_unit *of = units(j);
+    if (!w || !room || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     measure(j, a, w, &h);
     const bool windowed = a->windows > a->batch;
     const char *kind = a->kind == OMMA_ATTENTION_CROSS ? "cross"
@@ -134,7 +146,7 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
                                              .on_self = h.on_self,
                                              .uniform = NAN,
                                              .ceiling = log((double)a->keys),
-                                             .of = j->unit,
+                                             .of = of,
                                              .n_of = j->n_unit,
                                              .most = omma_report_room(j->report) /
                                                      (size_t)(all->n_attention - k + 1)};
