@@ -20,34 +20,42 @@ def tokens:
 
 # How far each head looks [px], on average over all tokens.
 def distances:
-    parts("attention") | "\(.label)  \([.distance[] | values | fixed(0)] | join("  "))";
+    parts("attention") | "\(.label)  \([.distance[] | values | fixed(1) | right(5)] | join("  "))";
+
+# Is it a token, or an object query?
+def kind($queries; $sequence): if $queries[$sequence] then "query" else "token" end;
 
 # What the units look at: a share for each token, the mean of all heads, `across` to a line.
 def looks($across):
-    parts("attention") | .label as $name | .looks[] | select(.looks_at) | .unit.y as $t
-    | "\($name): \($t) looks at",
+    [parts("tokens").queries] as $q
+    | parts("attention") | kind($q; .query) as $kind | .looks[] | select(.looks_at)
+    | "\($kind) \(.unit.y) looks at",
       ([.looks_at | transpose[] | mean] | _nwise($across) | map(fixed(2)) | "    " + join("  "));
 
-def accounts: [parts("ledger")] | sort_by(.tokens, .token, .block, -.attention)[];
-def block: "token \(.token), block \(.block): ";
+# The accounts of the units, step by step.
+def accounts:
+    [parts("tokens").queries] as $q
+    | [parts("ledger")] | sort_by(.tokens, .token, .block, -.attention)[]
+    | .who = "\(kind($q; .tokens)) \(.token)"
+    | .step = (if .attention < 0 then "feed-forward" else "attention" end) + " \(.block)";
 
-# The account of each unit, step by step: what its new numbers are made of.
+# What its new numbers are made of: shares.
 def ledger:
-    accounts | block
-    + if .attention < 0 then "feed-forward  own \(.own | percent)  made    \(.feed_forward | percent)"
-      else "attention     own \(.own | percent)  context \(.context | percent)" end
-    + "  bias \(.rest | percent)  length \(.norm_before | fixed(2)) -> \(.norm_after | fixed(2))"
-    + "  cosine \(.cosine | fixed(3))";
+    accounts | "\(.who | left(8))  \(.step | left(14))  own \(.own | percent)  "
+    + if .attention < 0 then "made    \(.feed_forward | percent)" else "context \(.context | percent)" end
+    + "  bias \(.rest | percent)  length \(.norm_before | fixed(2) | right(5))"
+    + " -> \(.norm_after | fixed(2) | right(5))  cosine \(.cosine | fixed(3))";
 
 # The n tokens that gave it most.
 def sources($n):
-    accounts | select(.from) | block + "from"
+    accounts | select(.from) | "\(.who)  \(.step)  from"
     + ([.from | to_entries | sort_by(-.value)[:$n][] | "  \(.key): \(.value | percent)"] | join(""));
 
-# Its numbers before and after each step, under their names.
+# Its numbers, before the first step and behind each, under their names.
 def numbers($names):
     ($names / " ") as $n
-    | ("" | left(36)) + ($n | map(right(8)) | join("")),
-      (accounts | (block + (if .attention < 0 then "feed-forward" else "attention" end)) as $step
-       | .numbers | _nwise($n | length) | map(fixed(2) | right(8)) | join("")
-       | ($step | left(36)) + .);
+    | def line($what): ($what | left(26)) + (map(fixed(3) | right(8)) | join(""));
+      ("" | left(26)) + ($n | map(right(8)) | join("")),
+      ([accounts] | group_by(.who)[]
+       | (.[0] | .who as $who | .numbers[:$n | length] | line($who + "  before")),
+         (.[] | "\(.who)  \(.step)" as $what | .numbers[($n | length):] | line($what)));
