@@ -16,7 +16,9 @@ tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' INT TERM HUP
 mkdir "$tmp/six" "$tmp/bin"
-ln -s "$omma" "$tmp/bin/omma"
+# behind a pipe nobody sees that a command failed: it is written down
+printf '#!/bin/sh\n"%s" "$@" || { echo "$*" >>"%s/failed"; exit 1; }\n' "$omma" "$tmp" >"$tmp/bin/omma"
+chmod +x "$tmp/bin/omma"
 PATH=$tmp/bin:$PATH
 detector=${OMMA_SHARED:-$tree/../shared}/models/deimv2_atto/deimv2_hgnetv2_atto_coco.onnx
 [ -f "$detector" ] && ln -s "$(realpath "$detector")" "$tmp/six/deimv2.onnx"
@@ -42,7 +44,9 @@ run_block() {
         more && /^> / { said = said "\n" $0; command = command "\n" substr($0, 3);  more = 1; next }
         { more = 0 }
         END { flush() }' "$1" >"$tmp/commands"
-    (cd "$tmp/six" && sh "$tmp/commands" 2>"$tmp/err")
+    rm -f "$tmp/failed"
+    (cd "$tmp/six" && sh "$tmp/commands" 2>"$tmp/err") >"$tmp/said" && [ ! -e "$tmp/failed" ] &&
+        sed 's/ *$//' "$tmp/said"
 }
 
 # same WANT GOT: the difference, nothing if there is none
@@ -70,6 +74,7 @@ same() {
             }
             return a == b
         }
+        { sub(/ +$/, "") }
         NR == FNR { want[++n] = $0; next }
         { m++; if (m > n || !alike(want[m], $0)) { print "page: " want[m]; print "now:  " $0; bad++ } }
         END { if (m < n) print "page: " want[m + 1] "\nnow has no such line" }' "$1" "$2"
@@ -143,6 +148,9 @@ for block in "$tmp"/blocks/*.block; do
     check "$what" "$(same "$block" "$tmp/now")"
 done
 pictures=$(sed -n 's|.*](\(images/[^)]*\)).*|\1|p' "$page")
+check "every command has its figures, or makes a picture" "$(for block in "$tmp"/blocks/*.block; do
+    awk '/^\$ / { asked = $0 } /^[$>] / { if (!/six-[a-z]*\.png/) next } { said = 1 } END { if (!said) print asked }' "$block"
+done)"
 check "its pictures are there" "$(for p in $pictures; do [ -s "docs/$p" ] || echo "no docs/$p"; done)"
 check "every question has figures" "$(for q in 1 2 3 4 5 6; do
     cat "$tmp"/blocks/*.of | grep -q "^$q\. " || echo "question $q has none"; done)"

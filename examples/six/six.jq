@@ -9,6 +9,7 @@ def fixed($n):
 def right($n): tostring | (if length < $n then ($n - length) * " " else "" end) + .;
 def left($n): tostring | . + (if length < $n then ($n - length) * " " else "" end);
 def percent: "\(. * 100 | fixed(1) | right(5)) %";
+def short: if . == floor and . > 1 then tostring else fixed(3) end;
 def mean: add / length;
 def parts($kind): .parts[] | select(.part == $kind);
 
@@ -59,3 +60,29 @@ def numbers($names):
       ([accounts] | group_by(.who)[]
        | (.[0] | .who as $who | .numbers[:$n | length] | line($who + "  before")),
          (.[] | "\(.who)  \(.step)" as $what | .numbers[($n | length):] | line($what)));
+
+# The model run again with the unit shut off from something: how that moves its numbers behind the
+# last step, and the first n effects on the answers.
+def silenced($n):
+    [accounts] | group_by(.who)[] | last | .who as $who | .silenced[]
+    | "\($who)  \({rest: "alone", far: "within \(.radius) px", source: "without \(.source)"}[.cut] | left(12))"
+    + "  changed \(.change | percent)  cosine \(.cosine | fixed(3))",
+      (.effects[:$n][] | "    \(.label): \(.before | short) -> \(.after | short)");
+
+# A query, layer by layer through the decoder.
+def steps($number):
+    parts("query") | select(.number == $number) | "query \(.number)",
+    (.steps[] | "    \(.label | left(33))\((.name // "") | left(10))"
+     + (if .score then .score | fixed(3) else "     " end)
+     + "  box" + ([.box[] | fixed(1) | right(7)] | join("")));
+
+# Where it reads, in each layer: points, and the weight of those inside its last box.
+def reads($number):
+    (parts("query") | select(.number == $number) | .steps[-1].box) as [$left, $top, $right, $bottom]
+    | parts("samples") | (.heads * .points) as $n
+    | [.place[$number * $n * 2:($number + 1) * $n * 2] | _nwise(2)] as $at
+    | .weight[$number * $n:($number + 1) * $n] as $w
+    | [range($n) | select($at[.][0] >= $top and $at[.][0] <= $bottom
+                          and $at[.][1] >= $left and $at[.][1] <= $right) | $w[.]] as $inside
+    | "\(.label): query \($number) reads \($n) points, inside its box"
+    + " \($inside | add / ($w | add) | percent) of their weight";
