@@ -76,8 +76,8 @@ static omma_status run_full(omma_causal *c, omma_error *err) {
 static omma_status build(omma_causal *c, const omma_tensor *inputs, const omma_options *opt,
                          omma_error *err) {
     OMMA_TRY(omma_causal_net_make(&c->net, c->sight, inputs, opt, &c->arena, err));
-    OMMA_TRY(omma_session_on_graph(&c->session, c->net.graph, omma_sight_fov(c->sight)->name, opt,
-                                   err));
+    OMMA_TRY(
+        omma_session_on_graph(&c->session, c->net.graph, omma_sight_fov(c->sight)->name, opt, err));
     OMMA_TRY(watch_all(c, err));
     return run_full(c, err);
 }
@@ -114,9 +114,7 @@ omma_status omma_causal_shut(omma_causal *c, const omma_shut *what, int64_t *pai
     return s;
 }
 
-void omma_causal_clear(omma_causal *c) {
-    omma_causal_net_clear(&c->net);
-}
+void omma_causal_clear(omma_causal *c) { omma_causal_net_clear(&c->net); }
 
 bool omma_causal_can(const omma_causal *c, int attention) {
     return c->net.gate[attention].shut != NULL;

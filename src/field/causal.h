@@ -40,16 +40,16 @@ void omma_causal_free(omma_causal *c);
 
 /* Who shall not look at whom. {.attention = a} shuts off all tokens from all others. */
 typedef struct omma_shut {
-    int attention;         /* its tokens are what numbers mean */
-    bool here;             /* in this attention; else in all over the same tokens, that is: for some
-                              queries all of its kind with the same queries and keys, for all queries
-                              all with the same keys (cross-attention too) */
-    const int64_t *token;  /* n_token queries; NULL: all. Of every picture */
+    int attention;        /* its tokens are what numbers mean */
+    bool here;            /* in this attention; else in all over the same tokens, that is: for some
+                             queries all of its kind with the same queries and keys, for all queries
+                             all with the same keys (cross-attention too) */
+    const int64_t *token; /* n_token queries; NULL: all. Of every picture */
     int n_token;
     const int64_t *source; /* n_source keys that they shall not look at; NULL: all */
     int n_source;
-    double radius;         /* above 0: keys no farther than this from the query stay [px]; those
-                              without a place do not */
+    double radius; /* above 0: keys no farther than this from the query stay [px]; those
+                      without a place do not */
 } omma_shut;
 
 /* Shut, beside what is shut already. *pairs (may be NULL) receives how many pairs of a query and a

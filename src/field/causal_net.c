@@ -24,9 +24,7 @@ static omma_status no_memory(omma_error *err) {
     return omma_fail(err, OMMA_E_NOMEM, "no memory for a run with tokens shut off");
 }
 
-static bool is_cut(const making *m) {
-    return m->base != omma_sight_fov(m->s)->specialised.graph;
-}
+static bool is_cut(const making *m) { return m->base != omma_sight_fov(m->s)->specialised.graph; }
 
 /* What stands for a value of the specialised graph in g, base or a copy; NULL: nothing. */
 static omma_value *there(const making *m, const omma_graph *g, const omma_value *v) {
@@ -200,9 +198,11 @@ static omma_status share_outputs(making *m) {
     return OMMA_OK;
 }
 
-/* --- gates ------------------------------------------------------------------------------------- */
+/* --- gates -------------------------------------------------------------------------------------
+ */
 
-/* An input of v's shape and type, but that axis `one` (-1: none) has one element. *t: its numbers. */
+/* An input of v's shape and type, but that axis `one` (-1: none) has one element. *t: its numbers.
+ */
 static omma_value *add_input(making *m, const omma_value *v, int one, const char *what, int i,
                              omma_tensor **t) {
     omma_graph *g = m->net->graph;

@@ -25,7 +25,7 @@ typedef struct omma_causal_net {
     omma_graph *graph;
     omma_tensor *inputs; /* with data */
     int n_inputs;
-    omma_causal_gate *gate;    /* by attention */
+    omma_causal_gate *gate; /* by attention */
     int n_gate;
     int *output;               /* by output of the model: its number among the graph's, -1: */
     const omma_tensor **early; /* by output of the model: it does not depend on attention */

@@ -63,8 +63,7 @@ static bool sees(const omma_causal_gate *g, const omma_attention *a, const place
 /* A row of nothing but -inf would be NaN: it is left open, and what it mixes is not heard. */
 static void deafen(const omma_causal_gate *g, const omma_attention *a, const place *p, int64_t h) {
     const int64_t end = g->heads > 1 ? h + 1 : a->heads;
-    for (int64_t k = 0; k < a->keys; k++)
-        set(g->shut, omma_heads_at(&g->at, p->w, h, p->q, k), 0);
+    for (int64_t k = 0; k < a->keys; k++) set(g->shut, omma_heads_at(&g->at, p->w, h, p->q, k), 0);
     for (; h < end; h++)
         for (int64_t c = 0; c < a->mix_width; c++)
             set(g->heard, omma_heads_at(&a->at_mix, p->w, h, p->q, c), 0);
