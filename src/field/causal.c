@@ -43,13 +43,14 @@ static omma_status watch(omma_causal *c, const omma_value *v, omma_error *err) {
 
 static omma_status watch_all(omma_causal *c, omma_error *err) {
     const omma_anatomy *all = omma_sight_anatomy(c->sight);
-    const int n = all->n_attention + all->n_feed_forward + all->n_sampling;
+    const int n = all->n_attention + all->n_feed_forward + all->n_sampling + all->n_answer;
     c->kept = omma_arena_array(&c->arena, (size_t)n, sizeof *c->kept);
     c->full = omma_arena_array(&c->arena, (size_t)c->net.n_outputs, sizeof *c->full);
     if (!c->kept || !c->full) return no_memory(err);
     for (int i = 0; i < all->n_attention; i++) OMMA_TRY(watch(c, all->attention[i].out, err));
     for (int i = 0; i < all->n_feed_forward; i++) OMMA_TRY(watch(c, all->feed_forward[i].out, err));
     for (int i = 0; i < all->n_sampling; i++) OMMA_TRY(watch(c, all->sampling[i].out, err));
+    for (int i = 0; i < all->n_answer; i++) OMMA_TRY(watch(c, all->answer[i].value, err));
     return OMMA_OK;
 }
 

@@ -68,8 +68,8 @@ bool omma_causal_can(const omma_causal *c, int attention);
 omma_status omma_causal_run(omma_causal *c, omma_error *err);
 
 /* Of the last run (full: of that with nothing shut) output i of the model, and what a value was
- * that an attention, a feed-forward block or a sampling ends with (its out). NULL: there is none.
- */
+ * that an attention, a feed-forward block or a sampling ends with (its out), or that is an answer.
+ * NULL: there is none. */
 const omma_tensor *omma_causal_output(const omma_causal *c, int i, bool full);
 const omma_tensor *omma_causal_tensor(const omma_causal *c, const omma_value *v, bool full);
 
