@@ -1,6 +1,6 @@
 /* look_effects.c - what silence did to the answers of a report: the same number of the full run and
- * of the run at hand, for outputs that are detections, classes or rows of probabilities. Of any
- * other output it is said how like it is to what it was. */
+ * of the run at hand, for outputs that are detections, classes or text. Of any other output it is
+ * said how like it is to what it was. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,7 +91,7 @@ static bool add_detections(list *l) {
     return true;
 }
 
-/* --- classes and rows --------------------------------------------------------------------------
+/* --- classes and text --------------------------------------------------------------------------
  */
 
 static double share(const float *x, int64_t n, int64_t class) {
@@ -132,40 +132,60 @@ static bool is_distribution(const float *x, int64_t n) {
     return fabs(sum - 1) < 1e-3;
 }
 
-/* [1, places, classes], probabilities at each place, as of what is read: those of the best classes
- * of the full run, over all places and where it changed most. */
-static bool add_places(list *l) {
-    const omma_tensor *t = output(l, 0, true), *u = output(l, 0, false);
-    if (!t || t->dtype != OMMA_F32 || t->rank != 3 || t->dims[0] != 1 || t->dims[2] < 2)
-        return false;
-    const int64_t places = t->dims[1], n = t->dims[2];
-    int64_t most[2] = {-1, -1};
-    double before = 0, after = 0, same = 0, moved[2] = {0, 0};
+/* What the report calls a class; NULL: it does not. */
+static const char *name_of(const list *l, int64_t class) {
+    for (int i = 0; i < l->j->n_answer; i++)
+        if (l->j->answer[i].class_index == class) return l->j->answer[i].name;
+    return NULL;
+}
+
+/* A character that was read: its best class and its probability in both runs. */
+typedef struct character {
+    int64_t step, class;
+    double before, after;
+} character;
+
+static void add_character(list *l, const character *c) {
+    const char *name = name_of(l, c->class);
     char label[96];
-    for (int64_t p = 0; p < places; p++) {
-        const float *x = (const float *)t->data + p * n, *y = (const float *)u->data + p * n;
-        const int64_t best = largest(x, n);
-        const double d = fabs((double)x[best] - (double)y[best]);
+    if (name) snprintf(label, sizeof label, "\"%.40s\" at step %lld", name, (long long)c->step);
+    else
+        snprintf(label, sizeof label, "class %lld at step %lld", (long long)c->class,
+                 (long long)c->step);
+    add(l, c->before, c->after, label);
+}
+
+/* [1, steps, classes], probabilities at each step, as of what is read: what becomes of the
+ * characters of the full run (steps of class 0 are blank, of the class before are the same one),
+ * all together and the two that change most. */
+static bool add_text(list *l) {
+    const omma_tensor *t = output(l, 0, true), *u = output(l, 0, false);
+    if (!t || t->dtype != OMMA_F32 || t->rank != 3 || t->dims[0] != 1 || t->dims[2] < 3)
+        return false;
+    const int64_t n = t->dims[2];
+    int64_t read = 0, same = 0;
+    double before = 0, after = 0;
+    character most[2] = {0};
+    for (int64_t i = 0, last = 0; i < t->dims[1]; i++) {
+        const float *x = (const float *)t->data + i * n, *y = (const float *)u->data + i * n;
+        const character c = {i, largest(x, n), (double)x[largest(x, n)], (double)y[largest(x, n)]};
+        const bool is_new = c.class && c.class != last;
         if (!is_distribution(x, n)) return false;
-        before += (double)x[best], after += (double)y[best];
-        same += largest(y, n) == best;
-        const int k = d > moved[0] ? 0 : d > moved[1] ? 1 : 2;
-        if (!k) most[1] = most[0], moved[1] = moved[0];
-        if (k < 2) most[k] = p, moved[k] = d;
+        last = c.class;
+        if (!is_new) continue;
+        read++, before += c.before, after += c.after;
+        same += largest(y, n) == c.class;
+        const double d = fabs(c.after - c.before);
+        if (d > fabs(most[0].after - most[0].before)) most[1] = most[0], most[0] = c;
+        else if (d > fabs(most[1].after - most[1].before)) most[1] = c;
     }
-    snprintf(label, sizeof label, "probability of the best class, mean over %lld places",
-             (long long)places);
-    add(l, before / (double)places, after / (double)places, label);
-    add(l, 1, same / (double)places, "places whose best class is the same");
-    for (int k = 0; k < 2 && most[k] >= 0; k++) {
-        const float *x = (const float *)t->data + most[k] * n,
-                    *y = (const float *)u->data + most[k] * n;
-        const int64_t best = largest(x, n);
-        snprintf(label, sizeof label, "place %lld: class %lld", (long long)most[k],
-                 (long long)best);
-        add(l, (double)x[best], (double)y[best], label);
-    }
-    return true;
+    char label[96];
+    snprintf(label, sizeof label, "mean probability of the %lld characters read", (long long)read);
+    if (read) add(l, before / (double)read, after / (double)read, label);
+    if (read) add(l, (double)read, (double)same, "characters that are still read at their step");
+    for (int k = 0; k < 2; k++)
+        if (most[k].class) add_character(l, &most[k]);
+    return read > 0;
 }
 
 /* --- others ------------------------------------------------------------------------------------
@@ -208,7 +228,7 @@ omma_status omma_look_effects(omma_report_effect **out, int *n, omma_look_job *j
     l.e = *out = omma_arena_array(&j->arena, MOST, sizeof **out);
     if (!l.e) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     if (query >= 0) add_query(&l, query);
-    if (!add_detections(&l) && !add_classes(&l) && !add_places(&l)) add_likeness(&l);
+    if (!add_detections(&l) && !add_classes(&l) && !add_text(&l)) add_likeness(&l);
     *n = l.n;
     return l.full ? omma_fail(err, OMMA_E_NOMEM, "no memory for a report") : OMMA_OK;
 }

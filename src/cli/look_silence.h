@@ -28,9 +28,9 @@ omma_status omma_look_silence_token(omma_look_silence *out, omma_look_job *j, om
                                     int sequence, int64_t token, const int64_t *source, int n,
                                     int most, omma_error *err);
 
-/* What the last run of c did to the answers, on j->arena: detections, classes, rows of
- * probabilities, as the model's outputs are, or how like outputs are to what they were; and to a
- * query's own class (query; -1: none). */
+/* What the last run of c did to the answers, on j->arena: detections, classes or
+ * text, as the model's outputs are, or how like outputs are to what they were; and to a query's own
+ * class (query; -1: none). */
 omma_status omma_look_effects(omma_report_effect **out, int *n, omma_look_job *j,
                               const omma_causal *c, int64_t query, omma_error *err);
 
