@@ -7,7 +7,7 @@
 #include "field/ledger.h"
 
 /* Runs with something silenced, all tokens of a report together: unasked, and where a person has
- * asked for units. */
+ * asked for units. Two more are of all tokens of a sequence. */
 enum { RUNS = 12, RUNS_ASKED = 48 };
 
 /* A token that is gone into. */
@@ -101,6 +101,25 @@ static omma_status find_sources(const work *w, const subject *s, int64_t *source
     return OMMA_OK;
 }
 
+/* What becomes of the answers when no token of a sequence sees another, as a note. */
+static omma_status silence_every(work *w, omma_causal *c, int sequence) {
+    omma_report_effect *e;
+    int n, at;
+    char note[640];
+    OMMA_TRY(omma_look_silence_every(&e, &n, w->j, c, sequence, w->err));
+    if (!n) return OMMA_OK;
+    w->runs++;
+    const omma_look_tokens *t = &w->j->sequence[sequence];
+    at = snprintf(note, sizeof note,
+                  "If none of the %lld %s saw another one: ", (long long)t->tokens->count,
+                  t->queries ? "object queries" : "tokens");
+    for (int i = 0; i < n && i < 3; i++)
+        at += snprintf(note + at, sizeof note - (size_t)at, "%s%s %.4g instead of %.4g",
+                       i ? "; " : "", e[i].label, e[i].after, e[i].before);
+    snprintf(note + at, sizeof note - (size_t)at, ".");
+    return omma_report_note(w->j->report, OMMA_REPORT_LEDGER, note, w->err);
+}
+
 static omma_status silence_all(work *w, omma_causal *c) {
     const int limit = w->j->units.count ? RUNS_ASKED : RUNS, each = limit / w->n;
     for (int i = 0; i < w->n && w->runs < limit; i++) {
@@ -112,7 +131,9 @@ static omma_status silence_all(work *w, omma_causal *c) {
                                          each ? each : 1, w->err));
         w->runs += s->silence.n;
     }
-    return OMMA_OK;
+    const int first = w->subject[0].sequence, last = w->subject[w->n - 1].sequence;
+    OMMA_TRY(silence_every(w, c, first));
+    return last == first ? OMMA_OK : silence_every(w, c, last);
 }
 
 /* Runs that cannot be made are told, and are no error of the report. */

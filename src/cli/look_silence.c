@@ -138,3 +138,15 @@ omma_status omma_look_silence_token(omma_look_silence *out, omma_look_job *j, om
     close_up(&w);
     return bad;
 }
+
+omma_status omma_look_silence_every(omma_report_effect **out, int *n, omma_look_job *j,
+                                    omma_causal *c, int sequence, omma_error *err) {
+    const work w = {.j = j, .c = c, .sequence = sequence, .err = err};
+    const omma_shut all = {.attention = find_like(&w)};
+    *n = 0;
+    if (all.attention < 0) return OMMA_OK;
+    omma_causal_clear(c);
+    OMMA_TRY(omma_causal_shut(c, &all, NULL, err));
+    OMMA_TRY(omma_causal_run(c, err));
+    return omma_look_effects(out, n, j, c, -1, err);
+}

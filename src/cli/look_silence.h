@@ -28,6 +28,11 @@ omma_status omma_look_silence_token(omma_look_silence *out, omma_look_job *j, om
                                     int sequence, int64_t token, const int64_t *source, int n,
                                     int most, omma_error *err);
 
+/* One run in which every token of a sequence sees itself alone: what it did to the answers. None
+ * where the sequence has no attention that can be shut. Returns as above. */
+omma_status omma_look_silence_every(omma_report_effect **out, int *n, omma_look_job *j,
+                                    omma_causal *c, int sequence, omma_error *err);
+
 /* What the last run of c did to the answers, on j->arena: detections, classes or
  * text, as the model's outputs are, or how like outputs are to what they were; and to a query's own
  * class (query; -1: none). */

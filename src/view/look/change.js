@@ -409,7 +409,10 @@ function sourceList(p) {
     "div",
     {},
     h("h3", { text: "Where the context came from" }),
-    para("Press one to silence it: the run again as if nobody could see that token, in any block.", "hint"),
+    para(
+      "Press one to silence it: the run again as if nobody could see that token, in any block.",
+      "hint",
+    ),
     list,
     more,
   );
