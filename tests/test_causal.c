@@ -201,11 +201,16 @@ typedef struct weights {
     int node, in;
 } weights;
 
+/* In the file they may lie at any address: valid until four more are taken. */
 static const float *next(weights *w) {
+    static float room[4][2048];
+    static int at;
     for (; w->node < w->g->n_nodes; w->node++, w->in = 0)
         while (w->in < w->g->nodes[w->node]->n_in) {
             const omma_value *v = w->g->nodes[w->node]->in[w->in++];
-            if (v->data && v->dtype == OMMA_F32 && v->rank > 0) return v->data;
+            if (!v->data || v->dtype != OMMA_F32 || v->rank < 1) continue;
+            assert_true(omma_value_bytes(v) <= sizeof *room);
+            return memcpy(room[++at % 4], v->data, omma_value_bytes(v));
         }
     fail_msg("no more weights");
     return NULL;
