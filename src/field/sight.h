@@ -15,7 +15,7 @@
 #ifndef OMMA_FIELD_SIGHT_H
 #define OMMA_FIELD_SIGHT_H
 
-#include "field/anatomy.h"
+#include "field/decoder.h"
 
 typedef struct omma_sight omma_sight;
 
@@ -33,10 +33,13 @@ void omma_sight_free(omma_sight *s);
 
 const omma_fov *omma_sight_fov(const omma_sight *s);
 const omma_anatomy *omma_sight_anatomy(const omma_sight *s);
+const omma_decoder *omma_sight_decoder(const omma_sight *s); /* no layers: none was found */
 
 /* The numbers of a value of the run: of every part its in, branch and out, of an attention its q,
  * k, v, weights, mix and the values of its tokens, of a sampling what it reads, where and what it
- * makes; maps, answers, constants. Scores are not kept. NULL: not kept. The session's memory. */
+ * makes; of the
+ * decoder what it needs; maps, answers, constants. Scores are not kept. NULL: not kept. The
+ * session's memory. */
 const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v);
 
 /* Output i of the model; NULL: there is none. */
