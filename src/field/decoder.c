@@ -7,7 +7,7 @@
 #include "field/field_table.h"
 #include "op/op.h"
 
-enum { VISITS = 20000, DEEP = 24 };
+enum { DEEP = 200, VISITS = 200 }; /* nodes */
 
 /* --- what is made from what ---------------------------------------------------------------- */
 
@@ -59,32 +59,34 @@ static bool same_node(const omma_value *u, const omma_value *v) {
            a->n_out == b->n_out && place_among(a, u) == place_among(b, v);
 }
 
-static int alike(const omma_value *u, const omma_value *v, const omma_value *const a[2], int deep,
-                 int *visits) {
-    if (!u || !v || u == v || u == a[0] || v == a[1] || deep > DEEP || ++*visits > VISITS ||
-        !same_node(u, v))
+static int alike(omma_decoder_search *s, const omma_value *u, const omma_value *v,
+                 const omma_decoder_ends *e, int deep) {
+    if (!u || !v || u == v || u == e->at[0] || v == e->at[1] || !e->made[u->index] || deep > DEEP ||
+        s->seen[u->index] == s->search || !same_node(u, v))
         return 0;
     int n = 1;
+    s->seen[u->index] = s->search;
     for (int k = 0; k < u->producer->n_in; k++)
-        n += alike(u->producer->in[k], v->producer->in[k], a, deep + 1, visits);
+        n += alike(s, u->producer->in[k], v->producer->in[k], e, deep + 1);
     return n;
 }
 
-int omma_decoder_alike(const omma_value *u, const omma_value *v, const omma_value *const a[2]) {
-    int visits = 0;
-    return alike(u, v, a, 0, &visits);
+int omma_decoder_alike(omma_decoder_search *s, const omma_value *u, const omma_value *v,
+                       const omma_decoder_ends *e) {
+    s->search++;
+    return alike(s, u, v, e, 0);
 }
 
 /* Is v made from a[1] as u is from a[0], in every node? */
 static bool twins(const omma_value *u, const omma_value *v, const omma_value *const a[2],
-                  int deep) {
+                  int *visits) {
     if (u == a[0] || v == a[1]) return u == a[0] && v == a[1];
     if (u == v) return true;
-    if (!u || !v || deep > DEEP) return false;
+    if (!u || !v || ++*visits > VISITS) return false;
     if (u->data && v->data) return same_shape(u, v);
     if (!same_node(u, v)) return false;
     for (int k = 0; k < u->producer->n_in; k++)
-        if (!twins(u->producer->in[k], v->producer->in[k], a, deep + 1)) return false;
+        if (!twins(u->producer->in[k], v->producer->in[k], a, visits)) return false;
     return true;
 }
 
@@ -173,8 +175,10 @@ static const omma_value *counterpart(omma_decoder_search *s, const omma_decoder_
                                      const omma_value *sum) {
     const omma_value *const a[2] = {before->sum, sum};
     const bool *made = omma_decoder_behind(s, sum);
-    for (int i = 0; i < s->g->n_values && made; i++)
-        if (made[i] && twins(before->out, s->g->values[i], a, 0)) return s->g->values[i];
+    for (int i = 0; i < s->g->n_values && made; i++) {
+        int visits = 0;
+        if (made[i] && twins(before->out, s->g->values[i], a, &visits)) return s->g->values[i];
+    }
     return NULL;
 }
 
@@ -201,7 +205,8 @@ static void name_layers(omma_decoder_search *s) {
 static omma_status find_layers(omma_decoder_search *s) {
     omma_decoder *d = s->out;
     d->layer = omma_arena_array(s->keep, (size_t)s->a->n_attention + 1, sizeof *d->layer);
-    if (!d->layer) return omma_decoder_nomem(s);
+    s->seen = omma_arena_array(&s->tmp, (size_t)s->g->n_values + 1, sizeof *s->seen);
+    if (!d->layer || !s->seen) return omma_decoder_nomem(s);
     take_attentions(s);
     take_feed_forwards(s);
     take_samplings(s);

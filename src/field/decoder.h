@@ -67,6 +67,7 @@ typedef struct omma_decoder_search {
     const omma_anatomy *a;
     omma_arena *keep;
     omma_arena tmp;
+    int *seen, search; /* by value index: the number of the last comparison that was there */
     omma_error *err;
 } omma_decoder_search;
 
@@ -75,8 +76,15 @@ typedef struct omma_decoder_search {
 bool *omma_decoder_behind(omma_decoder_search *s, const omma_value *v);
 bool *omma_decoder_ahead(omma_decoder_search *s, const omma_value *v);
 
-/* How many nodes u and v are made by alike, back from both; at a[0] and a[1] it ends. */
-int omma_decoder_alike(const omma_value *u, const omma_value *v, const omma_value *const a[2]);
+/* Two ends of a comparison, and what is made of the first. */
+typedef struct omma_decoder_ends {
+    const omma_value *at[2];
+    const bool *made; /* by value index: from at[0] */
+} omma_decoder_ends;
+
+/* How many nodes between e's ends and u and v these are made by alike. */
+int omma_decoder_alike(omma_decoder_search *s, const omma_value *u, const omma_value *v,
+                       const omma_decoder_ends *e);
 
 /* Does n put elements elsewhere and no more? */
 bool omma_decoder_moves(const omma_node *n);

@@ -13,6 +13,12 @@ static int64_t count_of(const omma_value *v) {
     return n;
 }
 
+/* The value that v shows under other dims. */
+static const omma_value *before_views(const omma_value *v) {
+    while (v->producer && (v->producer->op->flags & OMMA_OP_VIEW)) v = v->producer->in[0];
+    return v;
+}
+
 /* --- answers --------------------------------------------------------------------------------- */
 
 /* Does every query of every picture have one entry, and no more than one? */
@@ -22,18 +28,60 @@ static bool one_each(const omma_decoder_search *s, const omma_answer *a) {
     return count_of(v) == s->a->attention[0].batch * s->out->queries * width;
 }
 
-/* Of several scores those of most classes. */
-static void find_answers(omma_decoder_search *s) {
+/* Products between the last layer's out and v. */
+static omma_status count_products(omma_decoder_search *s, const omma_value *v, int *count) {
+    const bool *behind = omma_decoder_behind(s, s->out->layer[s->out->n_layer - 1].out),
+               *ahead = omma_decoder_ahead(s, v);
+    if (!behind || !ahead) return omma_decoder_nomem(s);
+    *count = 0;
+    for (int i = 0; i < s->g->n_nodes; i++) {
+        const omma_node *n = s->g->nodes[i];
+        const omma_value *y = n->out[0];
+        const bool product = !strcmp(n->op->name, "MatMul") || !strcmp(n->op->name, "Gemm");
+        *count += product && y && behind[y->index] && ahead[y->index];
+    }
+    return OMMA_OK;
+}
+
+/* Four numbers of each query may be classes too: boxes come from the deeper heads. */
+static omma_status find_box(omma_decoder_search *s) {
     omma_decoder *d = s->out;
-    int64_t most = 0;
+    int most = -1, n = 0;
     for (int i = 0; i < s->a->n_answer; i++) {
         const omma_answer *a = &s->a->answer[i];
-        if (a->masks || !one_each(s, a)) continue;
-        if (a->boxes && !d->box) d->box = a;
-        if (a->boxes || count_of(a->value) <= most) continue;
-        d->score = a;
-        most = count_of(a->value);
+        if (!a->boxes || !one_each(s, a)) continue;
+        OMMA_TRY(count_products(s, a->value, &n));
+        if (n > most) most = n, d->box = a;
     }
+    return OMMA_OK;
+}
+
+/* Of several scores those of most classes. */
+static const omma_answer *most_classes(const omma_decoder_search *s) {
+    const omma_answer *best = NULL;
+    for (int i = 0; i < s->a->n_answer; i++) {
+        const omma_answer *a = &s->a->answer[i];
+        if (a == s->out->box || a->masks || !one_each(s, a)) continue;
+        if (!best || count_of(a->value) > count_of(best->value)) best = a;
+    }
+    return best;
+}
+
+/* One number a query that is the largest of several: those are the scores. */
+static omma_status find_score(omma_decoder_search *s) {
+    omma_decoder *d = s->out;
+    const omma_answer *a = d->score = most_classes(s);
+    const omma_node *n = a ? before_views(a->value)->producer : NULL;
+    if (!n || strcmp(n->op->name, "ReduceMax") || a->axis + 1 < a->value->rank) return OMMA_OK;
+    const omma_value *v = n->in[0];
+    if (v->rank != a->axis + 2 || v->dims[a->axis] != d->queries ||
+        count_of(v) != count_of(a->value) * v->dims[a->axis + 1])
+        return OMMA_OK;
+    omma_answer *all = omma_arena_alloc(s->keep, sizeof *all);
+    if (!all) return omma_decoder_nomem(s);
+    *all = (omma_answer){.value = v, .axis = a->axis};
+    d->score = all;
+    return OMMA_OK;
 }
 
 /* --- boxes of layers ----------------------------------------------------------------------- */
@@ -60,33 +108,30 @@ static bool *read_by(omma_decoder_search *s, const omma_decoder_layer *l) {
 }
 
 /* Of the values marked, that most alike to v; of several the last. *best: by how many nodes. */
-static const omma_value *most_alike(const omma_decoder_search *s, const bool *at,
-                                    const omma_value *v, const omma_value *const a[2], int *best) {
+static const omma_value *most_alike(omma_decoder_search *s, const bool *at, const omma_value *v,
+                                    const omma_decoder_ends *e, int *best) {
     const omma_value *found = NULL;
     for (int i = 0; i < s->g->n_values; i++) {
-        const int n = at[i] ? omma_decoder_alike(s->g->values[i], v, a) : 0;
+        const int n = at[i] && e->made[i] ? omma_decoder_alike(s, s->g->values[i], v, e) : 0;
         if (n >= ALIKE && n >= *best) *best = n, found = s->g->values[i];
     }
     return found;
 }
 
-/* The last value on the way to the answers that is made as boxes behind the layer before are. */
+/* The value on the way to the answers that is made as boxes behind the layer before are. */
 static omma_status find_last_box(omma_decoder_search *s) {
     omma_decoder *d = s->out;
     const omma_decoder_layer *last = &d->layer[d->n_layer - 1];
-    const omma_value *const a[2] = {last[-1].out, last->out};
-    const bool *at = read_by(s, last), *made = omma_decoder_behind(s, last[-1].out);
-    const bool *ahead = omma_decoder_ahead(s, d->box->value),
+    const omma_decoder_ends e = {{last[-1].out, last->out}, omma_decoder_behind(s, last[-1].out)};
+    const bool *at = read_by(s, last), *ahead = omma_decoder_ahead(s, d->box->value),
                *own = omma_decoder_behind(s, last->out);
-    bool *now = omma_arena_array(&s->tmp, (size_t)s->g->n_values + 1, sizeof *now);
     int best = 0;
-    if (!at || !made || !ahead || !own || !now) return omma_decoder_nomem(s);
-    for (int i = 0; i < s->g->n_values; i++) now[i] = at[i] && made[i];
+    if (!at || !e.made || !ahead || !own) return omma_decoder_nomem(s);
     for (int i = 0; i < s->g->n_values; i++) {
         const omma_value *v = s->g->values[i];
-        if (!ahead[i] || !own[i] || !fours(s, v)) continue;
         const int before = best;
-        (void)most_alike(s, now, v, a, &best);
+        if (!ahead[i] || !own[i] || !fours(s, v)) continue;
+        (void)most_alike(s, at, v, &e, &best);
         if (best > before) d->last_box = v;
     }
     return OMMA_OK;
@@ -94,20 +139,13 @@ static omma_status find_last_box(omma_decoder_search *s) {
 
 static omma_status find_layer_box(omma_decoder_search *s, int i) {
     omma_decoder *d = s->out;
-    const omma_value *const a[2] = {d->layer[i].out, d->layer[d->n_layer - 1].out};
-    bool *at = read_by(s, &d->layer[i + 1]);
-    const bool *made = omma_decoder_behind(s, d->layer[i].out);
+    const omma_decoder_ends e = {{d->layer[i].out, d->layer[d->n_layer - 1].out},
+                                 omma_decoder_behind(s, d->layer[i].out)};
+    const bool *at = read_by(s, &d->layer[i + 1]);
     int best = 0;
-    if (!at || !made) return omma_decoder_nomem(s);
-    for (int k = 0; k < s->g->n_values; k++) at[k] &= made[k];
-    d->layer[i].box = most_alike(s, at, d->last_box, a, &best);
+    if (!at || !e.made) return omma_decoder_nomem(s);
+    d->layer[i].box = most_alike(s, at, d->last_box, &e, &best);
     return OMMA_OK;
-}
-
-/* The value that v shows under other dims. */
-static const omma_value *before_views(const omma_value *v) {
-    while (v->producer && (v->producer->op->flags & OMMA_OP_VIEW)) v = v->producer->in[0];
-    return v;
 }
 
 static const omma_value *last_of(const omma_decoder_search *s, const bool *at) {
@@ -152,7 +190,8 @@ static void find_rows(omma_decoder_search *s) {
 
 omma_status omma_decoder_find_boxes(omma_decoder_search *s) {
     omma_decoder *d = s->out;
-    find_answers(s);
+    OMMA_TRY(find_box(s));
+    OMMA_TRY(find_score(s));
     find_rows(s);
     if (d->box && d->n_layer > 1) {
         OMMA_TRY(find_last_box(s));

@@ -61,9 +61,9 @@ static void share_evenly(omma_decoder_reading *out, const reaches *r, int64_t ro
     out->first_x = (out->jump_x - 1) / 2;
 }
 
-/* The map's places are those of the first value on the way to it, the one with the smallest windows,
- * that has as many rows and columns: where maps of several sizes are joined, windows have no middle
- * of their own, or one that lies where the coarser map's cells were put. */
+/* The map's places are those of the first value on the way to it, the one with the smallest
+ * windows, that has as many rows and columns: where maps of several sizes are joined, windows have
+ * no middle of their own, or one that lies where the coarser map's cells were put. */
 static omma_status find_place(omma_decoder_search *s, const reaches *r, const omma_value *map,
                               omma_decoder_reading *out) {
     const bool *ahead = omma_decoder_ahead(s, map);
@@ -133,6 +133,7 @@ omma_status omma_decoder_find_needs(omma_decoder_search *s) {
     need(&n, d->start);
     need(&n, d->last_box);
     need(&n, d->row);
+    need(&n, d->score ? d->score->value : NULL);
     for (int i = 0; i < s->a->n_sampling; i++) need(&n, d->reading[i].weight);
     if (d->score) OMMA_TRY(need_sides(&n, last, d->score->value));
     if (d->box) OMMA_TRY(need_sides(&n, last, d->box->value));
