@@ -1,6 +1,8 @@
 /* test_decoder.c - the steps of object queries and the points they sample: of small decoders
  * (decodernets.h) that are the same as what the network itself tells when it is asked to; of DEIMv2
- * and, with OMMA_BENCH_MODELS=FOLDER, of a DETR export that end in the model's own answers. */
+ * and, with OMMA_BENCH_MODELS=FOLDER, of a DETR export that end in the model's own answers.
+ *
+ * OMMA_DECODERNETS=FOLDER writes two of the decoders there, for test_look_queries.sh. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -476,7 +478,23 @@ static void detr_export(void **state) {
     close_subject(&s);
 }
 
+static void write_net(const char *folder, const char *name, dn_options o) {
+    char path[1024];
+    mk bytes = decodernet(o);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(bytes.data, 1, bytes.size, f) != bytes.size || fclose(f))
+        perror(path), exit(1);
+    mk_free(&bytes);
+}
+
 int main(void) {
+    const char *folder = getenv("OMMA_DECODERNETS");
+    if (folder && *folder) {
+        write_net(folder, "detr.onnx", (dn_options){.none = 1});
+        write_net(folder, "rtdetr.onnx", (dn_options){.samples = true, .bias = -9});
+        return 0;
+    }
     const struct CMUnitTest tests[] = {cmocka_unit_test(detr),       cmocka_unit_test(rtdetr),
                                        cmocka_unit_test(rows),       cmocka_unit_test(targets),
                                        cmocka_unit_test(nothing),    cmocka_unit_test(deimv2),
