@@ -195,10 +195,8 @@ static inline net_map dn_by(dn *d, net_map x, const char *w, int c) {
 /* log(b / (1 - b)), as exporters write it. */
 static inline net_map dn_logit(dn *d, net_map b) {
     net *n = &d->n;
-    const net_map one = {.c = 4},
-                  rest = net_node(n, "Sub", net_text("%s,%s", net_scalar(n, "one", 1), b.name), 4,
-                                  NULL);
-    (void)one;
+    const net_map rest =
+        net_node(n, "Sub", net_text("%s,%s", net_scalar(n, "one", 1), b.name), 4, NULL);
     return net_unary(n, "Log", net_pair(n, "Div", b, rest.name));
 }
 

@@ -52,14 +52,19 @@ const char *omma_look_class(const omma_look_job *j, int64_t label, char room[32]
     return known ? known : room;
 }
 
+/* In front of all others: the score, those of no number last. */
+static double key(const omma_look_job *j, int64_t query) {
+    const double score = last_stage(j)->step[query].score;
+    return isnan(score) ? -INFINITY : score;
+}
+
 /* The query with the next lower score: with the same, the next number. -1: none. */
 static int64_t next_best(const omma_look_job *j, int64_t than) {
-    const omma_query_step *step = last_stage(j)->step;
     int64_t best = -1;
     for (int64_t q = 0; q < j->queries.queries; q++) {
-        const bool before = than >= 0 && (step[q].score > step[than].score ||
-                                          (step[q].score == step[than].score && q <= than));
-        if (!before && (best < 0 || step[q].score > step[best].score)) best = q;
+        const bool before =
+            than >= 0 && (key(j, q) > key(j, than) || (key(j, q) == key(j, than) && q <= than));
+        if (!before && (best < 0 || key(j, q) > key(j, best))) best = q;
     }
     return best;
 }

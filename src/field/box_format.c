@@ -17,11 +17,9 @@ static bool is_op(const omma_node *n, const char *name) { return !strcmp(n->op->
 
 /* The four factors in a constant of a product; false: it has others, or one for each query. */
 static bool factors(const omma_value *c, double by[4]) {
-    const omma_tensor t = {.dtype = c->dtype, .rank = c->rank};
     int64_t n = 1;
     for (int d = 0; d < c->rank; d++) n *= c->dims[d];
-    (void)t;
-    if (!c->data || (n != 1 && (n % 4 || c->dims[c->rank - 1] != 4))) return false;
+    if (!c->data || n < 1 || (n != 1 && (n % 4 || c->dims[c->rank - 1] != 4))) return false;
     for (int64_t i = 0; i < n; i++) {
         const double x = omma_get_number(c->dtype, c->data, i);
         if (i < 4) by[i] = x;

@@ -152,7 +152,9 @@ static void take_samplings(omma_decoder_search *s) {
         const omma_value *w = p->where;
         omma_decoder_layer *l = NULL;
         const int at = p->out ? place_of(p->out) : p->node->index;
-        if (w->rank != 4 || w->dims[1] != d->queries || w->dims[3] != 2) continue;
+        if (strcmp(p->node->op->name, "GridSample") || w->rank != 4 || w->dims[1] != d->queries ||
+            w->dims[3] != 2)
+            continue;
         for (int k = 0; k < s->a->n_attention; k++)
             if (is_decoders(s, &s->a->attention[k]) && place_of(s->a->attention[k].out) < at)
                 l = layer_of(d, s->a->attention[k].block);

@@ -152,7 +152,7 @@ omma_status omma_sampled_look(omma_sampled *out, omma_sight *s, int layer, omma_
         list[i] = (part){p, &d->reading[l->sampling[i]], out->points, p->where->dims[2]};
         if ((i && heads != out->heads) || heads < 1 || !omma_sight_tensor(s, p->where))
             return omma_fail_node(err, OMMA_E_UNSUPPORTED, l->label, NULL,
-                                  "its samplings have different numbers of heads");
+                                  "its samplings have different heads, or no numbers");
         out->heads = heads;
         out->points += out->level[i] = p->where->dims[2];
         out->placed &= list[i].reading->placed;
