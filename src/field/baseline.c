@@ -31,18 +31,25 @@ void omma_baseline_say(char *out, size_t size, const omma_baseline *b, const omm
     else snprintf(out, size, "grey %g, %g, %g, %g", g[0], g[1], g[2], g[3]);
 }
 
-/* Along a line of n numbers that lie `step` apart; what lies outside the picture has no weight. */
-static void blur_line(double *out, const double *x, int64_t n, int64_t step, const double *tap,
-                      int64_t reach) {
+/* out [n] += by * x [n]. */
+static void add_scaled(double *restrict out, const double *restrict x, double by, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] += by * x[i];
+}
+
+/* Across n lines of `step` numbers, line i in the place of number i; step 1: along one line. What
+ * lies outside the picture has no weight. Whole lines are added at a time. */
+static void blur_lines(double *out, const double *x, int64_t n, int64_t step, const double *tap,
+                       int64_t reach) {
+    for (int64_t i = 0; i < n * step; i++) out[i] = tap[0] * x[i];
+    for (int64_t k = 1; k <= reach && k < n; k++) {
+        add_scaled(out, x + k * step, tap[k], (n - k) * step);
+        add_scaled(out + k * step, x, tap[k], (n - k) * step);
+    }
     for (int64_t i = 0; i < n; i++) {
-        const int64_t from = i < reach ? -i : -reach, to = n - 1 - i < reach ? n - 1 - i : reach;
-        double sum = 0, weight = 0;
-        for (int64_t k = from; k <= to; k++) {
-            const double t = tap[k < 0 ? -k : k];
-            sum += t * x[(i + k) * step];
-            weight += t;
-        }
-        out[i * step] = sum / weight;
+        double weight = 0;
+        for (int64_t k = -reach; k <= reach; k++)
+            if (i + k >= 0 && i + k < n) weight += tap[k < 0 ? -k : k];
+        for (int64_t l = 0; l < step; l++) out[i * step + l] /= weight;
     }
 }
 
@@ -56,9 +63,8 @@ static omma_status blur(double *out, double sigma, const double *x, const omma_p
     for (int64_t k = 0; k <= reach; k++) tap[k] = exp(-(double)(k * k) / (2 * sigma * sigma));
     for (int64_t c = 0; c < p->channels; c++) {
         const double *from = x + c * h * w;
-        double *to = out + c * h * w;
-        for (int64_t i = 0; i < h; i++) blur_line(across + i * w, from + i * w, w, 1, tap, reach);
-        for (int64_t j = 0; j < w; j++) blur_line(to + j, across + j, h, w, tap, reach);
+        for (int64_t i = 0; i < h; i++) blur_lines(across + i * w, from + i * w, w, 1, tap, reach);
+        blur_lines(out + c * h * w, across, h, w, tap, reach);
     }
     return OMMA_OK;
 }

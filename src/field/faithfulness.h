@@ -106,6 +106,7 @@ typedef struct omma_sensitivity_how {
     int samples;   /* [8] */
     double radius; /* every number of the picture moves by at most so many of its ranges [0.02] */
     uint64_t seed;
+    const double *map; /* what the method made of the inputs; NULL: it is made again */
 } omma_sensitivity_how;
 
 typedef struct omma_sensitivity {
@@ -127,6 +128,7 @@ typedef struct omma_cascade_how {
     int maps; /* how many maps to make, spread evenly over the layers; the last is of a model whose
                  layers are all random [8] */
     uint64_t seed;
+    const double *map; /* what the method made of the inputs; NULL: it is made again */
 } omma_cascade_how;
 
 typedef struct omma_cascade_step {
