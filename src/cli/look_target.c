@@ -1,0 +1,247 @@
+/* look_target.c - see look_target.h. Things a detector found are looked up among the values that
+ * have an entry for each object query, else among its outputs, by class, score and box; so it does
+ * not matter in which units or format the model writes boxes. */
+#include "cli/look_target.h"
+
+#include <math.h>
+#include <string.h>
+
+const omma_graph *omma_look_graph(const omma_look_job *j) {
+    const omma_specialised *s = &omma_sight_fov(j->sight)->specialised;
+    return s->cut ? j->model->graph : s->graph;
+}
+
+static double number(const omma_tensor *t, int64_t i) {
+    return omma_get_number(t->dtype, t->data, i);
+}
+
+/* --- things in boxes --------------------------------------------------------------------------
+ */
+
+/* Scores [1, rows, classes], or [1, rows] with as many labels, and boxes [1, rows, 4]. */
+typedef struct rows {
+    const char *scores_name, *boxes_name, *labels_name;
+    const omma_tensor *scores, *boxes, *labels;
+    int64_t n, classes;
+} rows;
+
+static bool settle(rows *r) {
+    if (!r->scores || !r->boxes) return false;
+    const omma_tensor *b = r->boxes;
+    const int64_t scores = omma_tensor_count(r->scores);
+    if (b->rank != 3 || b->dims[0] != 1 || b->dims[2] != 4 || b->dims[1] < 1) return false;
+    r->n = b->dims[1];
+    r->classes = scores / r->n;
+    if (scores % r->n || r->classes < 1) return false;
+    return !r->labels || (r->classes == 1 && omma_tensor_count(r->labels) == r->n);
+}
+
+/* Are they scores, and not logits? */
+static bool are_shares(const omma_tensor *t) {
+    for (int64_t i = 0; i < omma_tensor_count(t); i++)
+        if (!(number(t, i) >= 0 && number(t, i) <= 1)) return false;
+    return true;
+}
+
+static bool floats(const omma_tensor *t) {
+    return t && (t->dtype == OMMA_F32 || t->dtype == OMMA_F16 || t->dtype == OMMA_BF16);
+}
+
+/* Of the object queries themselves, in front of any sorting. */
+static bool rows_of_queries(rows *r, const omma_look_job *j) {
+    const omma_anatomy *a = omma_sight_anatomy(j->sight);
+    *r = (rows){0};
+    for (int i = 0; i < a->n_answer; i++) {
+        const omma_answer *x = &a->answer[i];
+        const omma_tensor *t = omma_sight_tensor(j->sight, x->value);
+        if (x->masks || !floats(t) || !omma_graph_find(omma_look_graph(j), x->value->name))
+            continue;
+        if (x->boxes) r->boxes = t, r->boxes_name = x->value->name;
+        else if (are_shares(t)) r->scores = t, r->scores_name = x->value->name;
+    }
+    return settle(r);
+}
+
+static bool rows_of_outputs(rows *r, const omma_look_job *j) {
+    *r = (rows){0};
+    for (int i = 0; i < omma_model_output_count(j->model); i++) {
+        const omma_tensor *t = omma_sight_output(j->sight, i);
+        const char *name = omma_model_output(j->model, i)->name;
+        if (!t) continue;
+        if (t->dtype == OMMA_I64) r->labels = t, r->labels_name = name;
+        else if (floats(t) && t->rank == 3 && t->dims[2] == 4) r->boxes = t, r->boxes_name = name;
+        else if (floats(t) && are_shares(t)) r->scores = t, r->scores_name = name;
+    }
+    return settle(r);
+}
+
+static void corners(double out[4], const omma_tensor *boxes, int64_t row, omma_box_format f) {
+    double v[4];
+    for (int k = 0; k < 4; k++) v[k] = number(boxes, 4 * row + k);
+    for (int k = 0; k < 2; k++) {
+        out[k] = f == OMMA_BOX_CENTRE ? v[k] - v[k + 2] / 2 : v[k];
+        out[k + 2] = f == OMMA_BOX_CORNERS ? v[k + 2] : out[k] + v[k + 2];
+    }
+}
+
+/* How far a box c in other units of each axis is from box a: where its first corner would be if its
+ * sides were as long as those of a [px]. */
+static double distance(const double c[4], const float a[4]) {
+    double most = 0;
+    for (int k = 0; k < 2; k++) {
+        const double by = (double)(a[k + 2] - a[k]) / (c[k + 2] - c[k]);
+        if (!(by > 0)) return INFINITY;
+        most = fmax(most, fabs(c[k] * by - (double)a[k]));
+    }
+    return most;
+}
+
+/* The row that is the answer, and how its box is written. */
+static bool find_row(const rows *r, const omma_report_answer_info *a, int64_t *row,
+                     omma_box_format *format) {
+    const double near_score = 1e-3, near_box = 1; /* [px]: another run, rounded otherwise */
+    double least = near_box;
+    for (int64_t i = 0; i < r->n; i++) {
+        const int64_t label = a->class_index;
+        if (r->labels ? number(r->labels, i) != (double)label : label >= r->classes) continue;
+        const double score = number(r->scores, r->labels ? i : i * r->classes + label);
+        if (!(fabs(score - a->score) < near_score)) continue;
+        for (int f = 0; f < OMMA_BOX_FORMATS; f++) {
+            double c[4];
+            corners(c, r->boxes, i, (omma_box_format)f);
+            const double d = distance(c, a->corner);
+            if (d < least) least = d, *row = i, *format = (omma_box_format)f;
+        }
+    }
+    return least < near_box;
+}
+
+static bool find_thing(omma_look_target *t, const omma_look_job *j,
+                       const omma_report_answer_info *a, int edge) {
+    for (int outputs = 0; outputs < 2; outputs++) {
+        rows r;
+        int64_t row = 0;
+        omma_box_format format = OMMA_BOX_CORNERS;
+        if (!(outputs ? rows_of_outputs(&r, j) : rows_of_queries(&r, j))) continue;
+        if (!find_row(&r, a, &row, &format)) continue;
+        t->ask = edge < 0 ? (omma_target){.kind = OMMA_TARGET_DETECTION,
+                                          .value = r.scores_name,
+                                          .boxes = r.boxes_name,
+                                          .labels = r.labels_name,
+                                          .label = a->class_index}
+                          : (omma_target){.kind = OMMA_TARGET_EDGE,
+                                          .value = r.boxes_name,
+                                          .at = {0, row},
+                                          .edge = edge};
+        t->ask.format = format;
+        corners(t->ask.box, r.boxes, row, format);
+        return true;
+    }
+    return false;
+}
+
+/* --- classes ----------------------------------------------------------------------------------
+ */
+
+static bool find_class(omma_look_target *t, const omma_look_job *j, int64_t class_index) {
+    const omma_tensor *y = omma_sight_output(j->sight, 0);
+    if (!y || y->rank != 2 || y->dims[0] != 1 || class_index >= y->dims[1]) return false;
+    t->ask = (omma_target){.value = omma_model_output(j->model, 0)->name, .at = {0, class_index}};
+    return true;
+}
+
+/* A query's score of a class, whatever its scale. */
+static bool find_query(omma_look_target *t, const omma_look_job *j,
+                       const omma_report_answer_info *a) {
+    const omma_anatomy *all = omma_sight_anatomy(j->sight);
+    for (int i = 0; i < all->n_answer && a->query >= 0; i++) {
+        const omma_answer *x = &all->answer[i];
+        const omma_tensor *y = omma_sight_tensor(j->sight, x->value);
+        if (x->masks || x->boxes || !floats(y) || y->rank != 3 || y->dims[0] != 1 || x->axis != 1 ||
+            a->query >= y->dims[1] || a->class_index >= y->dims[2] ||
+            !omma_graph_find(omma_look_graph(j), x->value->name))
+            continue;
+        t->ask = (omma_target){.value = x->value->name, .at = {0, a->query, a->class_index}};
+        return true;
+    }
+    return false;
+}
+
+/* --- places -----------------------------------------------------------------------------------
+ */
+
+/* By place: its best class. NULL: no memory. */
+static int64_t *best_classes(const omma_tensor *t, omma_arena *tmp) {
+    const int64_t places = t->dims[1], n = t->dims[2];
+    int64_t *best = omma_arena_array(tmp, (size_t)places, sizeof *best);
+    for (int64_t i = 0; best && i < places; i++)
+        for (int64_t c = 1; c < n; c++)
+            if (number(t, i * n + c) > number(t, i * n + best[i])) best[i] = c;
+    return best;
+}
+
+/* The class that most places have. */
+static int64_t blank_of(const int64_t *best, int64_t places) {
+    int64_t blank = -1, most = 0;
+    for (int64_t i = 0; i < places; i++) {
+        int64_t n = 0;
+        for (int64_t k = 0; k < places; k++) n += best[k] == best[i];
+        if (n > most) most = n, blank = best[i];
+    }
+    return blank;
+}
+
+/* The surest place behind that in p. */
+static bool next_place(omma_look_place *p, const omma_tensor *t, const int64_t *best,
+                       int64_t blank) {
+    omma_look_place next = {.place = -1, .places = p->places, .score = -INFINITY};
+    for (int64_t i = 0; i < p->places; i++) {
+        const double v = number(t, i * t->dims[2] + best[i]);
+        const bool before = v > p->score || (v == p->score && i <= p->place);
+        if (best[i] == blank || before || v <= next.score) continue;
+        next.place = i, next.class_index = best[i], next.score = v;
+    }
+    *p = next;
+    return p->place >= 0;
+}
+
+bool omma_look_find_place(omma_look_place *p, const omma_look_job *j, int k) {
+    const omma_tensor *t = omma_sight_output(j->sight, 0);
+    if (!floats(t) || t->rank != 3 || t->dims[0] != 1 || t->dims[1] < 2 || t->dims[2] <= 4)
+        return false;
+    omma_arena tmp;
+    omma_arena_init(&tmp, NULL);
+    const int64_t *best = best_classes(t, &tmp);
+    bool found = best != NULL;
+    *p = (omma_look_place){.place = -1, .places = t->dims[1], .score = INFINITY};
+    const int64_t blank = best ? blank_of(best, p->places) : 0;
+    for (int i = 0; i <= k && found; i++) found = next_place(p, t, best, blank);
+    omma_arena_free(&tmp);
+    return found;
+}
+
+/* --- the whole --------------------------------------------------------------------------------
+ */
+
+static int edge_number(const char *edge) {
+    static const char *const names[] = {"left", "top", "right", "bottom"};
+    for (int k = 0; edge && k < 4; k++)
+        if (!strcmp(edge, names[k])) return k;
+    return -1;
+}
+
+bool omma_look_find_target(omma_look_target *t, const omma_look_job *j, int answer,
+                           const char *edge) {
+    const omma_report_answer_info *a = &j->answer[answer];
+    omma_look_place p;
+    const int side = edge_number(edge);
+    *t = (omma_look_target){.boxed = a->n_corners == 2 && side < 0};
+    for (int k = 0; k < 4 && t->boxed; k++) t->box[k] = (double)a->corner[k] - 0.5;
+    if (a->n_corners == 2 && find_thing(t, j, a, side)) return true;
+    if (side >= 0) return false;
+    if (find_query(t, j, a) || (a->query < 0 && find_class(t, j, a->class_index))) return true;
+    if (!omma_look_find_place(&p, j, answer)) return false;
+    t->ask = (omma_target){.value = omma_model_output(j->model, 0)->name,
+                           .at = {0, p.place, p.class_index}};
+    return true;
+}
