@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/look_job.h"
+#include "cli/look_target.h"
 #include "task/coco_names.h"
 #include "task/detector.h"
 
@@ -46,12 +46,27 @@ static omma_status put_detections(omma_look_job *j, omma_detector *d, const omma
     return OMMA_OK;
 }
 
+/* The surest places of a sequence of classes, as a text reader has it. */
+static omma_status put_places(omma_look_job *j, omma_error *err) {
+    omma_look_place p;
+    for (int k = 0; k < ANSWERS && omma_look_find_place(&p, j, k); k++) {
+        char name[64];
+        snprintf(name, sizeof name, "class %lld at place %lld of %lld", (long long)p.class_index,
+                 (long long)p.place, (long long)p.places);
+        const omma_report_answer_info a = {
+            .name = name, .score = p.score, .class_index = (int)p.class_index, .query = -1};
+        OMMA_TRY(omma_look_put_answer(j, &a, err));
+    }
+    return j->n_answer ? OMMA_OK
+                       : omma_report_note(j->report, OMMA_REPORT_ANSWERS,
+                                          "what the model's outputs mean is not known here", err);
+}
+
 /* The classes with the largest scores of an output [1, classes], as a softmax of them. */
 static omma_status put_classes(omma_look_job *j, omma_error *err) {
     const omma_tensor *t = omma_sight_output(j->sight, 0);
     if (!t || t->dtype != OMMA_F32 || t->rank != 2 || t->dims[0] != 1 || t->dims[1] < 2)
-        return omma_report_note(j->report, OMMA_REPORT_ANSWERS,
-                                "what the model's outputs mean is not known here", err);
+        return put_places(j, err);
     const float *x = t->data;
     const int64_t n = t->dims[1];
     double most = -INFINITY, sum = 0;

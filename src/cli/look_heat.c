@@ -11,8 +11,8 @@
 #include "field/effective.h"
 #include "run/cost.h"
 
-/* What an effort buys. Windows of occlusion: their side is this part of the picture's shorter one,
- * and so many steps make a side. */
+/* What an effort buys. Windows of occlusion: so many lie beside each other along a square's side,
+ * each moved by a part of itself. */
 typedef struct effort {
     int windows, overlap;              /* occlusion */
     int copies, steps, masks, cells;   /* smoothgrad, integrated, rise */
@@ -191,7 +191,12 @@ static omma_status add_token(field_list *l, int sequence, int64_t token, omma_er
     const bool queries = j->sequence[sequence].queries;
     const omma_report_unit u = {
         .what = queries ? OMMA_REPORT_QUERY : OMMA_REPORT_TOKEN, .part = sequence, .y = token};
-    const omma_unit unit = {.value = v->name, .by_token = true, .token = token};
+    const omma_tokens *t = j->sequence[sequence].tokens;
+    const omma_unit unit = {.value = v->name,
+                            .by_token = t->axes < 2,
+                            .token = token,
+                            .y = t->axes < 2 ? 0 : token / t->columns.mod,
+                            .x = t->axes < 2 ? 0 : token % t->columns.mod};
     char of[160];
     snprintf(of, sizeof of, "of %s %lld behind %.96s", queries ? "query" : "token",
              (long long)token, label);
@@ -250,10 +255,15 @@ static omma_status put_fields(omma_look_job *j, const effort *e, omma_error *err
 /* --- attributions ----------------------------------------------------------------------------
  */
 
+/* Windows are as many for a strip as for a square. */
+static int window_of(const omma_look_job *j, int windows) {
+    const double h = (double)j->table.image->dims[j->table.down],
+                 w = (double)j->table.image->dims[j->table.across];
+    return (int)ceil(fmin(sqrt(h * w) / windows, fmin(h, w)));
+}
+
 static omma_attribution_how method_of(const omma_look_job *j, omma_method m, const effort *e) {
-    const int64_t h = j->table.image->dims[j->table.down],
-                  w = j->table.image->dims[j->table.across];
-    const int side = (int)((h < w ? h : w) + e->windows - 1) / e->windows;
+    const int side = window_of(j, e->windows);
     return (omma_attribution_how){.method = m,
                                   .seed = 1,
                                   .window = side,
