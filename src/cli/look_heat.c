@@ -88,6 +88,13 @@ static omma_status put_map(omma_look_job *j, omma_report_heat *h, const double *
 
 static void count_spread(numbers *x, const omma_effective_measures *m) {
     const omma_spread *s = &m->is;
+    if (!(s->sum > 0)) {
+        add(x, "sum", 0, NULL,
+            "no pixel has a gradient here, though %lld may matter: what lies between is flat for "
+            "this picture",
+            (long long)m->field);
+        return;
+    }
     const double pixels = (double)(m->height * m->width);
     add(x, "R50", s->radius[OMMA_SHARE_50], "px",
         "within so far of the true centre, (%.4g, %.4g), lies half of the map", m->centre_y,

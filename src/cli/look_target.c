@@ -167,57 +167,51 @@ static bool find_query(omma_look_target *t, const omma_look_job *j,
     return false;
 }
 
-/* --- places -----------------------------------------------------------------------------------
+/* --- text ------------------------------------------------------------------------------------
  */
 
-/* By place: its best class. NULL: no memory. */
-static int64_t *best_classes(const omma_tensor *t, omma_arena *tmp) {
-    const int64_t places = t->dims[1], n = t->dims[2];
-    int64_t *best = omma_arena_array(tmp, (size_t)places, sizeof *best);
-    for (int64_t i = 0; best && i < places; i++)
-        for (int64_t c = 1; c < n; c++)
-            if (number(t, i * n + c) > number(t, i * n + best[i])) best[i] = c;
-    return best;
-}
-
-/* The class that most places have. */
-static int64_t blank_of(const int64_t *best, int64_t places) {
-    int64_t blank = -1, most = 0;
-    for (int64_t i = 0; i < places; i++) {
-        int64_t n = 0;
-        for (int64_t k = 0; k < places; k++) n += best[k] == best[i];
-        if (n > most) most = n, blank = best[i];
+/* The step of a reader that the answer came from: scores [1, steps, classes]. */
+static bool find_step(omma_look_target *t, const omma_look_job *j,
+                      const omma_report_answer_info *a) {
+    const omma_tensor *y = omma_sight_output(j->sight, 0);
+    if (!floats(y) || y->rank != 3 || y->dims[0] != 1 || a->class_index >= y->dims[2]) return false;
+    for (int64_t i = 0; i < y->dims[1]; i++) {
+        if (number(y, i * y->dims[2] + a->class_index) != a->score) continue;
+        t->ask = (omma_target){.value = omma_model_output(j->model, 0)->name,
+                               .at = {0, i, a->class_index}};
+        return true;
     }
-    return blank;
+    return false;
 }
 
-/* The surest place behind that in p. */
-static bool next_place(omma_look_place *p, const omma_tensor *t, const int64_t *best,
-                       int64_t blank) {
-    omma_look_place next = {.place = -1, .places = p->places, .score = -INFINITY};
-    for (int64_t i = 0; i < p->places; i++) {
-        const double v = number(t, i * t->dims[2] + best[i]);
-        const bool before = v > p->score || (v == p->score && i <= p->place);
-        if (best[i] == blank || before || v <= next.score) continue;
-        next.place = i, next.class_index = best[i], next.score = v;
+static bool is_inside(const float *corner, int n, double x, double y) {
+    bool in = false;
+    for (int i = 0, k = n - 1; i < n; k = i++) {
+        const double xi = (double)corner[2 * i], yi = (double)corner[2 * i + 1],
+                     xk = (double)corner[2 * k], yk = (double)corner[2 * k + 1];
+        if ((yi > y) != (yk > y) && x < xi + (xk - xi) * (y - yi) / (yk - yi)) in = !in;
     }
-    *p = next;
-    return p->place >= 0;
+    return in;
 }
 
-bool omma_look_find_place(omma_look_place *p, const omma_look_job *j, int k) {
-    const omma_tensor *t = omma_sight_output(j->sight, 0);
-    if (!floats(t) || t->rank != 3 || t->dims[0] != 1 || t->dims[1] < 2 || t->dims[2] <= 4)
+/* The sum over a polygon of a map of the picture's size. */
+static bool find_region(omma_look_target *t, omma_look_job *j, const omma_report_answer_info *a) {
+    const omma_tensor *y = omma_sight_output(j->sight, 0);
+    const int64_t h = j->table.image->dims[j->table.down],
+                  w = j->table.image->dims[j->table.across];
+    if (!floats(y) || y->rank != 4 || y->dims[0] != 1 || y->dims[1] != 1 || y->dims[2] != h ||
+        y->dims[3] != w)
         return false;
-    omma_arena tmp;
-    omma_arena_init(&tmp, NULL);
-    const int64_t *best = best_classes(t, &tmp);
-    bool found = best != NULL;
-    *p = (omma_look_place){.place = -1, .places = t->dims[1], .score = INFINITY};
-    const int64_t blank = best ? blank_of(best, p->places) : 0;
-    for (int i = 0; i <= k && found; i++) found = next_place(p, t, best, blank);
-    omma_arena_free(&tmp);
-    return found;
+    unsigned char *in = omma_arena_alloc(&j->arena, (size_t)(h * w));
+    if (!in) return false;
+    for (int64_t i = 0; i < h * w; i++)
+        in[i] = is_inside(a->corner, a->n_corners, (double)(i % w) + 0.5, (double)(i / w) + 0.5);
+    t->ask = (omma_target){.kind = OMMA_TARGET_REGION,
+                           .value = omma_model_output(j->model, 0)->name,
+                           .region = in,
+                           .region_h = h,
+                           .region_w = w};
+    return true;
 }
 
 /* --- the whole --------------------------------------------------------------------------------
@@ -230,18 +224,27 @@ static int edge_number(const char *edge) {
     return -1;
 }
 
-bool omma_look_find_target(omma_look_target *t, const omma_look_job *j, int answer,
-                           const char *edge) {
+/* What holds the answer, a box or a polygon. */
+static void find_box(omma_look_target *t, const omma_report_answer_info *a) {
+    const int corners = a->n_corners;
+    t->boxed = corners > 0;
+    for (int k = 0; k < 2 && t->boxed; k++) {
+        t->box[k] = INFINITY, t->box[k + 2] = -INFINITY;
+        for (int i = 0; i < corners; i++) {
+            t->box[k] = fmin(t->box[k], (double)a->corner[2 * i + k] - 0.5);
+            t->box[k + 2] = fmax(t->box[k + 2], (double)a->corner[2 * i + k] - 0.5);
+        }
+    }
+}
+
+bool omma_look_find_target(omma_look_target *t, omma_look_job *j, int answer, const char *edge) {
     const omma_report_answer_info *a = &j->answer[answer];
-    omma_look_place p;
     const int side = edge_number(edge);
-    *t = (omma_look_target){.boxed = a->n_corners == 2 && side < 0};
-    for (int k = 0; k < 4 && t->boxed; k++) t->box[k] = (double)a->corner[k] - 0.5;
+    *t = (omma_look_target){0};
+    if (side < 0) find_box(t, a);
     if (a->n_corners == 2 && find_thing(t, j, a, side)) return true;
     if (side >= 0) return false;
-    if (find_query(t, j, a) || (a->query < 0 && find_class(t, j, a->class_index))) return true;
-    if (!omma_look_find_place(&p, j, answer)) return false;
-    t->ask = (omma_target){.value = omma_model_output(j->model, 0)->name,
-                           .at = {0, p.place, p.class_index}};
-    return true;
+    if (a->query >= 0) return find_query(t, j, a);
+    if (a->n_corners > 2) return find_region(t, j, a);
+    return find_class(t, j, a->class_index) || find_step(t, j, a);
 }

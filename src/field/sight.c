@@ -156,6 +156,7 @@ static const float *in_order(omma_sight *s, const omma_attention *a, const omma_
 }
 
 const float *omma_sight_weights(omma_sight *s, int attention) {
+    if (attention < 0 || attention >= s->anatomy.n_attention) return NULL;
     const omma_attention *a = &s->anatomy.attention[attention];
     const omma_tensor *t = omma_sight_tensor(s, a->weights);
     const float **w = &s->weights[attention];
