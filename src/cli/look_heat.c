@@ -22,7 +22,7 @@ typedef struct effort {
 
 enum { EFFORTS = 4 };
 static const effort efforts[EFFORTS] = {{4, 1, 2, 4, 16, 4, 4, 8, 0, 0, 1, 3},
-                                        {4, 1, 2, 6, 24, 4, 5, 10, 1, 2, 1, 6},
+                                        {4, 1, 2, 6, 24, 4, 4, 8, 1, 2, 1, 5},
                                         {4, 2, 6, 16, 128, 6, 12, 32, 3, 4, 3, 24},
                                         {8, 2, 16, 32, 512, 8, 32, 64, 8, 8, 8, 64}};
 
@@ -281,16 +281,18 @@ static omma_attribution_how method_of(const omma_look_job *j, omma_method m, con
                                   .cells = e->cells};
 }
 
-static void count_curves(numbers *x, const omma_appraisal *a) {
+/* strength: the target says how much of something there is, and not where it is. */
+static void count_curves(numbers *x, const omma_appraisal *a, bool strength) {
     const char *of = a->heat.f > 0 ? "of the target" : NULL;
     const double random = omma_appraise_share(a, a->blind[OMMA_BLIND_RANDOM]),
                  centre = omma_appraise_share(a, a->blind[OMMA_BLIND_CENTRE]);
     add(x, "deletion AUC", omma_appraise_share(a, a->deletion.auc), of,
-        "%s, the hottest pixels first; low is good: maps that know nothing of the model have "
-        "random %.3g, centre %.3g",
-        a->deletion.says, random, centre);
+        "%s, the hottest pixels first; %s: maps that know nothing of the model have random %.3g, "
+        "centre %.3g",
+        a->deletion.says, strength ? "low is good" : "an edge moves, and low is no better", random,
+        centre);
     add(x, "insertion AUC", omma_appraise_share(a, a->insertion.auc), of,
-        "%s, the hottest pixels first; high is good", a->insertion.says);
+        "%s, the hottest pixels first%s", a->insertion.says, strength ? "; high is good" : "");
     add(x, "deletion AUC of a random map", random, of, "%s; what chance gets", a->deletion.says);
     add(x, "deletion AUC of the centre", centre, of, "%s; what a Gaussian in the middle gets",
         a->deletion.says);
@@ -318,9 +320,9 @@ static void count_cascade(numbers *x, const omma_appraisal *a) {
     if (a->no_cascade) add(x, "all layers random", NAN, NULL, "not known: %.300s", a->no_cascade);
 }
 
-static void count_faith(numbers *x, const omma_appraisal *a, bool boxed) {
-    count_curves(x, a);
-    if (boxed) count_pointing(x, &a->pointing);
+static void count_faith(numbers *x, const omma_appraisal *a, const omma_look_target *t) {
+    count_curves(x, a, t->ask.kind != OMMA_TARGET_EDGE);
+    if (t->boxed) count_pointing(x, &a->pointing);
     add(x, "infidelity", a->infidelity.rest, NULL,
         "%s: what the best multiple of the map leaves unexplained of the mean square fall; 0 all "
         "is "
@@ -337,7 +339,7 @@ static void count_faith(numbers *x, const omma_appraisal *a, bool boxed) {
 }
 
 static omma_status put_heat(omma_look_job *j, const omma_report_unit *u, const omma_appraisal *a,
-                            bool boxed, omma_arena *arena, omma_error *err) {
+                            const omma_look_target *t, omma_arena *arena, omma_error *err) {
     numbers x = {.arena = arena};
     char settings[600];
     const omma_heat *h = &a->heat;
@@ -350,7 +352,7 @@ static omma_status put_heat(omma_look_job *j, const omma_report_unit *u, const o
                              .rows = h->height,
                              .columns = h->width,
                              .unit_name = h->scale};
-    count_faith(&x, a, boxed);
+    count_faith(&x, a, t);
     return put_map(j, &part, h->map, &x, err);
 }
 
@@ -387,7 +389,7 @@ static omma_status put_methods(asking *q, const omma_report_unit *u, const omma_
         if (!s) {
             memcpy(blind, x.blind, sizeof blind);
             known = true;
-            s = put_heat(j, u, &x, t->boxed, &arena, &why);
+            s = put_heat(j, u, &x, t, &arena, &why);
         } else if (s != OMMA_E_NOMEM) {
             if (!*q->why)
                 snprintf(q->why, sizeof q->why, "no attribution by %s: %.330s",

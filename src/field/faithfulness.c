@@ -108,14 +108,31 @@ static bool close_by(const unsigned char *inside, int64_t h, int64_t w, int64_t 
     return false;
 }
 
+/* The hottest pixel; of several, as in a map of windows, that nearest to the middle of them all. */
+static int64_t hottest(const double *map, int64_t h, int64_t w) {
+    double most = -INFINITY, y = 0, x = 0, n = 0, least = INFINITY;
+    int64_t best = 0;
+    for (int64_t i = 0; i < h * w; i++) {
+        if (map[i] < most) continue;
+        if (map[i] > most) most = map[i], y = x = n = 0;
+        y += (double)(i / w), x += (double)(i % w), n++;
+    }
+    for (int64_t i = 0; i < h * w; i++) {
+        const double d = hypot((double)(i / w) - y / n, (double)(i % w) - x / n);
+        if (map[i] < most || d >= least) continue;
+        least = d, best = i;
+    }
+    return best;
+}
+
 omma_status omma_pointing_measure(omma_pointing *out, const double *map, int64_t height,
                                   int64_t width, const unsigned char *inside, double near,
                                   omma_error *err) {
     double all = 0, in = 0;
-    int64_t best = 0, count = 0;
+    const int64_t best = hottest(map, height, width);
+    int64_t count = 0;
     for (int64_t i = 0; i < height * width; i++) {
         const double v = fmax(map[i], 0);
-        if (map[i] > map[best]) best = i;
         all += v;
         in += inside[i] ? v : 0;
         count += inside[i] != 0;
@@ -308,8 +325,8 @@ static omma_status move(omma_attribution *a, omma_sensitivity *out,
         out->mean += change / out->samples;
     }
     if (!(length > 0)) out->max = out->mean = NAN;
-    snprintf(out->says, sizeof out->says, "sensitivity, %d samples, radius %g of the range",
-             out->samples, radius);
+    snprintf(out->says, sizeof out->says, "sensitivity, %d moved picture%s, radius %g of the range",
+             out->samples, out->samples == 1 ? "" : "s", radius);
     return OMMA_OK;
 }
 

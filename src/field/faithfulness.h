@@ -52,8 +52,8 @@ omma_status omma_curve_measure(omma_attribution *a, omma_curve *out, const doubl
  */
 
 typedef struct omma_pointing {
-    bool hit;       /* is the hottest pixel (the first of them, row by row) inside, or no farther
-                       from the inside than `near`? */
+    bool hit;       /* is the hottest pixel (of several the one nearest to their middle) inside, or
+                       no farther from the inside than `near`? */
     int64_t y, x;   /* where it is [px] */
     double share;   /* of what is positive of the map, how much is inside; NaN: nothing is */
     double by_area; /* the share of the picture that is inside: what chance would get */
