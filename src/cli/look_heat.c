@@ -361,6 +361,7 @@ typedef struct asking {
     omma_look_job *j;
     const effort *effort;
     bool take[OMMA_METHODS];
+    int n; /* maps */
     char why[400];
 } asking;
 
@@ -389,6 +390,7 @@ static omma_status put_methods(asking *q, const omma_report_unit *u, const omma_
         if (!s) {
             memcpy(blind, x.blind, sizeof blind);
             known = true;
+            q->n++;
             s = put_heat(j, u, &x, t, &arena, &why);
         } else if (s != OMMA_E_NOMEM) {
             if (!*q->why)
@@ -403,16 +405,18 @@ static omma_status put_methods(asking *q, const omma_report_unit *u, const omma_
     return OMMA_OK;
 }
 
-static omma_status put_answer(asking *q, const omma_report_unit *u, omma_error *err) {
+static omma_status put_unit(asking *q, const omma_report_unit *u, omma_error *err) {
     omma_look_job *j = q->j;
     omma_look_target t;
     omma_attribution *a;
     omma_error why;
-    if (!omma_look_find_target(&t, j, u->part, u->edge)) {
+    const bool query = u->what == OMMA_REPORT_QUERY;
+    if (query ? !omma_look_find_query(&t, j, u->y, -1)
+              : !omma_look_find_target(&t, j, u->part, u->edge)) {
         if (!*q->why)
             snprintf(q->why, sizeof q->why,
                      "no attribution of %.200s: which number of the model it is was not found",
-                     j->answer[u->part].name);
+                     query ? "a query" : j->answer[u->part].name);
         return OMMA_OK;
     }
     omma_status s =
@@ -448,18 +452,31 @@ bool omma_look_are_methods(const char *list) {
     return take_methods(take, list);
 }
 
+/* Answers, and queries that were asked for; where no answer is known, the surest query. */
+static omma_status put_units(asking *q, omma_error *err) {
+    omma_look_job *j = q->j;
+    const bool asked = j->units.count > 0;
+    const omma_report_unit best = {.what = OMMA_REPORT_QUERY, .y = omma_look_best_query(j)};
+    int left = asked ? OMMA_LOOK_UNITS : q->effort->answers;
+    for (int i = 0; i < j->n_unit; i++) {
+        const int what = j->unit[i].what;
+        if (what == OMMA_REPORT_ANSWER || (what == OMMA_REPORT_QUERY && asked)) {
+            if (left-- > 0) OMMA_TRY(put_unit(q, &j->unit[i], err));
+        }
+    }
+    return asked || j->n_answer || best.y < 0 ? OMMA_OK : put_unit(q, &best, err);
+}
+
 static omma_status put_attributions(omma_look_job *j, const effort *e, bool thorough,
                                     omma_error *err) {
     asking q = {.j = j, .effort = e};
-    int left = j->units.count ? OMMA_LOOK_UNITS : e->answers;
     bool some = false;
     take_methods(q.take, j->attribute);
     for (int m = 1; m < OMMA_METHODS; m++) some |= q.take[m];
-    for (int i = 0; i < j->n_unit && some; i++)
-        if (j->unit[i].what == OMMA_REPORT_ANSWER && left-- > 0)
-            OMMA_TRY(put_answer(&q, &j->unit[i], err));
+    if (!some) return OMMA_OK;
+    OMMA_TRY(put_units(&q, err));
     if (*q.why) OMMA_TRY(omma_report_note(j->report, OMMA_REPORT_ANSWERS, q.why, err));
-    if (thorough || !some || !j->n_answer) return OMMA_OK;
+    if (thorough || !q.n) return OMMA_OK;
     return omma_report_note(
         j->report, OMMA_REPORT_ANSWERS,
         e->moves ? "attributions are of few runs of the model and of few answers: --effort 3 is "

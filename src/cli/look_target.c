@@ -150,21 +150,58 @@ static bool find_class(omma_look_target *t, const omma_look_job *j, int64_t clas
     return true;
 }
 
-/* A query's score of a class, whatever its scale. */
-static bool find_query(omma_look_target *t, const omma_look_job *j,
-                       const omma_report_answer_info *a) {
+/* --- queries ---------------------------------------------------------------------------------
+ */
+
+/* The classes' scores of object queries, [1, queries, classes], on whatever scale; NULL: none. */
+static const omma_tensor *query_scores(const omma_look_job *j, const char **name) {
     const omma_anatomy *all = omma_sight_anatomy(j->sight);
-    for (int i = 0; i < all->n_answer && a->query >= 0; i++) {
+    for (int i = all->n_answer - 1; i >= 0; i--) {
         const omma_answer *x = &all->answer[i];
         const omma_tensor *y = omma_sight_tensor(j->sight, x->value);
-        if (x->masks || x->boxes || !floats(y) || y->rank != 3 || y->dims[0] != 1 || x->axis != 1 ||
-            a->query >= y->dims[1] || a->class_index >= y->dims[2] ||
-            !omma_graph_find(omma_look_graph(j), x->value->name))
-            continue;
-        t->ask = (omma_target){.value = x->value->name, .at = {0, a->query, a->class_index}};
-        return true;
+        *name = x->value->name;
+        if (!x->masks && !x->boxes && floats(y) && y->rank == 3 && y->dims[0] == 1 &&
+            x->axis == 1 && omma_graph_find(omma_look_graph(j), *name))
+            return y;
     }
-    return false;
+    return NULL;
+}
+
+static int64_t best_class(const omma_tensor *y, int64_t query) {
+    const int64_t n = y->dims[2];
+    int64_t best = 0;
+    for (int64_t c = 1; c < n; c++)
+        if (number(y, query * n + c) > number(y, query * n + best)) best = c;
+    return best;
+}
+
+bool omma_look_find_query(omma_look_target *t, const omma_look_job *j, int64_t query,
+                          int64_t class_index) {
+    const char *name;
+    const omma_tensor *y = query_scores(j, &name);
+    *t = (omma_look_target){0};
+    if (!y || query < 0 || query >= y->dims[1] || class_index >= y->dims[2]) return false;
+    if (class_index < 0) class_index = best_class(y, query);
+    t->ask = (omma_target){.value = name, .at = {0, query, class_index}};
+    return true;
+}
+
+int64_t omma_look_best_query(const omma_look_job *j) {
+    const char *name;
+    const omma_tensor *y = query_scores(j, &name);
+    int64_t best = -1, nothing = -1, most = 0;
+    double score = -INFINITY;
+    for (int64_t q = 0; y && q < y->dims[1]; q++) {
+        int64_t n = 0;
+        for (int64_t k = 0; k < y->dims[1]; k++) n += best_class(y, k) == best_class(y, q);
+        if (n > most) most = n, nothing = best_class(y, q);
+    }
+    for (int64_t q = 0; y && q < y->dims[1]; q++) {
+        const int64_t c = best_class(y, q);
+        const double v = number(y, q * y->dims[2] + c);
+        if (c != nothing && v > score) score = v, best = q;
+    }
+    return best < 0 && y ? 0 : best;
 }
 
 /* --- text ------------------------------------------------------------------------------------
@@ -244,7 +281,7 @@ bool omma_look_find_target(omma_look_target *t, omma_look_job *j, int answer, co
     if (side < 0) find_box(t, a);
     if (a->n_corners == 2 && find_thing(t, j, a, side)) return true;
     if (side >= 0) return false;
-    if (a->query >= 0) return find_query(t, j, a);
+    if (a->query >= 0) return omma_look_find_query(t, j, a->query, a->class_index);
     if (a->n_corners > 2) return find_region(t, j, a);
     return find_class(t, j, a->class_index) || find_step(t, j, a);
 }

@@ -17,6 +17,14 @@ typedef struct omma_look_target {
  * false where the model has no number that is known to be it. */
 bool omma_look_find_target(omma_look_target *t, omma_look_job *j, int answer, const char *edge);
 
+/* Of an object query: its score of a class, -1: of its best. */
+bool omma_look_find_query(omma_look_target *t, const omma_look_job *j, int64_t query,
+                          int64_t class_index);
+
+/* The object query that is surest of another class than most queries have (which stands for no
+ * thing); -1: there are no queries whose scores are known. */
+int64_t omma_look_best_query(const omma_look_job *j);
+
 /* The graph that targets are found in, and attributions made of. */
 const omma_graph *omma_look_graph(const omma_look_job *j);
 
