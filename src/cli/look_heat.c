@@ -456,7 +456,7 @@ bool omma_look_are_methods(const char *list) {
 static omma_status put_units(asking *q, omma_error *err) {
     omma_look_job *j = q->j;
     const bool asked = j->units.count > 0;
-    const omma_report_unit best = {.what = OMMA_REPORT_QUERY, .y = omma_look_best_query(j)};
+    omma_report_unit best = {.what = OMMA_REPORT_QUERY};
     int left = asked ? OMMA_LOOK_UNITS : q->effort->answers;
     for (int i = 0; i < j->n_unit; i++) {
         const int what = j->unit[i].what;
@@ -464,7 +464,9 @@ static omma_status put_units(asking *q, omma_error *err) {
             if (left-- > 0) OMMA_TRY(put_unit(q, &j->unit[i], err));
         }
     }
-    return asked || j->n_answer || best.y < 0 ? OMMA_OK : put_unit(q, &best, err);
+    if (asked || j->n_answer) return OMMA_OK;
+    best.y = omma_look_best_query(j);
+    return best.y < 0 ? OMMA_OK : put_unit(q, &best, err);
 }
 
 static omma_status put_attributions(omma_look_job *j, const effort *e, bool thorough,
@@ -481,8 +483,9 @@ static omma_status put_attributions(omma_look_job *j, const effort *e, bool thor
         j->report, OMMA_REPORT_ANSWERS,
         e->moves ? "attributions are of few runs of the model and of few answers: --effort 3 is "
                    "thorough, --attribute all has all methods"
-                 : "of a model this large attributions are of few runs, and neither how they move "
-                   "nor what random weights make of them was measured: --effort 1 does",
+                 : "attributions are of few runs of the model, and neither how they move nor what "
+                   "random "
+                   "weights make of them was measured: --effort 1 does",
         err);
 }
 
