@@ -219,8 +219,10 @@ static omma_status add_chosen(field_list *l, omma_error *err) {
     }
     for (int s = 0; s < j->n_sequence; s++) {
         int64_t token[OMMA_LOOK_UNITS];
-        const int n = omma_look_chosen_tokens(j, s, token);
-        for (int i = 0; i < n; i++) OMMA_TRY(add_token(l, s, token[i], err));
+        int n = omma_look_chosen_tokens(j, s, token), i = 0;
+        /* unasked, of object queries that of the surest answer, which is behind the middle one */
+        if (!j->units.count && n > 1) i = 1, n = 2;
+        for (; i < n; i++) OMMA_TRY(add_token(l, s, token[i], err));
     }
     return OMMA_OK;
 }

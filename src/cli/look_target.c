@@ -254,10 +254,11 @@ static bool find_region(omma_look_target *t, omma_look_job *j, const omma_report
 /* --- the whole --------------------------------------------------------------------------------
  */
 
+/* Of "left" or "left edge" and so on. */
 static int edge_number(const char *edge) {
     static const char *const names[] = {"left", "top", "right", "bottom"};
     for (int k = 0; edge && k < 4; k++)
-        if (!strcmp(edge, names[k])) return k;
+        if (!strncmp(edge, names[k], strlen(names[k]))) return k;
     return -1;
 }
 
