@@ -148,7 +148,8 @@ typedef struct omma_report_unit {
 omma_status omma_report_set(omma_report *r, const omma_report_unit *unit, const uint64_t *bits,
                             omma_fov_status status, omma_error *err);
 
-/* The unit of the model at hand that the page begins with; the last call counts. */
+/* The unit of the model at hand that the page begins with, if it is the first model or is chosen;
+ * the last call counts. */
 omma_status omma_report_start(omma_report *r, const omma_report_unit *unit, omma_error *err);
 
 /* What a heat map shows. */

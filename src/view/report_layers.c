@@ -60,24 +60,29 @@ static const omma_field_row *row_of(const omma_field_table *t, const omma_value 
 /* A path of it sees more than a window: everything, or what attention in windows sees. */
 static bool is_open(const omma_field_row *row) { return row->whole || row->odd; }
 
+/* A softmax, or a product of two things that are computed: what attention is made of. */
+static bool is_attention(const omma_node *n) {
+    if (!strcmp(n->op->name, "Softmax")) return true;
+    const bool product = !strcmp(n->op->name, "MatMul") || !strcmp(n->op->name, "Einsum");
+    return product && n->n_in > 1 && !n->in[0]->data && !n->in[1]->data;
+}
+
 /* What opened the picture for a row, which may only add or multiply what a gate or a mean brings:
- * the first operator on the way to it that sees more than a window. In these graphs attention is
- * two products and a softmax. */
+ * the first operator on the way to it that sees more than a window. */
 static const char *whole_by(const omma_field_table *t, const omma_field_row *row) {
     if (!is_open(row)) return "the growing window";
+    bool attends = false;
     for (const omma_field_row *next = row; next;) {
         row = next;
         next = NULL;
+        attends |= is_attention(row->node);
         for (int i = 0; i < row->node->n_in && !next; i++) {
             const omma_field_row *in = row->node->in[i] ? row_of(t, row->node->in[i]) : NULL;
             if (in && is_open(in)) next = in;
         }
     }
-    static const char *const parts[] = {"MatMul", "Einsum", "Softmax"};
-    const char *name = row->node->op->name;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (!strcmp(name, parts[i])) return "attention";
-    return name;
+    /* windows are cut out before attention works in them: that alone shows nothing new */
+    return is_attention(row->node) || (attends && !row->whole) ? "attention" : row->node->op->name;
 }
 
 /* --- layers ----------------------------------------------------------------------------- */

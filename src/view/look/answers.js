@@ -128,7 +128,7 @@ function drawCorners(p, a, color, width) {
   p.line(
     g => {
       for (let i = 0; i < a.corners.length; i += 2)
-        g[i ? "lineTo" : "moveTo"](a.corners[i] * p.k, (a.corners[i + 1] * p.height) / H);
+        g[i ? "lineTo" : "moveTo"](a.corners[i] * p.k, (a.corners[i + 1] * p.height) / p.H);
       g.closePath();
     },
     color,
@@ -146,8 +146,8 @@ function drawEdge(p, b, edge) {
   if (at)
     p.line(
       g => {
-        g.moveTo(b[at[0]] * p.k, (b[at[1]] * p.height) / H);
-        g.lineTo(b[at[2]] * p.k, (b[at[3]] * p.height) / H);
+        g.moveTo(b[at[0]] * p.k, (b[at[1]] * p.height) / p.H);
+        g.lineTo(b[at[2]] * p.k, (b[at[3]] * p.height) / p.H);
       },
       mark.unit,
       4,
@@ -168,7 +168,7 @@ function buildAnswers(p) {
     heading("What did it say, and why?"),
     add(answerList(p)),
     add(mapChoice(p)),
-    add(
+    hasShown(p) && add(
       choice(
         "Shown",
         [
@@ -182,11 +182,17 @@ function buildAnswers(p) {
         },
       ),
     ),
-    add(scaleChoice()),
+    hasMaps(p) && add(scaleChoice()),
     add(mapNumbers(p)),
   );
   return { e, update: () => updates.forEach(u => u()) };
 }
+
+/* Is there anything of answers in this report, that switches would switch? */
+const hasMaps = p =>
+  p.model().heats.some(x => x.family === "attribution" && x.unit.what === "answer");
+const hasShown = p =>
+  hasMaps(p) || p.model().sets.some(s => s.unit.what === "answer" || s.unit.what === "query");
 
 function answerList(p) {
   const items = p.model().answers.map((a, i) => ({

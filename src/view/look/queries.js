@@ -10,7 +10,9 @@ const queriesView = {
     m.queries.length
       ? null
       : (m.notes.find(n => n.about === 4) || {}).text ||
-        "No object queries were found in this model.",
+        (m.tokens.some(t => t.queries)
+          ? "This model has object queries, but how their answers come about is not in this report."
+          : "No object queries were found in this model."),
 
   reset(s, model) {
     s.query = Math.max(

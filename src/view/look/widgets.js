@@ -277,7 +277,7 @@ const scaleChoice = () =>
       {
         value: "raw",
         text: "Raw",
-        title: "Every map from its own least to its own greatest number",
+        title: "Every map up to its own greatest number",
       },
       { value: "shared", text: "Shared", title: "All maps that can be compared have one range" },
     ],
