@@ -32,7 +32,9 @@ static const char help_text[] =
     "                         relevance, attribution, steps\n"
     "      --layer N, --head N  which attention (layer, block) and head; default the last, the "
     "mean\n"
-    "      --size HxW         the picture's size, where the model leaves it open; default 224x224\n"
+    "      --size HxW         the picture's size, where the model leaves it open; default: its "
+    "own\n"
+    "                         shape where one side is open, 224x224 where both are\n"
     "      --mean R,G,B, --std R,G,B  how it is prepared, y = (x / 255 - mean) / std\n"
     "      --threads N        threads to use\n"
     "  -h, --help             this text\n" OMMA_CLI_MODEL_HELP "\n"
@@ -49,6 +51,24 @@ static bool triple(const char *s, double out[3]) {
     return sscanf(s, "%lf,%lf,%lf%c", &out[0], &out[1], &out[2], &rest) == 3;
 }
 
+/* Where a model leaves one side open the picture keeps its shape; where it leaves both, 224 x 224.
+ */
+static omma_status choose_size(const omma_look_job *j, const omma_port *p, omma_samples_how *how,
+                               omma_error *err) {
+    omma_image img;
+    const bool open_h = p->dims[2] < 1, open_w = p->dims[3] < 1;
+    if (open_h && open_w) how->h = how->w = 224;
+    if (open_h == open_w) return OMMA_OK;
+    OMMA_TRY(omma_image_load(&img, j->image, err));
+    const double shape = (double)img.width / img.height;
+    const double side = open_w ? (double)p->dims[2] * shape : (double)p->dims[3] / shape;
+    const int other = (int)fmin(fmax(8, 8 * round(side / 8)), OMMA_IMAGE_MAX_SIDE);
+    omma_image_free(&img);
+    how->h = open_h ? other : (int)p->dims[2];
+    how->w = open_w ? other : (int)p->dims[3];
+    return OMMA_OK;
+}
+
 static omma_status prepare(omma_look_job *j, omma_error *err) {
     const omma_tensor *const *samples;
     int n;
@@ -57,8 +77,7 @@ static omma_status prepare(omma_look_job *j, omma_error *err) {
     if (j->std) (void)triple(j->std, how.std);
     if (j->size) (void)sscanf(j->size, "%dx%d", &how.h, &how.w);
     const omma_port *p = omma_model_input(j->model, 0);
-    const bool open = p->rank == 4 && (p->dims[2] < 1 || p->dims[3] < 1);
-    if (!j->size && open) how.h = how.w = 224;
+    if (!j->size && p->rank == 4) OMMA_TRY(choose_size(j, p, &how, err));
     OMMA_TRY(omma_samples_read(&samples, &n, &j->arena, j->model, j->image, &how, err));
     j->in = samples[0];
     return OMMA_OK;
@@ -96,8 +115,8 @@ static omma_status put_parts(omma_look_job *j, omma_error *err) {
     const omma_anatomy *a = omma_sight_anatomy(j->sight);
     OMMA_TRY(put_model(j, err));
     OMMA_TRY(omma_look_put_layers(j, err));
-    OMMA_TRY(omma_look_put_answers(j, err));
     OMMA_TRY(omma_look_put_tokens(j, err));
+    OMMA_TRY(omma_look_put_answers(j, err));
     OMMA_TRY(omma_look_choose(j, err));
     OMMA_TRY(omma_look_put_sets(j, err));
     OMMA_TRY(omma_look_put_pixels(j, err));

@@ -45,6 +45,10 @@ typedef struct omma_look_job {
 omma_status omma_look_put_answer(omma_look_job *j, const omma_report_answer_info *a,
                                  omma_error *err);
 
+/* Answers that are text: characters, regions. done: the model's output is of that kind. */
+omma_status omma_look_put_text(omma_look_job *j, bool *done, omma_error *err);
+omma_status omma_look_put_regions(omma_look_job *j, bool *done, omma_error *err);
+
 /* Find the units asked for, or choose some: when layers, tokens and answers are in the report.
  * Returns OMMA_OK, OMMA_E_USAGE (no unit of that form), OMMA_E_NOTFOUND or OMMA_E_RANGE (the model
  * has no such unit) or OMMA_E_NOMEM. */
@@ -60,9 +64,9 @@ int omma_look_chosen_tokens(const omma_look_job *j, int sequence, int64_t *token
 
 /* In this order: later parts refer to earlier ones. */
 omma_status omma_look_put_layers(omma_look_job *j, omma_error *err);
-omma_status omma_look_put_answers(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_pixels(omma_look_job *j, omma_error *err); /* chosen ones */
 omma_status omma_look_put_tokens(omma_look_job *j, omma_error *err);
+omma_status omma_look_put_answers(omma_look_job *j, omma_error *err);
 /* (omma_look_choose) */
 omma_status omma_look_put_sets(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err);

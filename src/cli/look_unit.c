@@ -1,4 +1,5 @@
 /* look_unit.c - what a report goes into: the units asked for by --unit, or a few of each kind. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,13 +184,18 @@ static void choose_cell(omma_look_job *j) {
     if (u.part >= 0) add(j, u);
 }
 
-/* The middle token of those with a place, else the first. */
+/* The token nearest to the middle of the picture, or the first where none has a place. */
 static void choose_token(omma_look_job *j, int part) {
     const omma_tokens *t = j->sequence[part].tokens;
+    const double my = (double)j->table.image->dims[j->table.down] / 2,
+                 mx = (double)j->table.image->dims[j->table.across] / 2;
     omma_report_unit u = {.what = OMMA_REPORT_TOKEN, .part = part};
-    double y, x;
-    for (int64_t i = t->count / 2 + t->columns.mod / 2; i < t->count && !u.y; i++)
-        if (omma_tokens_place(t, i, &y, &x)) u.y = i;
+    double y, x, least = INFINITY;
+    for (int64_t i = 0; i < t->count; i++) {
+        if (!omma_tokens_place(t, i, &y, &x) || !(hypot(y - my, x - mx) < least)) continue;
+        least = hypot(y - my, x - mx);
+        u.y = i;
+    }
     add(j, u);
 }
 

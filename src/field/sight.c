@@ -14,6 +14,7 @@ struct omma_sight {
     omma_arena arena;
     omma_fov *fov;
     omma_anatomy anatomy;
+    const omma_graph *graph; /* that the session runs */
     omma_session *session;
     const float **weights;  /* by attention; NULL: not asked for yet */
     omma_tensor **constant; /* by value index */
@@ -82,7 +83,8 @@ static omma_status look(omma_sight *s, const omma_graph *model, const char *name
     s->weights =
         omma_arena_array(&s->arena, (size_t)s->anatomy.n_attention + 1, sizeof *s->weights);
     if (!s->constant || !s->weights) return no_memory(err);
-    OMMA_TRY(omma_session_on_graph(&s->session, sp->cut ? model : sp->graph, name, opt, err));
+    s->graph = sp->cut ? model : sp->graph;
+    OMMA_TRY(omma_session_on_graph(&s->session, s->graph, name, opt, err));
     OMMA_TRY(watch_parts(s, err));
     return omma_session_run(s->session, inputs, model->n_inputs, err);
 }
@@ -128,6 +130,8 @@ const omma_fov *omma_sight_fov(const omma_sight *s) { return s->fov; }
 
 const omma_anatomy *omma_sight_anatomy(const omma_sight *s) { return &s->anatomy; }
 
+const omma_graph *omma_sight_graph(const omma_sight *s) { return s->graph; }
+
 /* --- numbers --------------------------------------------------------------------------------- */
 
 const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v) {
@@ -156,6 +160,7 @@ static const float *in_order(omma_sight *s, const omma_attention *a, const omma_
 }
 
 const float *omma_sight_weights(omma_sight *s, int attention) {
+    if (attention < 0 || attention >= s->anatomy.n_attention) return NULL;
     const omma_attention *a = &s->anatomy.attention[attention];
     const omma_tensor *t = omma_sight_tensor(s, a->weights);
     const float **w = &s->weights[attention];
