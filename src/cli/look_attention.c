@@ -104,6 +104,25 @@ static void measure(const omma_look_job *j, const omma_attention *a, const float
     }
 }
 
+/* The mean distance if every token looked at all alike, within its window [px]. */
+static double uniform_distance(const omma_look_job *j, const omma_attention *a) {
+    const omma_fov *f = omma_sight_fov(j->sight);
+    double far = 0, n = 0;
+    for (int64_t v = 0; v < a->windows; v++)
+        for (int64_t q = 0; q < a->queries; q++) {
+            const int64_t from = omma_attention_token(a, f, false, v, q);
+            double y0, x0, y1, x1;
+            if (from < 0 || !omma_tokens_place(&a->query, from, &y0, &x0)) continue;
+            for (int64_t i = 0; i < a->keys; i++) {
+                const int64_t to = omma_attention_token(a, f, true, v, i);
+                if (to < 0 || !omma_tokens_place(&a->key, to, &y1, &x1)) continue;
+                far += hypot(y1 - y0, x1 - x0);
+                n++;
+            }
+        }
+    return n > 0 ? far / n : NAN;
+}
+
 /* What all weights of an attention take in the file, at most [bytes]. */
 static double bytes_of(const omma_attention *a) {
     return 1.4 * (double)a->windows * (double)a->heads * (double)a->queries * (double)a->keys;
@@ -154,7 +173,7 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
                                              .distance = h.distance,
                                              .entropy = h.entropy,
                                              .on_self = h.on_self,
-                                             .uniform = NAN,
+                                             .uniform = uniform_distance(j, a),
                                              .ceiling = log((double)a->keys),
                                              .of = j->unit,
                                              .n_of = j->n_unit,

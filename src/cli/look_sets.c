@@ -13,7 +13,8 @@
 #include "cli/look_job.h"
 
 enum {
-    VISITS = 60000, /* of nodes, all walks together */
+    VISITS = 60000, /* of nodes, all walks together; where a walk ends early, its sets are small, */
+    EARLY = 8,      /* and so many visits count as one */
     BRIEFLY = 8,    /* visits of a walk from a layer that ends nothing */
     EVERY = 1024,   /* cells of a layer of which every one is asked, if they all see everything */
     EVERY_SET = 64, /* if they do not: each set takes some hundred bytes of the file */
@@ -32,8 +33,8 @@ typedef struct layer {
     bool ends; /* a block or a stage */
     known cell[CHOSEN];
     int n_cell;
-    int64_t cost;    /* visits from its first cell */
-    uint64_t *whole; /* by cell: it is known to see everything */
+    int64_t cost, visits; /* of the dearest of them */
+    uint64_t *whole;      /* by cell: it is known to see everything */
     int64_t n_whole;
 } layer;
 
@@ -62,7 +63,7 @@ typedef struct answer {
     bool found;
     omma_fov_status status;
     const uint64_t *bits; /* NULL: all */
-    int64_t visits;
+    int64_t visits, cost; /* cost: of VISITS */
 } answer;
 
 /* The numbers of one cell, on the walk's arena; false: the layer has no such cell. */
@@ -123,12 +124,13 @@ static omma_status step(const asking *a, omma_walk *w, const omma_node *n, int *
         bool again = was[i];
         for (int k = 0; k < i; k++) again |= n->in[k] == v;
         if (!again) ++*live;
-        if (sees_whole(a, w, v)) *out = (answer){true, OMMA_FOV_WHOLE, NULL, out->visits};
+        if (sees_whole(a, w, v)) *out = (answer){true, OMMA_FOV_WHOLE, NULL, out->visits, 0};
     }
     for (int i = 0; i < n->n_in && *live == 1 && !out->found; i++) {
         const omma_value *v = n->in[i];
         const known *c = v && w->at[v->index] ? is_known(a, w, v) : NULL;
-        if (c && !(w->met & OMMA_MET_BOUND)) *out = (answer){true, c->status, c->bits, out->visits};
+        if (c && !(w->met & OMMA_MET_BOUND))
+            *out = (answer){true, c->status, c->bits, out->visits, 0};
     }
     return OMMA_OK;
 }
@@ -171,8 +173,10 @@ static omma_status ask(asking *a, answer *out, const layer *l, int64_t y, int64_
         out->visits++;
         bad = step(a, &w, g->nodes[i], &live, out, err);
     }
-    if (i < 0 && most >= 0 && !bad && !out->found) bad = arrive(a, &w, out, err);
-    a->visits -= out->visits;
+    const bool early = out->found || out->visits >= most;
+    if (!early && most >= 0 && !bad) bad = arrive(a, &w, out, err);
+    out->cost = early ? (out->visits + EARLY - 1) / EARLY : out->visits;
+    a->visits -= out->cost;
     a->soft |= w.met & OMMA_MET_SOFT;
     omma_walk_free(&w);
     return bad;
@@ -197,7 +201,8 @@ static omma_status ask_one(asking *a, layer *l, int64_t y, int64_t x, bool wante
     answer it;
     if (l->n_cell == CHOSEN || a->visits <= 0 || find_known(l, y, x)) return OMMA_OK;
     OMMA_TRY(ask(a, &it, l, y, x, l->ends || wanted ? a->visits : BRIEFLY, err));
-    if (it.visits > l->cost) l->cost = it.visits;
+    if (it.cost > l->cost) l->cost = it.cost;
+    if (it.visits > l->visits) l->visits = it.visits;
     if (!it.found) return OMMA_OK;
     l->cell[l->n_cell++] = (known){y, x, it.status, it.bits};
     if (it.status == OMMA_FOV_WHOLE) mark_whole(l, y, x);
@@ -226,7 +231,7 @@ static omma_status ask_whole(asking *a, layer *l, bool *all, omma_error *err) {
     for (int64_t c = 0; c < n; c++) {
         answer it;
         if (omma_bits_get(l->whole, c, 1)) continue;
-        OMMA_TRY(ask(a, &it, l, c / columns, c % columns, l->cost + BRIEFLY, err));
+        OMMA_TRY(ask(a, &it, l, c / columns, c % columns, l->visits + BRIEFLY, err));
         if (!it.found || it.status != OMMA_FOV_WHOLE) return OMMA_OK;
         mark_whole(l, c / columns, c % columns);
     }
@@ -249,7 +254,7 @@ static omma_status put_every(asking *a, const layer *l, bool *done, omma_error *
     *done = l->ends && n <= EVERY_SET && l->cost * n <= a->visits;
     for (int64_t c = 0; c < n && *done; c++) {
         answer it;
-        OMMA_TRY(ask(a, &it, l, c / columns, c % columns, l->cost * 2, err));
+        OMMA_TRY(ask(a, &it, l, c / columns, c % columns, l->visits * 2, err));
         if (it.found) OMMA_TRY(put(a, l, c / columns, c % columns, it.status, it.bits, err));
     }
     return OMMA_OK;

@@ -168,10 +168,9 @@ function buildPanel() {
   const which = app.panes.length > 1 ? paneChoice() : null,
     mine = models.length > 1 ? modelChoice(p) : null;
   body.e.classList.add("body");
+  const notes = missing || !v.about ? null : notesOf(model, v.about);
   $("view").replaceChildren(
-    ...[which && which.e, mine && mine.e, body.e, missing || !v.about ? null : notesOf(model, v.about)].filter(
-      Boolean,
-    ),
+    ...[which && which.e, mine && mine.e, body.e, notes].filter(Boolean),
   );
   $("view").setAttribute("aria-labelledby", "tab-" + v.id);
   panel = {

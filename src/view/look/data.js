@@ -25,7 +25,12 @@ function readModels(parts) {
     if (part.part === "model") {
       /* W, H: of the picture as this model got it */
       const { width, height } = report.picture;
-      model = { info: part, index: models.length, W: part.width || width, H: part.height || height };
+      model = {
+        info: part,
+        index: models.length,
+        W: part.width || width,
+        H: part.height || height,
+      };
       part.name = (part.name || "model").replace(/\*/g, "∗");
       for (const kind in listOf) model[listOf[kind]] = [];
       models.push(model);
@@ -66,8 +71,14 @@ function shorten(parts) {
   });
 }
 
-/* A text of at most n characters; what is cut is cut in front, where names differ least. */
-const tail = (text, n) => (text.length > n ? "…" + text.slice(1 - n) : text);
+/* A text of at most n characters; what is cut is cut in front, where names differ least, at a dot
+   where one is near. */
+function tail(text, n) {
+  if (text.length <= n) return text;
+  const cut = text.slice(1 - n),
+    dot = cut.indexOf(".");
+  return "…" + (dot > 0 && dot < n / 2 ? cut.slice(dot) : cut);
+}
 
 /* Models of the same name get numbers. */
 function tellApart(list) {

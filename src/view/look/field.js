@@ -136,7 +136,7 @@ function drawSeen(p, layer, heat, scale) {
   for (const unit of ringedCells(layer))
     p.ring(centre(layer.y, unit.y), centre(layer.x, unit.x), "#ffffff", 3.5);
   const hull = set && setHull(set);
-  if (hull) p.hull(hull);
+  if (hull) p.hull(hull, mark.unit, 2, set.status === "bound" ? [7, 6] : null);
   p.cell(cy, cx, layer.y.jump || 1, layer.x.jump || 1, mark.second);
   p.cross(cy, cx);
 }
@@ -226,8 +226,8 @@ function seenCaption(p, layer) {
   if (!n) return `${who} sees *nothing* of the picture: it is made of constants alone.`;
   if (share === 1 && set.status === "bound")
     return (
-      `${who}: *only a bound is known*, and from its rows and columns alone it could be the whole ` +
-      `picture.${exactHint(layer)}`
+      `${who}: *only a bound is known*, and from its rows and columns alone it could be ` +
+      `the whole picture.${exactHint(layer)}`
     );
   if (share === 1) return `${who} sees the *whole picture*: every pixel can change it.`;
   const box = `${hull.y1 - hull.y0} × ${hull.x1 - hull.x0}`,
@@ -245,7 +245,8 @@ function seenCaption(p, layer) {
   );
 }
 
-const exactHint = layer => (layer.exact.length ? " Rings mark cells whose exact sets are here." : "");
+const exactHint = layer =>
+  layer.exact.length ? " Rings mark cells whose exact sets are here." : "";
 
 function reachedCaption(p, layer) {
   const { y, x } = p.s.pixel;

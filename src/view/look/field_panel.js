@@ -68,7 +68,7 @@ function buildField(p) {
 
 function layerWords(p) {
   const l = fieldView.layer(p);
-  return l ? `${tail(l.short, 28)}: ${windowWords(l)}` : "";
+  return l ? `${tail(l.short, 22)}: ${windowWords(l)}` : "";
 }
 
 /* The side of the window, of {v, about}; NaN: only a bound is known. */
