@@ -3,6 +3,7 @@ mouse, touch and keys, what it says compared with the report's own numbers. Prin
 screenshots.
     look_page.py FOLDER [NAME...]   with report.html, big.html and bare.html of test_report in it, and the
                                     reports NAME.html that `omma look` made (look_real.py)"""
+import json
 import os
 import re
 import sys
@@ -483,6 +484,48 @@ def bare():
     quiet("the bare report")
 
 
+EVIL = ("<img src=x onerror=evil=1><b class=evil>&amp;\"'`</script><!--", "\u202egpj.tac\u202c \u05d0\u05d1\u05d2 \u0627\u0628\u062a",
+        "W" * 900, "*" * 40, "\U0001f40b" * 200, " \u200b\n\t", "__proto__")
+
+
+def hostile():
+    """Names of all kinds, as files may have them: text, and nothing else; and they fit."""
+    n = 0
+
+    def spoil(part):
+        nonlocal n
+        for key, v in part.items():
+            if key in ("name", "label", "made_by", "shape", "method", "settings", "says", "text", "input", "edge",
+                       "whole_by", "of", "command") and isinstance(v, str):
+                part[key], n = EVIL[n % len(EVIL)], n + 1
+            elif key == "special":
+                part[key] = [EVIL[0]] * len(v)
+            elif isinstance(v, dict):
+                spoil(v)
+            elif isinstance(v, list):
+                [spoil(x) for x in v if isinstance(x, dict)]
+    data = json.loads(json.dumps(report.data, default=lambda x: None))
+    spoil(data)
+    mark = 'id="omma-data">'
+    before, rest = report.text.split(mark)
+    text = json.dumps(data).replace("<", "\\u003c")
+    with open(os.path.join(folder, "hostile.html"), "w", encoding="utf-8") as f:
+        f.write(before + mark + text + rest[rest.index("</script>"):])
+    opened("hostile.html")
+    b.screen(360, 740, mobile=True)
+    for v in ("field", "attention", "change", "queries", "answers", "about"):
+        tab(v)
+        equal("hostile names: nothing of them is more than text: " + v,
+              b.js("return [typeof evil, document.querySelectorAll('.evil').length, document.images.length]"),
+              ["undefined", 0, 1])
+        b.js("window.scrollTo(0, 0)")
+        equal("and they fit: " + v, b.js("return document.documentElement.scrollWidth"), 360)
+        shot("hostile-" + v)
+    check("they are shown as they are", EVIL[0] in b.js("return document.body.textContent"))
+    b.screen(1400, 950)
+    quiet("hostile names")
+
+
 try:
     b.screen(1400, 950)
     b.media(prefers_color_scheme="light", prefers_reduced_motion="no-preference")
@@ -499,6 +542,7 @@ try:
             check("%s: %s" % (part.__name__, e), False)
         quiet(part.__name__)
     bare()
+    hostile()
     big()
     for name in sys.argv[2:]:
         real(name)

@@ -147,7 +147,7 @@ function drawGrowth(plot, p, list) {
         x: x(first) + (near ? -6 : 6),
         y: bottom - 6,
         "text-anchor": near ? "end" : "start",
-        text: `${by} makes it global`,
+        text: `${tail(by, 24)} makes it global`,
       }),
     );
   }
