@@ -144,14 +144,26 @@ static size_t share_of(const omma_anatomy *all, int k, double room) {
     return (size_t)fmin(each, bytes_of(&all->attention[k])) + 1;
 }
 
+/* The units to go into, queries with the sequence they are: n_unit of them; NULL: no memory. */
+static const omma_report_unit *units(omma_look_job *j) {
+    omma_report_unit *of = omma_arena_array(&j->arena, (size_t)j->n_unit + 1, sizeof *of);
+    for (int i = 0; i < j->n_unit && of; i++) {
+        of[i] = j->unit[i];
+        for (int s = 0; s < j->n_sequence && of[i].what == OMMA_REPORT_QUERY; s++)
+            if (j->sequence[s].queries) of[i].part = s;
+    }
+    return of;
+}
+
 static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int k, double keep,
                                  omma_error *err) {
     const omma_attention *a = &all->attention[k];
     const float *w = omma_sight_weights(j->sight, k);
     const double room = fmax((double)omma_report_room(j->report) - keep, 0);
-    double *of = omma_arena_array(&j->arena, (size_t)(3 * a->heads), sizeof *of);
-    const heads h = {of, of + a->heads, of + 2 * a->heads};
-    if (!w || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    double *sums = omma_arena_array(&j->arena, (size_t)(3 * a->heads), sizeof *sums);
+    const heads h = {sums, sums + a->heads, sums + 2 * a->heads};
+    const omma_report_unit *of = units(j);
+    if (!w || !sums || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     measure(j, a, w, &h);
     const bool windowed = a->windows > a->batch;
     const char *kind = a->kind == OMMA_ATTENTION_CROSS ? "cross"
@@ -175,7 +187,7 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
                                              .on_self = h.on_self,
                                              .uniform = uniform_distance(j, a),
                                              .ceiling = log((double)a->keys),
-                                             .of = j->unit,
+                                             .of = of,
                                              .n_of = j->n_unit,
                                              .most = share_of(all, k, room)};
     return omma_report_attention(j->report, &info, &j->attention[k], err);
