@@ -23,6 +23,8 @@ def plain(text):
 
 
 def percent(v):
+    if 0 < abs(v) < 0.00005:
+        return ("> −" if v < 0 else "< ") + "0.01 %"
     digits = 0 if abs(v) >= 0.0995 else 2 if abs(v) < 0.00995 else 1
     return "%.*f %%" % (digits, 100 * v)
 

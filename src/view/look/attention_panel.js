@@ -470,7 +470,7 @@ function strongest(p) {
     setText(title, p.s.by ? "Who looks here most" : "Where it looks most");
     e.hidden = !v;
     if (!v) return;
-    const best = top(v, 5),
+    const best = top(v, 5).filter(t => v[t] > 0),
       most = v[best[0]] || 1;
     list.replaceChildren(
       ...best.map(t =>

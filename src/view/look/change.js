@@ -409,12 +409,13 @@ function ledgerFacts(p) {
 /* Sources, each a switch that silences it, where the run without it is in the report. */
 function sourceList(p) {
   const list = h("ol", { class: "ranked sources" }),
+    title = h("h3"),
     hint = h("p", { class: "hint" }),
     more = h("div", { class: "tokens" });
   const e = h(
     "div",
     {},
-    h("h3", { text: "Where the context came from" }),
+    title,
     hint,
     list,
     more,
@@ -428,6 +429,8 @@ function sourceList(p) {
     const sources = sourcesOf(l),
       most = Math.max(...sources.map(s => Math.abs(s.share) || 0), 1e-9);
     e.hidden = !sources.length && !l.silenced.length;
+    hint.hidden = !sources.length;
+    setText(title, sources.length ? "Where the context came from" : "Without context");
     setText(
       hint,
       l.silenced.length

@@ -108,7 +108,9 @@ function show(v, digits = 3) {
 const percent = v =>
   v === null || v === undefined || Number.isNaN(v)
     ? "–"
-    : (Math.abs(v) < 0.0995
+    : v && Math.abs(v) < 0.00005
+      ? (v < 0 ? "> −" : "< ") + "0.01\u00a0%"
+      : (Math.abs(v) < 0.0995
         ? (100 * v).toFixed(Math.abs(v) < 0.00995 ? 2 : 1)
         : (100 * v).toFixed(0)
       ).replace("-", "−") + "\u00a0%";

@@ -49,6 +49,9 @@ function readModels(parts) {
   for (const m of models) {
     m.notes.unshift(...common);
     for (const kind of ["layers", "attentions", "samples", "ledgers"]) shorten(m[kind]);
+    const steps = m.queries.flatMap(q => q.steps);
+    for (const s of steps) s.label = (s.label || "").replace(/\*/g, "∗");
+    shorten(steps.filter(s => s.label.includes(".")));
     indexSets(m);
   }
   tellApart(models);

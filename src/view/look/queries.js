@@ -200,6 +200,8 @@ function drawSamples(p, part, query) {
 
 /* --- the panel ---------------------------------------------------------------------------- */
 
+const stepName = s => tail(s.short || s.label || "", 24);
+
 function buildQueries(p) {
   const updates = [],
     add = w => {
@@ -226,7 +228,7 @@ function buildQueries(p) {
         v => {
           p.s.step = v;
         },
-        () => queriesView.step(p).label || "",
+        () => stepName(queriesView.step(p)),
       ),
     ),
     h("button", {
@@ -341,7 +343,8 @@ function timeline(p) {
             h("button", {
               type: "button",
               class: "link",
-              text: s.label || String(i),
+              text: stepName(s) || String(i),
+              title: s.label,
               onclick: () => {
                 p.s.step = i;
                 redraw();

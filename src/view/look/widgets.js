@@ -211,7 +211,7 @@ function notesOf(model, about) {
   return h(
     "details",
     {},
-    h("summary", { text: `${notes.length} notes on what is missing here` }),
+    h("summary", { text: `${notes.length} notes` }),
     list,
   );
 }
@@ -270,8 +270,8 @@ function legend() {
   return { e, update };
 }
 
-const scaleChoice = () =>
-  choice(
+function scaleChoice() {
+  const c = choice(
     "Colour scale",
     [
       {
@@ -286,3 +286,9 @@ const scaleChoice = () =>
       app.scale = v;
     },
   );
+  const update = () => {
+    c.update();
+    c.e.hidden = !app.active.scale;
+  };
+  return { e: c.e, update };
+}
