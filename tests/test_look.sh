@@ -133,5 +133,18 @@ check "a missing model is told" fails 1 "gone.onnx" picture.png -m gone.onnx
 check "a wrong size is told" fails 2 "HxW" picture.png -m nets/resnet50-224.onnx --size 3
 check "a wrong mean is told" fails 2 "R,G,B" picture.png -m nets/resnet50-224.onnx --mean 1
 check "an output that cannot be written is told" fails 1 "cannot write" picture.png -m nets/resnet50-224.onnx -o no/where.html
+measured() { # what a map of the report has beside it, by name
+    for name; do grep -q "\"name\":\"$name\"" maps.json || return 1; done
+}
+check "effective fields with their measures" eval '"$omma" look picture.png -m nets/resnet50-224.onnx \
+    --json --effort 0 -o maps.json >out 2>err &&
+    measured R50 R95 sigma "area of 50 %" "area of 95 %" "effective ÷ structural" &&
+    [ "$(grep -o "\"family\":\"effective\"" maps.json | wc -l)" -eq 3 ] && grep -q "more stages" maps.json'
+check "that of a cell that is asked for, and no other" eval '"$omma" look picture.png -m nets/swin_t-224.onnx \
+    --json --unit cell:embed:5,9 -o maps.json >out 2>err && grep -q "of cell 5, 9 of embed" maps.json &&
+    [ "$(grep -o "\"family\":\"effective\"" maps.json | wc -l)" -eq 1 ]'
+check "without answers there is nothing to attribute" eval '! grep -q "\"attribution\"" maps.json'
+check "a wrong method is told" fails 2 "occlusion" picture.png -m nets/resnet50-224.onnx --attribute magic
+check "a wrong effort is told" fails 2 "0 to 3" picture.png -m nets/resnet50-224.onnx --effort 4
 echo "1..$n"
 exit $failed
