@@ -315,6 +315,7 @@ def answers():
         check(name + ": answer %d" % i, caption().startswith(list_[i]["name"]), caption())
         heats = [h for h in model.get("heat", []) if h["family"] == "attribution" and h["unit"]["what"] == "answer"
                  and h["unit"]["part"] == i]
+        heats.sort(key=lambda h: "edge" in h["unit"])
         if heats:
             choose("Map", 0) if len(heats) > 1 else None
             own = max(abs(v) for v in report.numbers(heats[0]["map"]))
