@@ -104,6 +104,46 @@ static void measure(const omma_look_job *j, const omma_attention *a, const float
     }
 }
 
+/* The mean distance if every token looked at all alike, within its window [px]. */
+static double uniform_distance(const omma_look_job *j, const omma_attention *a) {
+    const omma_fov *f = omma_sight_fov(j->sight);
+    double far = 0, n = 0;
+    for (int64_t v = 0; v < a->windows; v++)
+        for (int64_t q = 0; q < a->queries; q++) {
+            const int64_t from = omma_attention_token(a, f, false, v, q);
+            double y0, x0, y1, x1;
+            if (from < 0 || !omma_tokens_place(&a->query, from, &y0, &x0)) continue;
+            for (int64_t i = 0; i < a->keys; i++) {
+                const int64_t to = omma_attention_token(a, f, true, v, i);
+                if (to < 0 || !omma_tokens_place(&a->key, to, &y1, &x1)) continue;
+                far += hypot(y1 - y0, x1 - x0);
+                n++;
+            }
+        }
+    return n > 0 ? far / n : NAN;
+}
+
+/* What all weights of an attention take in the file, at most [bytes]. */
+static double bytes_of(const omma_attention *a) {
+    return 1.4 * (double)a->windows * (double)a->heads * (double)a->queries * (double)a->keys;
+}
+
+/* How much of the file the weights of attention k may take, when `room` is left for those from k
+ * on: all it needs, or as much as all others get that need more. */
+static size_t share_of(const omma_anatomy *all, int k, double room) {
+    double each = 0;
+    for (int round = 0; round <= all->n_attention; round++) {
+        double left = room;
+        int more = 0;
+        for (int i = k; i < all->n_attention; i++)
+            if (bytes_of(&all->attention[i]) <= each) left -= bytes_of(&all->attention[i]);
+            else more++;
+        if (!more || left / more <= each) break;
+        each = left / more;
+    }
+    return (size_t)fmin(each, bytes_of(&all->attention[k])) + 1;
+}
+
 /* The units to go into, queries with the sequence they are: n_unit of them; NULL: no memory. */
 static const omma_report_unit *units(omma_look_job *j) {
     omma_report_unit *of = omma_arena_array(&j->arena, (size_t)j->n_unit + 1, sizeof *of);
@@ -115,14 +155,15 @@ static const omma_report_unit *units(omma_look_job *j) {
     return of;
 }
 
-static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int k,
+static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int k, double keep,
                                  omma_error *err) {
     const omma_attention *a = &all->attention[k];
     const float *w = omma_sight_weights(j->sight, k);
-    double *room = omma_arena_array(&j->arena, (size_t)(3 * a->heads), sizeof *room);
-    const heads h = {room, room + a->heads, room + 2 * a->heads};
+    const double room = fmax((double)omma_report_room(j->report) - keep, 0);
+    double *sums = omma_arena_array(&j->arena, (size_t)(3 * a->heads), sizeof *sums);
+    const heads h = {sums, sums + a->heads, sums + 2 * a->heads};
     const omma_report_unit *of = units(j);
-    if (!w || !room || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    if (!w || !sums || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     measure(j, a, w, &h);
     const bool windowed = a->windows > a->batch;
     const char *kind = a->kind == OMMA_ATTENTION_CROSS ? "cross"
@@ -144,17 +185,17 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
                                              .distance = h.distance,
                                              .entropy = h.entropy,
                                              .on_self = h.on_self,
-                                             .uniform = NAN,
+                                             .uniform = uniform_distance(j, a),
                                              .ceiling = log((double)a->keys),
                                              .of = of,
                                              .n_of = j->n_unit,
-                                             .most = omma_report_room(j->report) /
-                                                     (size_t)(all->n_attention - k + 1)};
+                                             .most = share_of(all, k, room)};
     return omma_report_attention(j->report, &info, &j->attention[k], err);
 }
 
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err) {
     const omma_anatomy *a = omma_sight_anatomy(j->sight);
-    for (int k = 0; k < a->n_attention; k++) OMMA_TRY(put_attention(j, a, k, err));
+    const double keep = (double)omma_report_room(j->report) / 8; /* for the parts to come */
+    for (int k = 0; k < a->n_attention; k++) OMMA_TRY(put_attention(j, a, k, keep, err));
     return OMMA_OK;
 }
