@@ -15,8 +15,9 @@ struct omma_sight {
     omma_fov *fov;
     omma_anatomy anatomy;
     omma_session *session;
-    const float **weights;  /* by attention; NULL: not asked for yet */
-    omma_tensor **constant; /* by value index */
+    const omma_graph *graph; /* that it runs */
+    const float **weights;   /* by attention; NULL: not asked for yet */
+    omma_tensor **constant;  /* by value index */
 };
 
 static omma_status no_memory(omma_error *err) {
@@ -82,7 +83,8 @@ static omma_status look(omma_sight *s, const omma_graph *model, const char *name
     s->weights =
         omma_arena_array(&s->arena, (size_t)s->anatomy.n_attention + 1, sizeof *s->weights);
     if (!s->constant || !s->weights) return no_memory(err);
-    OMMA_TRY(omma_session_on_graph(&s->session, sp->cut ? model : sp->graph, name, opt, err));
+    s->graph = sp->cut ? model : sp->graph;
+    OMMA_TRY(omma_session_on_graph(&s->session, s->graph, name, opt, err));
     OMMA_TRY(watch_parts(s, err));
     return omma_session_run(s->session, inputs, model->n_inputs, err);
 }
@@ -140,10 +142,19 @@ const omma_tensor *omma_sight_output(const omma_sight *s, int i) {
     return omma_session_output(s->session, i);
 }
 
-/* Other types, or another order. */
-static const float *in_order(omma_sight *s, const omma_attention *a, const omma_tensor *t) {
+const omma_graph *omma_sight_graph(const omma_sight *s) { return s->graph; }
+
+const omma_tensor *omma_sight_named(const omma_sight *s, const char *name) {
+    for (int i = 0; i < s->graph->n_outputs; i++)
+        if (!strcmp(s->graph->outputs[i]->name, name)) return omma_sight_output(s, i);
+    const omma_value *v = omma_graph_find(s->fov->specialised.graph, name);
+    return v ? omma_sight_tensor(s, v) : NULL;
+}
+
+const float *omma_sight_in_order(const omma_attention *a, const omma_tensor *t, omma_arena *arena) {
+    if (t->dtype == OMMA_F32 && omma_attention_row_major(a)) return t->data;
     const size_t n = (size_t)omma_tensor_count(t);
-    float *w = omma_arena_array(&s->arena, n + 1, sizeof *w), *to = w;
+    float *w = omma_arena_array(arena, n + 1, sizeof *w), *to = w;
     if (!w) return NULL;
     for (int64_t i = 0; i < a->windows * a->heads * a->queries; i++) {
         const int64_t query = i % a->queries, head = i / a->queries;
@@ -159,7 +170,6 @@ const float *omma_sight_weights(omma_sight *s, int attention) {
     const omma_attention *a = &s->anatomy.attention[attention];
     const omma_tensor *t = omma_sight_tensor(s, a->weights);
     const float **w = &s->weights[attention];
-    if (*w || !t) return *w;
-    *w = t->dtype == OMMA_F32 && omma_attention_row_major(a) ? t->data : in_order(s, a, t);
+    if (!*w && t) *w = omma_sight_in_order(a, t, &s->arena);
     return *w;
 }

@@ -42,8 +42,17 @@ const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v);
 /* Output i of the model; NULL: there is none. */
 const omma_tensor *omma_sight_output(const omma_sight *s, int i);
 
+/* The graph that ran, and what an output or a kept value of that name was in the run; NULL: it is
+ * not kept. */
+const omma_graph *omma_sight_graph(const omma_sight *s);
+const omma_tensor *omma_sight_named(const omma_sight *s, const char *name);
+
 /* The weights of attention k, [windows][heads][queries][keys], the sums over keys being 1. NULL
  * when memory is at its end. One thread at a time. */
 const float *omma_sight_weights(omma_sight *s, int attention);
+
+/* Numbers laid out as an attention's weights are (its weights, their gradient) in that order: t's
+ * own memory, or on arena; NULL: no memory. */
+const float *omma_sight_in_order(const omma_attention *a, const omma_tensor *t, omma_arena *arena);
 
 #endif
