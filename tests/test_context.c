@@ -404,10 +404,10 @@ static void swin(void **state) {
 
     omma_slopes l;
     int64_t rows;
-    const omma_target logit = {OMMA_TARGET_ELEMENT, .value = omma_model_output(s->model, 0)->name,
-                               .at = {0, 7}};
+    const omma_target pooled = {OMMA_TARGET_ELEMENT, .value = "s4b1", .at = {0, -1, -1, 3}},
+                      below = {OMMA_TARGET_ELEMENT, .value = "s1b0", .at = {0, -1, -1, 3}};
     omma_slopes_begin(&l, &s->c, &in, 0, NULL);
-    OK(omma_slopes_take(&l, &logit, &s->err));
+    OK(omma_slopes_take(&l, &pooled, &s->err));
     /* All tokens are pooled, so the answer has a row in each. */
     const omma_relevance_ask last = {.stack = 3, .source = 3, .token = -1};
     OK(omma_context_relevance(row, &rows, &l, &last, &s->arena, &s->err));
@@ -415,6 +415,9 @@ static void swin(void **state) {
     double sum = 0;
     for (int i = 0; i < 49; i++) sum += row[i];
     assert_true(sum > 0);
+    OK(omma_slopes_take(&l, &below, &s->err));
+    assert_int_equal(omma_context_relevance(row, &rows, &l, &last, &s->arena, &s->err),
+                     OMMA_E_UNSUPPORTED);
     omma_slopes_free(&l);
 
     omma_changes all;
