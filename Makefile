@@ -1,6 +1,6 @@
 # The front door; CMakeLists.txt is the definition.
 #   make          build into build/: the command is build/omma
-#   make demo     read a page with a pretrained model, from nothing
+#   make demo     read a page with a pretrained model and see what that saw, from nothing
 #   make test     all tests; needs no network beyond the first time
 #   make asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make tsan     the tests with threads in them under ThreadSanitizer

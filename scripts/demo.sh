@@ -1,6 +1,6 @@
 #!/bin/sh
-# The main job, from nothing: fetch a pretrained reader and a picture, read it, draw what
-# was read. The second time everything is there already.
+# The main job, from nothing: fetch a pretrained reader and a picture, read it, draw what was
+# read, and write reports of what the reader saw. The second time everything is there already.
 set -eu
 cd "$(dirname "$0")/.."
 omma=build/omma
@@ -24,7 +24,18 @@ fi
 picture="$dir/page.png"
 [ -s "$picture" ] || picture=docs/images/sign.jpg
 
-echo "== omma read $picture -o $dir"
-$omma read "$picture" -o "$dir"
+echo "== omma read $picture -o $dir --lines"
+$omma read "$picture" -o "$dir" --lines
 stem=$(basename "$picture"); stem=${stem%.*}
-echo "== done: the lines drawn on the picture are in $dir/$stem.read.png"
+echo "== the lines drawn on the picture are in $dir/$stem.read.png"
+
+# What the reader's two networks see: a report of the page, one of its first line.
+models=${OMMA_MODELS:-${XDG_DATA_HOME:-$HOME/.local/share}/omma/models}/ppocrv4
+echo "== omma look: what the reader sees, pixel by pixel, and how context changes it"
+$omma look "$picture" -m "$models"/*det*.onnx --size 320x640 \
+    --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 -o "$dir/$stem.look.html"
+$omma look "$dir/$stem.1.line.png" -m "$models"/*rec*.onnx \
+    --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 -o "$dir/$stem.1.look.html"
+echo "== done. Open the reports in any browser, they need no network:"
+echo "     xdg-open $dir/$stem.look.html      the page: what every layer of the detector sees"
+echo "     xdg-open $dir/$stem.1.look.html    its first line: attention, and why each token changed"

@@ -445,6 +445,17 @@ check "read -c 1: hardly anything is that sure" eval 'done_well && [ "$(wc -l <"
 omma read huge.png "$page" text.onnx
 check "read: bad pictures among good ones are told, the others are done" eval \
     '[ $status -eq 1 ] && lines "$tmp/err" 3 && warns "huge.png: .*too large" && warns "text.onnx: is not a" && warns "2 of 3" && says "^Region"'
+omma read "$page" -o read --lines
+check "read --lines: each line by itself" eval 'done_well && [ "$(ls read/page.*.line.png | wc -l)" -eq "$(wc -l <page.txt)" ]'
+omma read "read/page.1.line.png"
+check "read: such a line is read again" eval 'done_well && says "^Region-based segmentation$"'
+omma look read/page.1.line.png -m "$installed"/ppocrv4/*rec_infer.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --json
+names() { grep -o '"part":"answer","name":"[^"]*' "$tmp/out" | sed 's/.*"//' | tr -d '\n'; }
+check "look: the characters of a line, one after the other" eval 'done_well && [ "$(names)" = "Region-based segmentation" ]'
+omma look "$page" -m "$installed"/ppocrv4/*det_infer.onnx --size 320x640 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --json
+check "look: regions of a map" eval 'done_well && [ "$(names | grep -o region | wc -l)" -ge 6 ]'
+omma read "$page" --lines
+check "read --lines: without a folder is told" eval '[ $status -eq 2 ] && warns "-o"'
 omma read "$page" -m folder.onnx
 check "read -m: a folder without models is told" refused "folder.onnx"
 omma read "$page" -m text.onnx

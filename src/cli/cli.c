@@ -233,9 +233,9 @@ static void sort_from(omma_cli_files *f, int first) {
 /* Drawn by omma, as omma_cli_output_path names it? A folder's pictures may have been drawn
  * into that folder before. */
 static bool is_drawing(const char *name) {
-    static const char *const ends[] = {".detect.png", ".read.png"};
+    static const char *const ends[] = {".detect.png", ".read.png", ".line.png"};
     size_t n = strlen(name);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         size_t k = strlen(ends[i]);
         if (n > k && !strcmp(name + n - k, ends[i])) return true;
     }

@@ -13,19 +13,28 @@
 static const char help_text[] =
     "omma look: see what a model sees in a picture, in a browser.\n\n"
     "usage: omma look IMAGE -m MODEL [-m MODEL]... [-o REPORT.html]\n"
-    "       omma look IMAGE -m MODEL [--unit UNIT]... --json\n\n"
+    "       omma look IMAGE -m MODEL [--unit UNIT]... --json\n"
+    "       omma look IMAGE -m MODEL --unit UNIT --png FILE [--show VIEW]\n\n"
     "Writes one HTML file that opens offline in any browser. Point at a pixel: the cells of every\n"
     "layer that it reaches light up. Point at a cell or a token: what it can see, exactly; what\n"
     "it attends to, head by head; how context changed its numbers.\n\n"
     "  -m, --model MODEL      an ONNX model with a picture for its input; several: side by side\n"
     "  -o, --output FILE      the report; default look.html\n"
     "      --unit UNIT        what to go into, instead of a few of each kind; may be repeated:\n"
-    "                         cell:LAYER[:y,x], token:N (of several sequences: token:K.N),\n"
-    "                         query:N, answer:N[:left|top|right|bottom]\n"
+    "                         pixel:y,x, cell:LAYER[:y,x], token:N (of several sequences:\n"
+    "                         token:K.N), query:N, answer:N[:left|top|right|bottom]\n"
     "      --json             the report's numbers for programs, instead of the page: to the "
     "output\n"
     "                         if -o names one, else printed\n"
-    "      --size HxW         the picture's size, where the model leaves it open; default 224x224\n"
+    "      --png FILE         the first unit over the picture, as a picture\n"
+    "      --show VIEW        as what: field, reached, effective, looks-at, looked-at-by, "
+    "sources,\n"
+    "                         relevance, attribution, steps\n"
+    "      --layer N, --head N  which attention (layer, block) and head; default the last, the "
+    "mean\n"
+    "      --size HxW         the picture's size, where the model leaves it open; default: its "
+    "own\n"
+    "                         shape where one side is open, 224x224 where both are\n"
     "      --mean R,G,B, --std R,G,B  how it is prepared, y = (x / 255 - mean) / std\n"
     "      --threads N        threads to use\n"
     "  -h, --help             this text\n" OMMA_CLI_MODEL_HELP "\n"
@@ -42,6 +51,24 @@ static bool triple(const char *s, double out[3]) {
     return sscanf(s, "%lf,%lf,%lf%c", &out[0], &out[1], &out[2], &rest) == 3;
 }
 
+/* Where a model leaves one side open the picture keeps its shape; where it leaves both, 224 x 224.
+ */
+static omma_status choose_size(const omma_look_job *j, const omma_port *p, omma_samples_how *how,
+                               omma_error *err) {
+    omma_image img;
+    const bool open_h = p->dims[2] < 1, open_w = p->dims[3] < 1;
+    if (open_h && open_w) how->h = how->w = 224;
+    if (open_h == open_w) return OMMA_OK;
+    OMMA_TRY(omma_image_load(&img, j->image, err));
+    const double shape = (double)img.width / img.height;
+    const double side = open_w ? (double)p->dims[2] * shape : (double)p->dims[3] / shape;
+    const int other = (int)fmin(fmax(8, 8 * round(side / 8)), OMMA_IMAGE_MAX_SIDE);
+    omma_image_free(&img);
+    how->h = open_h ? other : (int)p->dims[2];
+    how->w = open_w ? other : (int)p->dims[3];
+    return OMMA_OK;
+}
+
 static omma_status prepare(omma_look_job *j, omma_error *err) {
     const omma_tensor *const *samples;
     int n;
@@ -50,8 +77,7 @@ static omma_status prepare(omma_look_job *j, omma_error *err) {
     if (j->std) (void)triple(j->std, how.std);
     if (j->size) (void)sscanf(j->size, "%dx%d", &how.h, &how.w);
     const omma_port *p = omma_model_input(j->model, 0);
-    const bool open = p->rank == 4 && (p->dims[2] < 1 || p->dims[3] < 1);
-    if (!j->size && open) how.h = how.w = 224;
+    if (!j->size && p->rank == 4) OMMA_TRY(choose_size(j, p, &how, err));
     OMMA_TRY(omma_samples_read(&samples, &n, &j->arena, j->model, j->image, &how, err));
     j->in = samples[0];
     return OMMA_OK;
@@ -80,9 +106,10 @@ static omma_status put_parts(omma_look_job *j, omma_error *err) {
     const omma_anatomy *a = omma_sight_anatomy(j->sight);
     OMMA_TRY(put_model(j, err));
     OMMA_TRY(omma_look_put_layers(j, err));
-    OMMA_TRY(omma_look_put_answers(j, err));
     OMMA_TRY(omma_look_put_tokens(j, err));
+    OMMA_TRY(omma_look_put_answers(j, err));
     OMMA_TRY(omma_look_choose(j, err));
+    OMMA_TRY(omma_look_put_pixels(j, err));
     OMMA_TRY(omma_look_put_attentions(j, err));
     OMMA_TRY(omma_look_put_ledgers(j, err));
     return a->missing && *a->missing ? omma_report_note(j->report, OMMA_REPORT_ALL, a->missing, err)
@@ -111,6 +138,9 @@ static void close_model(omma_look_job *j) {
     j->model = NULL;
 }
 
+/* Is it for programs? A picture is drawn from what they would get. */
+static bool is_plain(const omma_look_job *j) { return j->json || j->png; }
+
 static omma_status begin(omma_look_job *j, FILE *file, omma_error *err) {
     omma_bytes picture;
     OMMA_TRY(omma_bytes_read(&picture, j->image, OMMA_IMAGE_MAX_FILE, err));
@@ -120,7 +150,7 @@ static omma_status begin(omma_look_job *j, FILE *file, omma_error *err) {
                                      .width = (int)j->table.image->dims[j->table.across],
                                      .height = (int)j->table.image->dims[j->table.down],
                                      .name = slash ? slash + 1 : j->image,
-                                     .plain = j->json};
+                                     .plain = is_plain(j)};
     const omma_status s = omma_report_begin(&j->report, file, &about, err);
     omma_bytes_free(&picture);
     return s;
@@ -139,7 +169,7 @@ static omma_status stream(omma_look_job *j, FILE *file, omma_error *err) {
         s = open_model(j, i, err);
         if (!s && !i) s = begin(j, file, err);
         if (!s) s = put_parts(j, err);
-        if (!s && !j->json) tell(j);
+        if (!s && !is_plain(j)) tell(j);
         close_model(j);
     }
     if (s) omma_report_free(j->report);
@@ -151,16 +181,18 @@ static omma_status stream(omma_look_job *j, FILE *file, omma_error *err) {
 static omma_status work(omma_look_job *j, omma_error *err) {
     char *text = NULL;
     size_t size = 0;
-    const char *output = j->output ? j->output : j->json ? NULL : "look.html";
+    const char *output = j->output ? j->output : is_plain(j) ? NULL : "look.html";
+    if (j->png) OMMA_TRY(omma_bytes_writable(j->png, err));
     if (output) OMMA_TRY(omma_bytes_writable(output, err));
     FILE *file = open_memstream(&text, &size);
     if (!file) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     omma_status s = stream(j, file, err);
     if (fclose(file) && !s) s = omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     if (!s && output) s = omma_bytes_write(output, text, size, err);
-    else if (!s) fwrite(text, 1, size, stdout);
+    else if (!s && j->json) fwrite(text, 1, size, stdout);
+    if (!s && j->png) s = omma_look_draw(j, text, size, err);
     free(text);
-    if (s || j->json) return s;
+    if (s || is_plain(j)) return s;
     omma_cli_put_name(output, 0);
     printf(": %.1f MB; open it in a browser\n", (double)size / 1e6);
     return OMMA_OK;
@@ -173,6 +205,9 @@ static int check(omma_look_job *j, const omma_cli_list *args) {
     if (args->count != 1)
         return omma_cli_misused("look", args->count ? "one picture at a time" : "no picture given");
     if (!j->models.count) return omma_cli_misused("look", "-m says no model");
+    if (j->show && (!j->png || !omma_look_is_view(j->show)))
+        return omma_cli_misused("look", j->png ? "--show knows no '%s'" : "--show is for --png",
+                                j->show);
     if (j->models.count > MODELS)
         return omma_cli_misused("look", "%d models; at most %d", j->models.count, MODELS);
     if (j->units.count > OMMA_LOOK_UNITS)
@@ -180,7 +215,7 @@ static int check(omma_look_job *j, const omma_cli_list *args) {
     for (int i = 0; i < j->units.count; i++)
         if (!omma_look_is_unit(j->units.items[i]))
             return omma_cli_misused("look",
-                                    "--unit wants cell:LAYER[:y,x], token:N, query:N or "
+                                    "--unit wants pixel:y,x, cell:LAYER[:y,x], token:N, query:N or "
                                     "answer:N[:left|top|right|bottom], not '%s'",
                                     j->units.items[i]);
     if ((j->mean && !triple(j->mean, three)) || (j->std && !triple(j->std, three)))
@@ -197,13 +232,15 @@ static int check(omma_look_job *j, const omma_cli_list *args) {
 }
 
 int omma_cli_look(int argc, char **argv) {
-    omma_look_job j = {0};
+    omma_look_job j = {.layer = -1, .head = -1};
     omma_error err;
     omma_cli_list args;
     int want_help;
     const omma_cli_option options[] = {
         {'m', "model", 'm', &j.models}, {'o', "output", 's', &j.output},
         {0, "unit", 'm', &j.units},     {0, "json", 'b', &j.json},
+        {0, "png", 's', &j.png},        {0, "show", 's', &j.show},
+        {0, "layer", 'i', &j.layer},    {0, "head", 'i', &j.head},
         {0, "size", 's', &j.size},      {0, "mean", 's', &j.mean},
         {0, "std", 's', &j.std},        {0, "threads", 't', &j.opt.threads},
         OMMA_CLI_MODEL_OPTIONS(j.opt)};

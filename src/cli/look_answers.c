@@ -7,13 +7,13 @@
 #include "task/coco_names.h"
 #include "task/detector.h"
 
-enum { ANSWERS = 5, MOST = 20 };
+enum { ANSWERS = 5, DETECTIONS = 20, MOST = 64 };
 
 omma_status omma_look_put_answer(omma_look_job *j, const omma_report_answer_info *a,
                                  omma_error *err) {
     int part;
     OMMA_TRY(omma_report_answer(j->report, a, &part, err));
-    if (part < 0) return OMMA_OK;
+    if (part < 0 || j->n_answer == MOST) return OMMA_OK;
     j->answer[j->n_answer] = *a;
     const char *name = omma_arena_strndup(&j->arena, a->name, strlen(a->name));
     if (!name) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
@@ -28,7 +28,7 @@ static omma_status put_detections(omma_look_job *j, omma_detector *d, const omma
     const double sy = (double)j->table.image->dims[j->table.down] / img->height,
                  sx = (double)j->table.image->dims[j->table.across] / img->width;
     OMMA_TRY(omma_detector_run(d, &found, &n, img, err));
-    for (int i = 0; i < n && i < MOST; i++) {
+    for (int i = 0; i < n && i < DETECTIONS; i++) {
         char name[32];
         const float *b = found[i].box;
         if (found[i].score < 0.3f) continue;
@@ -83,7 +83,12 @@ omma_status omma_look_put_answers(omma_look_job *j, omma_error *err) {
     j->answer = omma_arena_array(&j->arena, MOST, sizeof *j->answer);
     j->n_answer = 0;
     if (!j->answer) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
-    if (omma_detector_new(&d, j->path, &j->opt, NULL)) return put_classes(j, err);
+    if (omma_detector_new(&d, j->path, &j->opt, NULL)) {
+        bool done;
+        OMMA_TRY(omma_look_put_text(j, &done, err));
+        if (!done) OMMA_TRY(omma_look_put_regions(j, &done, err));
+        return done ? OMMA_OK : put_classes(j, err);
+    }
     omma_status s = omma_image_load(&img, j->image, err);
     if (!s) s = put_detections(j, d, &img, err);
     omma_image_free(&img);

@@ -9,3 +9,11 @@ omma_status omma_look_put_layers(omma_look_job *j, omma_error *err) {
     if (!j->part) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     return omma_report_layers(j->report, f, j->part, err);
 }
+
+omma_status omma_look_put_pixels(omma_look_job *j, omma_error *err) {
+    for (int i = 0; i < j->n_unit && (j->json || j->png); i++)
+        if (j->unit[i].what == OMMA_REPORT_PIXEL)
+            OMMA_TRY(omma_report_reached(j->report, omma_sight_fov(j->sight), j->part, j->unit[i].y,
+                                         j->unit[i].x, err));
+    return OMMA_OK;
+}

@@ -16,8 +16,9 @@ typedef struct omma_look_tokens {
 
 typedef struct omma_look_job {
     const char *image, *output, *size, *mean, *std;
+    const char *png, *show; /* a picture of the first unit; as what, NULL: as is usual */
     omma_cli_list models, units;
-    int json;
+    int json, layer, head; /* of the picture: which attention, block or layer, -1: any */
     omma_options opt;
     omma_report *report;
     /* Of the model at hand: */
@@ -43,6 +44,10 @@ typedef struct omma_look_job {
 omma_status omma_look_put_answer(omma_look_job *j, const omma_report_answer_info *a,
                                  omma_error *err);
 
+/* Answers that are text: characters, regions. done: the model's output is of that kind. */
+omma_status omma_look_put_text(omma_look_job *j, bool *done, omma_error *err);
+omma_status omma_look_put_regions(omma_look_job *j, bool *done, omma_error *err);
+
 /* Find the units asked for, or choose some: when layers, tokens and answers are in the report.
  * Returns OMMA_OK, OMMA_E_USAGE (no unit of that form), OMMA_E_NOTFOUND or OMMA_E_RANGE (the model
  * has no such unit) or OMMA_E_NOMEM. */
@@ -58,10 +63,16 @@ int omma_look_chosen_tokens(const omma_look_job *j, int sequence, int64_t *token
 
 /* In this order: later parts refer to earlier ones. */
 omma_status omma_look_put_layers(omma_look_job *j, omma_error *err);
-omma_status omma_look_put_answers(omma_look_job *j, omma_error *err);
+omma_status omma_look_put_pixels(omma_look_job *j, omma_error *err); /* chosen ones */
 omma_status omma_look_put_tokens(omma_look_job *j, omma_error *err);
+omma_status omma_look_put_answers(omma_look_job *j, omma_error *err);
 /* (omma_look_choose) */
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_ledgers(omma_look_job *j, omma_error *err);
+
+/* Draw the first unit of a plain report to j->png. Returns OMMA_OK, OMMA_E_NOTFOUND (the report has
+ * no such view of it), OMMA_E_RANGE (--head) or as writing the picture. */
+omma_status omma_look_draw(const omma_look_job *j, const char *plain, size_t size, omma_error *err);
+bool omma_look_is_view(const char *name);
 
 #endif

@@ -1,4 +1,5 @@
 /* look_unit.c - what a report goes into: the units asked for by --unit, or a few of each kind. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,10 @@ static bool read_unit(omma_report_unit *u, const char **rest, const char *text) 
         *rest = s;
         return read_cell(u, s);
     }
+    if ((s = behind(text, "pixel"))) {
+        u->what = OMMA_REPORT_PIXEL;
+        return pair(s, &u->y, &u->x);
+    }
     if ((s = behind(text, "token"))) {
         const char *dot = strchr(s, '.');
         u->what = OMMA_REPORT_TOKEN;
@@ -93,6 +98,15 @@ bool omma_look_is_unit(const char *text) {
 
 static omma_status missing(const char *text, const char *what, long long has, omma_error *err) {
     return omma_fail(err, OMMA_E_RANGE, "--unit %s: the model has %lld %s here", text, has, what);
+}
+
+static omma_status find_pixel(const omma_look_job *j, const omma_report_unit *u, const char *text,
+                              omma_error *err) {
+    const int64_t h = j->table.image->dims[j->table.down],
+                  w = j->table.image->dims[j->table.across];
+    if (u->y < h && u->x < w) return OMMA_OK;
+    return omma_fail(err, OMMA_E_RANGE, "--unit %s: the model got %lldx%lld pixels", text,
+                     (long long)h, (long long)w);
 }
 
 static const omma_field_row *find_layer(const omma_look_job *j, const char *name, size_t n) {
@@ -142,6 +156,7 @@ static omma_status find(const omma_look_job *j, omma_report_unit *u, const char 
         return omma_fail(err, OMMA_E_USAGE, "--unit %s: not a unit", text);
     const int64_t queries = omma_sight_anatomy(j->sight)->object_queries;
     switch (u->what) {
+    case OMMA_REPORT_PIXEL: return find_pixel(j, u, text, err);
     case OMMA_REPORT_CELL: return find_cell(j, u, rest, text, err);
     case OMMA_REPORT_TOKEN: return find_token(j, u, rest, text, err);
     case OMMA_REPORT_QUERY:
@@ -169,13 +184,18 @@ static void choose_cell(omma_look_job *j) {
     if (u.part >= 0) add(j, u);
 }
 
-/* The middle token of those with a place, else the first. */
+/* The token nearest to the middle of the picture, or the first where none has a place. */
 static void choose_token(omma_look_job *j, int part) {
     const omma_tokens *t = j->sequence[part].tokens;
+    const double my = (double)j->table.image->dims[j->table.down] / 2,
+                 mx = (double)j->table.image->dims[j->table.across] / 2;
     omma_report_unit u = {.what = OMMA_REPORT_TOKEN, .part = part};
-    double y, x;
-    for (int64_t i = t->count / 2 + t->columns.mod / 2; i < t->count && !u.y; i++)
-        if (omma_tokens_place(t, i, &y, &x)) u.y = i;
+    double y, x, least = INFINITY;
+    for (int64_t i = 0; i < t->count; i++) {
+        if (!omma_tokens_place(t, i, &y, &x) || !(hypot(y - my, x - mx) < least)) continue;
+        least = hypot(y - my, x - mx);
+        u.y = i;
+    }
     add(j, u);
 }
 

@@ -11,6 +11,7 @@
 #include "file/json.h"
 #include "task/known.h"
 #include "task/reader.h"
+#include "task/strip.h"
 #include "view/reading.h"
 
 static const char help_text[] =
@@ -23,6 +24,7 @@ static const char help_text[] =
     "                            dictionary; default: the pulled ppocrv4\n"
     "  -o, --output DIR          draw copies, DIR/NAME.read.png: the picture with its lines\n"
     "                            outlined, and what was read beside it; DIR is made\n"
+    "      --lines               with -o: each line by itself too, upright: DIR/NAME.N.line.png\n"
     "  -c, --min-confidence F    drop lines read with less confidence, 0..1; default 0.5\n"
     "      --json                one JSON document: file, size, lines with text, confidence and\n"
     "                            corners\n"
@@ -38,7 +40,7 @@ static const char help_text[] =
 typedef struct job {
     const char *model, *output;
     double least;
-    int json;
+    int json, lines;
     omma_options opt;
     omma_cli_files files;
     omma_reader *reader;
@@ -102,6 +104,27 @@ static omma_status draw(const job *j, int file, const omma_image *img, const omm
     return s;
 }
 
+/* Each line by itself, upright, as the recogniser gets it. */
+static omma_status cut(const job *j, int file, const omma_image *img, const omma_text_lines *lines,
+                       omma_error *err) {
+    omma_status s = OMMA_OK;
+    for (int i = 0; i < lines->count && !s; i++) {
+        char path[4096], what[32];
+        omma_strip strip;
+        omma_quad q;
+        snprintf(what, sizeof what, "%d.line", i + 1);
+        omma_cli_output_path(path, sizeof path, j->output, &j->files, file, what);
+        for (int k = 0; k < 4; k++)
+            q.at[k] = (omma_point){lines->items[i].quad[k][0], lines->items[i].quad[k][1]};
+        OMMA_TRY(omma_strip_cut(&strip, img->rgb, img->width, img->height, &q, err));
+        const omma_image line = {
+            .width = strip.width, .height = OMMA_STRIP_HEIGHT, .rgb = strip.rgb};
+        s = omma_image_write(&line, path, err);
+        omma_strip_free(&strip);
+    }
+    return s;
+}
+
 /* Leave out what was read with too little confidence. */
 static void drop_unsure(const job *j, omma_text_lines *lines) {
     int kept = 0;
@@ -122,6 +145,7 @@ static omma_status one(job *j, int file, omma_error *err) {
         if (j->json) put_json(j, file, &img, &lines);
         else print_text(j, file, &lines);
         if (j->output) s = draw(j, file, &img, &lines, err);
+        if (j->lines && !s) s = cut(j, file, &img, &lines, err);
         omma_text_lines_free(&lines);
     }
     omma_image_free(&img);
@@ -169,15 +193,20 @@ int omma_cli_read(int argc, char **argv) {
     job j = {.least = 0.5};
     omma_cli_list args;
     int want_help;
-    const omma_cli_option options[] = {
-        {'m', "model", 's', &j.model},          {'o', "output", 's', &j.output},
-        {'c', "min-confidence", 'f', &j.least}, {0, "json", 'b', &j.json},
-        {0, "threads", 't', &j.opt.threads},    OMMA_CLI_HALF_OPTIONS(j.opt),
-        OMMA_CLI_MODEL_OPTIONS(j.opt)};
+    const omma_cli_option options[] = {{'m', "model", 's', &j.model},
+                                       {'o', "output", 's', &j.output},
+                                       {'c', "min-confidence", 'f', &j.least},
+                                       {0, "json", 'b', &j.json},
+                                       {0, "lines", 'b', &j.lines},
+                                       {0, "threads", 't', &j.opt.threads},
+                                       OMMA_CLI_HALF_OPTIONS(j.opt),
+                                       OMMA_CLI_MODEL_OPTIONS(j.opt)};
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
     else if (!status && !args.count) status = omma_cli_misused("read", "no picture given");
+    else if (!status && j.lines && !j.output)
+        status = omma_cli_misused("read", "--lines are written to a folder that -o names");
     else if (!status && !(j.least >= 0 && j.least <= 1))
         status = omma_cli_misused("read", "--min-confidence wants a number from 0 to 1");
     else if (!status) {

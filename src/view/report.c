@@ -249,6 +249,7 @@ static const struct {
     const char *name;
     omma_report_kind kind;
 } units[] = {[OMMA_REPORT_NOTHING] = {"nothing", OMMA_PARTS},
+             [OMMA_REPORT_PIXEL] = {"pixel", OMMA_PARTS},
              [OMMA_REPORT_CELL] = {"cell", OMMA_PART_LAYER},
              [OMMA_REPORT_TOKEN] = {"token", OMMA_PART_TOKENS},
              [OMMA_REPORT_QUERY] = {"query", OMMA_PARTS},

@@ -127,6 +127,7 @@ omma_status omma_report_layer(omma_report *r, const omma_report_layer_info *l, i
 /* What can be pointed at. */
 typedef enum omma_report_what {
     OMMA_REPORT_NOTHING,
+    OMMA_REPORT_PIXEL, /* y, x */
     OMMA_REPORT_CELL,  /* part: layer; y, x */
     OMMA_REPORT_TOKEN, /* part: tokens; y: number of the token */
     OMMA_REPORT_QUERY, /* y: number of the object query */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "view/report_write.h"
 
 typedef struct adding {
     omma_report *r;
@@ -175,6 +176,68 @@ omma_status omma_report_layers(omma_report *r, const omma_fov *f, int *part, omm
     }
     for (int i = 0; i < n && !s; i++) a.part[i] = -1;
     if (!s) s = add_all(&a);
+    omma_arena_free(&arena);
+    return s;
+}
+
+/* --- the other way ------------------------------------------------------------------------ */
+
+/* The lines of cells that see line i of the picture. */
+static void put_seeing(omma_report *r, const char *key, const omma_lines *l, int64_t i,
+                       uint64_t *line) {
+    memset(line, 0, (size_t)omma_bit_words(l->cells) * sizeof *line);
+    for (int64_t c = 0; c < l->cells; c++)
+        if (l->bits && omma_bit(l->bits + c * l->words, i)) line[c >> 6] |= 1ull << (c & 63);
+    omma_json_key(&r->json, key);
+    omma_report_put_runs(&r->json, line, l->cells);
+}
+
+static omma_status put_reached(omma_report *r, const omma_cell_field *cells,
+                               const omma_field_table *t, const int *part,
+                               const omma_report_unit *u, uint64_t *line, omma_error *err) {
+    OMMA_TRY(omma_report_part(r, "reached", OMMA_PARTS, NULL, err));
+    omma_report_say_unit(r, u);
+    omma_json_key(&r->json, "layers");
+    omma_json_begin_array(&r->json);
+    for (int i = 0, last = -1; i < t->count; i++) {
+        const int value = t->row[i].value->index;
+        if (part[value] <= last) continue; /* no layer, or one that is only repeated */
+        last = part[value];
+        omma_json_begin_object(&r->json);
+        omma_report_say_int(r, "layer", last);
+        put_seeing(r, "rows", &cells[value].rows, u->y, line);
+        put_seeing(r, "columns", &cells[value].columns, u->x, line);
+        omma_json_end_object(&r->json);
+    }
+    omma_json_end_array(&r->json);
+    return omma_report_part_end(r, err);
+}
+
+omma_status omma_report_reached(omma_report *r, const omma_fov *f, const int *part, int64_t y,
+                                int64_t x, omma_error *err) {
+    const omma_report_unit u = {.what = OMMA_REPORT_PIXEL, .y = y, .x = x};
+    omma_budget budget = {.limit = f->budget.limit};
+    const int n = f->specialised.graph->n_values;
+    omma_arena arena;
+    omma_field_table t;
+    omma_arena_init(&arena, &budget);
+    omma_status s = omma_field_table_make(&t, f, OMMA_FOV_STRUCTURAL, false, &arena, err);
+    if (!s && (y < 0 || x < 0 || y >= t.image->dims[t.down] || x >= t.image->dims[t.across]))
+        s = omma_fail(err, OMMA_E_RANGE, "pixel %lld,%lld: the picture has %lldx%lld", (long long)y,
+                      (long long)x, (long long)t.image->dims[t.down],
+                      (long long)t.image->dims[t.across]);
+    if (!s) {
+        const omma_cell_field *c =
+            omma_cells(&f->fields, t.image, t.down, t.across, OMMA_FOV_STRUCTURAL, &arena);
+        int64_t most = 1;
+        for (int i = 0; i < n && c; i++) {
+            if (c[i].rows.cells > most) most = c[i].rows.cells;
+            if (c[i].columns.cells > most) most = c[i].columns.cells;
+        }
+        uint64_t *line = omma_arena_array(&arena, (size_t)omma_bit_words(most), sizeof *line);
+        if (!c || !line) s = omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+        else s = put_reached(r, c, &t, part, &u, line, err);
+    }
     omma_arena_free(&arena);
     return s;
 }

@@ -15,4 +15,11 @@
  */
 omma_status omma_report_layers(omma_report *r, const omma_fov *f, int *part, omma_error *err);
 
+/* For plain reports, behind the layers: the cells of each that pixel y, x reaches, as runs of rows
+ * and of columns.
+ *   part  as omma_report_layers filled it.
+ * Returns as it, and OMMA_E_RANGE (the picture has no such pixel). */
+omma_status omma_report_reached(omma_report *r, const omma_fov *f, const int *part, int64_t y,
+                                int64_t x, omma_error *err);
+
 #endif

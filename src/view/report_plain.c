@@ -6,7 +6,7 @@
 
 /* --- arrays --------------------------------------------------------------------------- */
 
-static void put_runs(omma_json_writer *w, const uint64_t *v, int64_t n) {
+void omma_report_put_runs(omma_json_writer *w, const uint64_t *v, int64_t n) {
     omma_json_begin_array(w);
     for (int64_t at = v ? omma_bits_next(v, 0, n) : n; at < n;) {
         int64_t end = at;
@@ -27,7 +27,7 @@ void omma_report_put_plain(omma_report *r, const char *key, const omma_report_bl
     for (int64_t i = 0; i < b->count; i++) {
         if (b->floats) omma_json_put_float(w, b->floats[i]);
         else if (b->ints) omma_json_put_int(w, b->ints[i]);
-        else put_runs(w, b->bits ? b->bits + i * b->words : NULL, b->n_bits);
+        else omma_report_put_runs(w, b->bits ? b->bits + i * b->words : NULL, b->n_bits);
     }
     omma_json_end_array(w);
 }

@@ -83,6 +83,9 @@ omma_status omma_report_put(omma_report *r, const char *key, omma_report_block *
 /* What a block was made from, as an array; lines of bits as lists of runs [first, last]. */
 void omma_report_put_plain(omma_report *r, const char *key, const omma_report_block *b);
 
+/* A line of bits as runs [first, last]. */
+void omma_report_put_runs(omma_json_writer *w, const uint64_t *v, int64_t n);
+
 /* The lines of an attention for the units asked for, all heads, over whole sequences. */
 omma_status omma_report_put_looks(omma_report *r, const omma_report_attention_info *a,
                                   omma_error *err);
