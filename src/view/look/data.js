@@ -12,6 +12,7 @@ const listOf = {
   tokens: "tokens",
   attention: "attentions",
   samples: "samples",
+  blocks: "blocks",
   ledger: "ledgers",
   query: "queries",
   answer: "answers",
