@@ -68,7 +68,9 @@ omma_status omma_look_put_tokens(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_answers(omma_look_job *j, omma_error *err);
 /* (omma_look_choose) */
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err);
+omma_status omma_look_put_blocks(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_ledgers(omma_look_job *j, omma_error *err);
+omma_status omma_look_put_relevance(omma_look_job *j, omma_error *err);
 
 /* Draw the first unit of a plain report to j->png. Returns OMMA_OK, OMMA_E_NOTFOUND (the report has
  * no such view of it), OMMA_E_RANGE (--head) or as writing the picture. */
