@@ -148,9 +148,67 @@ static void effective(void **state) {
     omma_model_free(m);
 }
 
+/* Swin: 12 attentions, windows of 7 x 7 tokens. */
+static void parts(void **state) {
+    (void)state;
+    omma_tensor in;
+    omma_model *m = open_net("swin_t", 224, &in);
+    omma_sight *s;
+    omma_sight_part p;
+    omma_account a;
+    float *x = test_calloc((size_t)3 * 224 * 224, sizeof *x), line[784];
+    double from[784], y, x0;
+    for (int i = 0; i < 3 * 224 * 224; i++) x[i] = (float)(i % 977) / 977.0f;
+    assert_int_equal(omma_sight_new(&s, m, &in, 1, NULL, &err), OMMA_E_USAGE);
+    in.data = x;
+    assert_int_equal(omma_sight_new(&s, m, &in, 1, NULL, &err), OMMA_OK);
+    assert_int_equal(omma_sight_attentions(s), 12);
+    assert_int_equal(omma_sight_attention(s, 2, &p, &err), OMMA_OK);
+    assert_int_equal(p.query_tokens, 784);
+    assert_int_equal(p.windows, 16);
+    assert_int_equal(p.keys, 49);
+    const int64_t token = 14 * 28 + 14; /* the first of its window */
+    assert_true(omma_sight_place(s, 2, 0, token, &y, &x0));
+    assert_true(y == 14 * 8 + 3.5 && x0 == 14 * 8 + 3.5);
+    assert_false(omma_sight_place(s, 2, 0, 784, &y, &x0));
+    double mean = 0;
+    for (int h = 0; h < p.heads; h++) {
+        assert_int_equal(omma_sight_look(s, 2, h, token, 0, line, &err), OMMA_OK);
+        double sum = 0;
+        int seen = 0;
+        for (int i = 0; i < 784; i++) {
+            const bool same = i / 28 / 7 == 2 && i % 28 / 7 == 2;
+            assert_true(same == (line[i] > 0));
+            sum += (double)line[i], seen += line[i] > 0;
+        }
+        assert_int_equal(seen, 49);
+        assert_true(fabs(sum - 1) < 1e-6);
+        mean += (double)line[token + 1] / (double)p.heads;
+    }
+    assert_int_equal(omma_sight_look(s, 2, -1, token, 0, line, &err), OMMA_OK);
+    assert_true(fabs((double)line[token + 1] - mean) < 1e-7);
+    /* the same weight from its other end */
+    assert_int_equal(omma_sight_look(s, 2, -1, token + 1, 1, line, &err), OMMA_OK);
+    assert_true(fabs((double)line[token] - mean) < 1e-7);
+    assert_int_equal(omma_sight_account(s, 2, token, &a, from, &err), OMMA_OK);
+    assert_true(fabs(a.own + a.context + a.rest - 1) < 1e-5);
+    assert_true(a.mismatch < 1e-5);
+    double sum = 0;
+    for (int i = 0; i < 784; i++) sum += i == token ? 0 : from[i];
+    assert_true(fabs(sum - a.context) < 1e-9);
+    assert_int_equal(omma_sight_look(s, 12, 0, 0, 0, line, &err), OMMA_E_RANGE);
+    assert_int_equal(omma_sight_look(s, 2, (int)p.heads, 0, 0, line, &err), OMMA_E_RANGE);
+    assert_int_equal(omma_sight_look(s, 2, 0, 784, 0, line, &err), OMMA_E_RANGE);
+    assert_int_equal(omma_sight_account(s, 2, -1, &a, NULL, &err), OMMA_E_RANGE);
+    assert_null(omma_sight_weights(s, 12));
+    omma_sight_free(s);
+    test_free(x);
+    omma_model_free(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(fields), cmocka_unit_test(blocks_are_named),
                                        cmocka_unit_test(what_is_asked_for),
-                                       cmocka_unit_test(effective)};
+                                       cmocka_unit_test(effective), cmocka_unit_test(parts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -365,6 +365,81 @@ OMMA_API omma_status omma_effective_add(omma_effective *e, const omma_tensor *in
 OMMA_API omma_status omma_effective_get(const omma_effective *e, int64_t *height, int64_t *width,
                                         double *map, double *error, omma_error *err);
 
+/* --- parts --------------------------------------------------------------------- */
+
+/* A run of a model on one image in which its parts, found in the graph without being told, can be
+ * seen: who attends to whom, and how much of a token's change came from where. Watching changes
+ * nothing: outputs are those of a session, to the bit (of a model with ONNX's Attention, to
+ * rounding). */
+typedef struct omma_sight omma_sight;
+
+/* Look at a model, which outlives the result, and run it once.
+ *   inputs  n of them, with data, read during the call only.
+ *   opt     may be NULL.
+ * Returns as omma_fov_new and omma_session_run; OMMA_E_USAGE (an input without data). A model
+ * without any of the parts is no error. Thread-safe. */
+OMMA_API omma_status omma_sight_new(omma_sight **out, const omma_model *m,
+                                    const omma_tensor *inputs, int n, const omma_options *opt,
+                                    omma_error *err);
+OMMA_API void omma_sight_free(omma_sight *s);
+
+/* Output i of the model; NULL: there is none. Lives as long as the sight. */
+OMMA_API const omma_tensor *omma_sight_output(const omma_sight *s, int i);
+
+/* An attention, and the sequences its queries and keys are. */
+typedef struct omma_sight_part {
+    const char *label;                /* the sight's */
+    int cross;                        /* 1: queries and keys are different sequences */
+    int decoder;                      /* 1: its queries are object queries */
+    int block;                        /* number of the layer, from 0 */
+    int64_t windows, heads;           /* windows 1: none */
+    int64_t queries, keys;            /* of one window */
+    int64_t query_tokens, key_tokens; /* of the whole sequences */
+} omma_sight_part;
+
+/* How many attentions there are, in the order they run; and one of them. Returns OMMA_OK or
+ * OMMA_E_RANGE. */
+OMMA_API int omma_sight_attentions(const omma_sight *s);
+OMMA_API omma_status omma_sight_attention(const omma_sight *s, int attention, omma_sight_part *out,
+                                          omma_error *err);
+
+/* The weights of an attention, f32 [windows, heads, queries, keys], rows sum to 1; NULL: no such
+ * attention, or no memory. Lives as long as the sight. One thread at a time. */
+OMMA_API const float *omma_sight_weights(omma_sight *s, int attention);
+
+/* A line of them over whole sequences, whatever windows there are.
+ *   head   -1: the mean over heads.
+ *   by     0: what the query `token` looks at; 1: what looks at the key `token`.
+ *   line   receives a weight for each token at the other end; 0 where no window has both. Of a
+ *          batch: of the first picture.
+ * Returns OMMA_OK, OMMA_E_RANGE (no such attention, head or token) or OMMA_E_NOMEM. One thread at
+ * a time. */
+OMMA_API omma_status omma_sight_look(omma_sight *s, int attention, int head, int64_t token, int by,
+                                     float *line, omma_error *err);
+
+/* Where a token of an attention's queries (key 0) or keys (key 1) lies in the picture [px]; 0: it
+ * has no place, as a class token. */
+OMMA_API int omma_sight_place(const omma_sight *s, int attention, int key, int64_t token, double *y,
+                              double *x);
+
+/* The exact account of how a token changed: its new value is own + context + rest, shares of it by
+ * projection, which add up to 1 and may be negative. */
+typedef struct omma_account {
+    double norm_before, norm_after, cosine; /* of the token's numbers */
+    double own;                             /* what it was, and what it gave itself */
+    double context;                         /* what others gave */
+    double rest;                            /* biases */
+    double mismatch; /* |sum of the parts - new value| / |new value| as the run has it */
+} omma_account;
+
+/* The account at the residual addition behind an attention.
+ *   from  receives the share of each key token, [key_tokens]; may be NULL. Their sum is context,
+ *         and what the token gave itself.
+ * Returns OMMA_OK, OMMA_E_RANGE (no such attention or token), OMMA_E_UNSUPPORTED (no residual
+ * addition, or what leads to it is not affine) or OMMA_E_NOMEM. */
+OMMA_API omma_status omma_sight_account(const omma_sight *s, int attention, int64_t token,
+                                        omma_account *out, double *from, omma_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -167,6 +167,7 @@ const float *omma_sight_in_order(const omma_attention *a, const omma_tensor *t, 
 }
 
 const float *omma_sight_weights(omma_sight *s, int attention) {
+    if (attention < 0 || attention >= s->anatomy.n_attention) return NULL;
     const omma_attention *a = &s->anatomy.attention[attention];
     const omma_tensor *t = omma_sight_tensor(s, a->weights);
     const float **w = &s->weights[attention];

@@ -17,19 +17,12 @@
 
 #include "field/anatomy.h"
 
-typedef struct omma_sight omma_sight;
+/* omma_sight_new, _free, _output, _weights: omma.h. */
 
-/* Look at a model, or at a graph that outlives the result (name is for messages and is kept), and
- * run it once.
- *   inputs  n of them, with data, read during the call only
- *   opt     may be NULL; bf16 is for the run
- * Returns as omma_fov_new and omma_session_run; OMMA_E_USAGE (an input without data). */
-omma_status omma_sight_new(omma_sight **out, const omma_model *m, const omma_tensor *inputs, int n,
-                           const omma_options *opt, omma_error *err);
+/* As omma_sight_new, of a graph that outlives the result; name is for messages and is kept. */
 omma_status omma_sight_on_graph(omma_sight **out, const omma_graph *graph, const char *name,
                                 const omma_tensor *inputs, int n, const omma_options *opt,
                                 omma_error *err);
-void omma_sight_free(omma_sight *s);
 
 const omma_fov *omma_sight_fov(const omma_sight *s);
 const omma_anatomy *omma_sight_anatomy(const omma_sight *s);
@@ -39,20 +32,13 @@ const omma_anatomy *omma_sight_anatomy(const omma_sight *s);
  * makes; maps, answers, constants. Scores are not kept. NULL: not kept. The session's memory. */
 const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v);
 
-/* Output i of the model; NULL: there is none. */
-const omma_tensor *omma_sight_output(const omma_sight *s, int i);
-
 /* The graph that ran, and what an output or a kept value of that name was in the run; NULL: it is
  * not kept. */
 const omma_graph *omma_sight_graph(const omma_sight *s);
 const omma_tensor *omma_sight_named(const omma_sight *s, const char *name);
 
-/* The weights of attention k, [windows][heads][queries][keys], the sums over keys being 1. NULL
- * when memory is at its end. One thread at a time. */
-const float *omma_sight_weights(omma_sight *s, int attention);
-
-/* Numbers laid out as an attention's weights are (its weights, their gradient) in that order: t's
- * own memory, or on arena; NULL: no memory. */
+/* Numbers laid out as an attention's weights are (its weights, their gradient) in the order of
+ * omma_sight_weights: t's own memory, or on arena; NULL: no memory. */
 const float *omma_sight_in_order(const omma_attention *a, const omma_tensor *t, omma_arena *arena);
 
 #endif
