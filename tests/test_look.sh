@@ -76,6 +76,18 @@ number "what it looks at in a window looks at it" says "
 number "its accounts add up" says "len(parts('ledger')) == 4 and
     all(abs(l['own'] + l['context'] + l['feed_forward'] + l['rest'] - 1) < 1e-5 and l['mismatch'] < 1e-5
         for l in parts('ledger'))"
+silenced="[(l, s) for l in parts('ledger') for s in l['silenced']]"
+check "of each account runs with something silenced: all others, the far ones, four sources" says "
+    all([s['cut'] for s in l['silenced']] == ['rest', 'far'] + 4 * ['source'] for l in parts('ledger'))"
+check "how much they changed the token, and all tokens" says "
+    all(len(s['moved']) == 784 and abs(s['moved'][l['token']] - s['change']) < 1e-6 and s['change'] < 1
+        for l, s in $silenced if l['tokens'] == 1) and
+    all(s['change'] > 0 and s['cosine'] < 1 for l, s in $silenced if s['cut'] == 'rest')"
+check "in the first block only the windows of a silenced source" says "
+    all(sum(v > 0 for v in s['moved']) == (48 if s['cut'] == 'source' else 1)
+        for s in parts('ledger')[0]['silenced'])"
+check "and what of the answers: outputs in front of it stay" says "
+    all(s['effects'][0]['before'] == s['effects'][0]['after'] == 1 for l, s in $silenced)"
 check "a plain report of a pixel" json --unit pixel:100,60
 number "says which cells of each layer it reaches" says "
     parts('reached')[0]['layers'][0]['rows'] == [[25, 25]] and parts('reached')[0]['layers'][0]['columns'] == [[15, 15]]"
@@ -94,6 +106,15 @@ number "a cell as a picture" drawn --unit cell:embed
 number "a token as a picture" drawn --unit token:1.400
 number "one head of one layer of what looks at it" drawn --unit token:1.400 --show looked-at-by --layer 2 --head 1
 number "its sources" drawn --unit token:1.400 --show sources --layer 2
+model=${OMMA_SHARED:-$tree/../shared}/models/deimv2_atto/deimv2_hgnetv2_atto_coco.onnx
+photo=${OMMA_SHARED:-$tree/../shared}/photos/chelsea.png
+if [ -r "$model" ] && [ -r "$photo" ]; then
+    check "a query of a detector" eval '"$omma" look "$photo" -m "$model" --unit query:0 --json >plain.json 2>err'
+    check "shut off from the others it finds its cat less sure" says "
+        all(abs(e['before'] - parts('answer')[0]['score']) < 1e-4 and e['after'] < e['before'] - .1
+            for l, s in $silenced if s['cut'] == 'rest' for e in s['effects'] if e['label'].startswith('cat'))
+        and len($silenced) > 6"
+fi
 check "two models on one picture" eval '"$omma" look picture.png -m nets/swin_t-224.onnx -m nets/resnet50-224.onnx >out 2>err &&
     part model 2'
 check "a wrong unit is told" fails 2 "--unit" picture.png -m nets/swin_t-224.onnx --unit tokn:1

@@ -14,6 +14,7 @@ struct omma_sight {
     omma_arena arena;
     omma_fov *fov;
     omma_anatomy anatomy;
+    const omma_graph *graph; /* that the session runs */
     omma_session *session;
     const omma_graph *graph; /* that it runs */
     const float **weights;   /* by attention; NULL: not asked for yet */
@@ -129,6 +130,8 @@ void omma_sight_free(omma_sight *s) {
 const omma_fov *omma_sight_fov(const omma_sight *s) { return s->fov; }
 
 const omma_anatomy *omma_sight_anatomy(const omma_sight *s) { return &s->anatomy; }
+
+const omma_graph *omma_sight_graph(const omma_sight *s) { return s->graph; }
 
 /* --- numbers --------------------------------------------------------------------------------- */
 

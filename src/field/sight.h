@@ -27,6 +27,9 @@ omma_status omma_sight_on_graph(omma_sight **out, const omma_graph *graph, const
 const omma_fov *omma_sight_fov(const omma_sight *s);
 const omma_anatomy *omma_sight_anatomy(const omma_sight *s);
 
+/* The graph that runs: the specialised one, or the model's if that is cut where the data decide. */
+const omma_graph *omma_sight_graph(const omma_sight *s);
+
 /* The numbers of a value of the run: of every part its in, branch and out, of an attention its q,
  * k, v, weights, mix and the values of its tokens, of a sampling what it reads, where and what it
  * makes; maps, answers, constants. Scores are not kept. NULL: not kept. The session's memory. */

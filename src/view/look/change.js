@@ -153,10 +153,10 @@ const changeView = {
 
 const cutWords = (p, cut) =>
   cut.cut === "rest"
-    ? "all other tokens shut off"
+    ? "all other tokens shut off in every block"
     : cut.cut === "far"
-      ? `everything farther than ${fixed(cut.radius)} px shut off`
-      : `${theToken(changeView.tokens(p), cut.source)} silenced`;
+      ? `everything farther than ${fixed(cut.radius)} px shut off in every block`
+      : `${theToken(changeView.tokens(p), cut.source)} silenced in every block`;
 
 /* The strongest sources of a ledger: those that were silenced, else the largest shares. */
 function sourcesOf(l) {
@@ -409,7 +409,10 @@ function sourceList(p) {
     "div",
     {},
     h("h3", { text: "Where the context came from" }),
-    para("Press one to silence it: the run again as if nobody could see that token.", "hint"),
+    para(
+      "Press one to silence it: the run again as if nobody could see that token, in any block.",
+      "hint",
+    ),
     list,
     more,
   );
