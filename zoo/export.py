@@ -117,7 +117,7 @@ def export(s, folder):
             np.save(os.path.join(where, f"out_{name}.npy"), a)
         about["cases"].append({"torch_ms": ms, "sizes": [list(a.shape) for a in case]})
     if s.kind in ("classify", "detr") and attention.can_be_watched(model):
-        about["attention"] = attention.save(model, cases, folder)
+        about["attention"] = attention.save(model, cases, folder, s.kind == "detr")
     return about
 
 

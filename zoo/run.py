@@ -132,13 +132,6 @@ def follow_quantized(model, about, case, ours, torchs):
                     f"PyTorch's integers end {away:.2g} away")
 
 
-def said_of_attention(counts, away):
-    """How far the weights were in each case, for the note."""
-    constant = f" and {counts[1]} that is constant" if counts[1] else ""
-    return (f"{counts[0]} attentions{constant}: weights {', '.join(f'{d:.1e}' for d in away)} away; "
-            "watched outputs have the same bits")
-
-
 def sizes_of(about):
     return ", ".join("x".join(str(v) for v in c["sizes"][0]) for c in about["cases"])
 
@@ -167,9 +160,9 @@ def examine(a, s, state):
                 seconds.append(wall)
                 note += (", " if note and said else "") + said
                 if "attention" in about:
-                    away.append(attention.examine(a.weights, os.path.join(folder, "model.onnx"), about, folder, k))
+                    away.append(attention.examine(a.weights, s.name, about, folder, k))
             if away:
-                note = said_of_attention(about["attention"], away)
+                note = attention.said_of(about, away)
             row.update(result="equal", max_rel=worst[0], rms_rel=worst[1], off=worst[2], note=note)
         except check.Differs as e:
             row.update(result="FAIL", note=f"case {len(ms)}: {e}")

@@ -4,13 +4,14 @@
  *     zoo_weights MODEL FOLDER NAME=INPUT.npy... [--external]
  *
  * writes FOLDER/weights_K.npy, [windows of all pictures, heads, queries, keys], of attention K in
- * the order of the run, and prints a line for each: K, its label. Exit status 1 and a line on
+ * the order of the run, and prints a line for each: K, its label; and FOLDER/tokens.npy, what goes
+ * into the first one's block. Exit status 1 and a line on
  * stderr when something is wrong, the outputs' bits among it. */
 #include <stdio.h>
 #include <string.h>
 
+#include "field/sight.h"
 #include "file/npy.h"
-#include "omma/omma.h"
 
 enum { INPUTS = 8 };
 
@@ -71,6 +72,14 @@ static omma_status write_weights(job *j, int k, const char *folder, omma_error *
     return omma_npy_write(&t, path, err);
 }
 
+static omma_status write_tokens(job *j, const char *folder, omma_error *err) {
+    const omma_anatomy *a = omma_sight_anatomy(j->sight);
+    const omma_tensor *t = a->n_attention ? omma_sight_tensor(j->sight, a->attention[0].in) : NULL;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tokens.npy", folder);
+    return t ? omma_npy_write(t, path, err) : OMMA_OK;
+}
+
 static omma_status work(job *j, char **argv, int n, omma_error *err) {
     omma_status s = read_inputs(j, argv + 3, n - 3, err);
     if (!s) s = omma_sight_new(&j->sight, j->model, j->in, j->n, NULL, err);
@@ -79,7 +88,7 @@ static omma_status work(job *j, char **argv, int n, omma_error *err) {
     if (!s) s = same_bits(j, err);
     for (int k = 0; !s && k < omma_sight_attentions(j->sight); k++)
         s = write_weights(j, k, argv[2], err);
-    return s;
+    return s ? s : write_tokens(j, argv[2], err);
 }
 
 int main(int argc, char **argv) {

@@ -16,9 +16,8 @@ struct omma_sight {
     omma_anatomy anatomy;
     const omma_graph *graph; /* that the session runs */
     omma_session *session;
-    const omma_graph *graph; /* that it runs */
-    const float **weights;   /* by attention; NULL: not asked for yet */
-    omma_tensor **constant;  /* by value index */
+    const float **weights;  /* by attention; NULL: not asked for yet */
+    omma_tensor **constant; /* by value index */
 };
 
 static omma_status no_memory(omma_error *err) {
@@ -144,8 +143,6 @@ const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v) {
 const omma_tensor *omma_sight_output(const omma_sight *s, int i) {
     return omma_session_output(s->session, i);
 }
-
-const omma_graph *omma_sight_graph(const omma_sight *s) { return s->graph; }
 
 const omma_tensor *omma_sight_named(const omma_sight *s, const char *name) {
     for (int i = 0; i < s->graph->n_outputs; i++)

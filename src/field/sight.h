@@ -35,9 +35,7 @@ const omma_graph *omma_sight_graph(const omma_sight *s);
  * makes; maps, answers, constants. Scores are not kept. NULL: not kept. The session's memory. */
 const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v);
 
-/* The graph that ran, and what an output or a kept value of that name was in the run; NULL: it is
- * not kept. */
-const omma_graph *omma_sight_graph(const omma_sight *s);
+/* What an output or a kept value of that name was in the run; NULL: it is not kept. */
 const omma_tensor *omma_sight_named(const omma_sight *s, const char *name);
 
 /* Numbers laid out as an attention's weights are (its weights, their gradient) in the order of
