@@ -27,20 +27,19 @@ static omma_status put_detections(omma_look_job *j, omma_detector *d, const omma
     int n;
     const double sy = (double)j->table.image->dims[j->table.down] / img->height,
                  sx = (double)j->table.image->dims[j->table.across] / img->width;
+    j->class_name = omma_coco_name;
     OMMA_TRY(omma_detector_run(d, &found, &n, img, err));
     for (int i = 0; i < n && i < DETECTIONS; i++) {
-        char name[32];
+        char room[32];
         const float *b = found[i].box;
         if (found[i].score < 0.3f) continue;
-        const char *known = omma_coco_name(found[i].label);
-        snprintf(name, sizeof name, "class %d", found[i].label);
-        const omma_report_answer_info a = {.name = known ? known : name,
-                                           .score = (double)found[i].score,
-                                           .class_index = found[i].label,
-                                           .n_corners = 2,
-                                           .corner = {(float)(b[0] * sx), (float)(b[1] * sy),
-                                                      (float)(b[2] * sx), (float)(b[3] * sy)},
-                                           .query = -1};
+        omma_report_answer_info a = {.name = omma_look_class(j, found[i].label, room),
+                                     .score = (double)found[i].score,
+                                     .class_index = found[i].label,
+                                     .n_corners = 2,
+                                     .corner = {(float)(b[0] * sx), (float)(b[1] * sy),
+                                                (float)(b[2] * sx), (float)(b[3] * sy)}};
+        a.query = omma_look_query_of_row(j, i, a.corner);
         OMMA_TRY(omma_look_put_answer(j, &a, err));
     }
     return OMMA_OK;
@@ -82,10 +81,12 @@ omma_status omma_look_put_answers(omma_look_job *j, omma_error *err) {
     omma_image img;
     j->answer = omma_arena_array(&j->arena, MOST, sizeof *j->answer);
     j->n_answer = 0;
+    j->class_name = NULL;
     if (!j->answer) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     if (omma_detector_new(&d, j->path, &j->opt, NULL)) {
         bool done;
-        OMMA_TRY(omma_look_put_text(j, &done, err));
+        OMMA_TRY(omma_look_put_query_answers(j, &done, err));
+        if (!done) OMMA_TRY(omma_look_put_text(j, &done, err));
         if (!done) OMMA_TRY(omma_look_put_regions(j, &done, err));
         return done ? OMMA_OK : put_classes(j, err);
     }

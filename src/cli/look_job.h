@@ -5,7 +5,7 @@
 
 #include "cli/cli.h"
 #include "field/field_table.h"
-#include "field/sight.h"
+#include "field/queries.h"
 #include "view/report.h"
 
 /* A sequence of tokens, as the report has it. */
@@ -33,6 +33,8 @@ typedef struct omma_look_job {
     int n_sequence;
     int *tokens;                     /* by attention, query then key: parts of the report */
     int *attention;                  /* by attention */
+    omma_queries queries;            /* no stages: it has none */
+    const char *(*class_name)(int);  /* of a class's number; NULL: not known */
     omma_report_answer_info *answer; /* by answer part */
     int n_answer;
     /* What the report goes into: what was asked for, or a few of each kind. */
@@ -43,6 +45,18 @@ typedef struct omma_look_job {
 /* Put an answer, and keep it in j->answer. */
 omma_status omma_look_put_answer(omma_look_job *j, const omma_report_answer_info *a,
                                  omma_error *err);
+
+/* The queries' way through the decoder, before answers are put. */
+omma_status omma_look_find_queries(omma_look_job *j, omma_error *err);
+
+/* The query that a row of the model's outputs came from, whose box is this [px]; -1: not known. */
+int64_t omma_look_query_of_row(const omma_look_job *j, int64_t row, const float corner[4]);
+
+/* The name of a class, "class N" where none is known. */
+const char *omma_look_class(const omma_look_job *j, int64_t label, char room[32]);
+
+/* Answers that are the best queries. done: the model has such. */
+omma_status omma_look_put_query_answers(omma_look_job *j, bool *done, omma_error *err);
 
 /* Answers that are text: characters, regions. done: the model's output is of that kind. */
 omma_status omma_look_put_text(omma_look_job *j, bool *done, omma_error *err);
@@ -80,6 +94,7 @@ omma_status omma_look_put_answers(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_blocks(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_ledgers(omma_look_job *j, omma_error *err);
+omma_status omma_look_put_queries(omma_look_job *j, omma_error *err); /* and edges of a box */
 omma_status omma_look_put_relevance(omma_look_job *j, omma_error *err);
 
 /* Draw the first unit of a plain report to j->png. Returns OMMA_OK, OMMA_E_NOTFOUND (the report has

@@ -172,21 +172,12 @@ static omma_status put_rollouts(following *f, int stack) {
 
 /* --- relevance -------------------------------------------------------------------------------- */
 
-/* The number that an answer is: a class's, a query's of its class. */
+/* The number that an answer is: a query's of its class, a class's. */
 static bool target_of(const omma_look_job *j, const omma_report_answer_info *a, omma_target *t) {
-    const omma_anatomy *all = omma_sight_anatomy(j->sight);
-    for (int i = 0; i < all->n_answer && a->query >= 0; i++) {
-        const omma_answer *x = &all->answer[i];
-        const omma_value *v = x->value;
-        if (x->boxes || x->masks || v->rank != 3 || v->dims[0] != 1 || x->axis != 1 ||
-            a->query >= v->dims[1] || a->class_index >= v->dims[2])
-            continue;
-        *t = (omma_target){.value = v->name, .at = {0, a->query, a->class_index}};
-        return true;
-    }
+    if (a->query >= 0)
+        return omma_queries_score(t, &j->queries, j->sight, a->query, a->class_index);
     const omma_tensor *y = omma_sight_output(j->sight, 0);
-    if (a->query >= 0 || a->n_corners || !y || y->rank != 2 || y->dims[0] != 1 ||
-        a->class_index >= y->dims[1])
+    if (a->n_corners || !y || y->rank != 2 || y->dims[0] != 1 || a->class_index >= y->dims[1])
         return false;
     *t = (omma_target){.value = omma_model_output(j->model, 0)->name, .at = {0, a->class_index}};
     return true;

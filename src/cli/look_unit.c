@@ -8,7 +8,7 @@
 
 enum { ANSWERS = 3 }; /* that are gone into unasked */
 
-static const char *const edges[] = {"left", "top", "right", "bottom"};
+static const char *const edges[] = {"left edge", "top edge", "right edge", "bottom edge"};
 
 /* --- reading ----------------------------------------------------------------------------------
  */
@@ -49,8 +49,9 @@ static bool read_answer(omma_report_unit *u, const char *s) {
     char digits[16];
     int64_t n;
     const size_t end = strcspn(s, ":");
-    for (size_t i = 0; s[end] && i < sizeof edges / sizeof *edges; i++)
-        if (!strcmp(s + end + 1, edges[i])) u->edge = edges[i];
+    const size_t word = s[end] ? strlen(s + end + 1) : 0;
+    for (size_t i = 0; word && i < sizeof edges / sizeof *edges; i++)
+        if (!strncmp(s + end + 1, edges[i], word) && edges[i][word] == ' ') u->edge = edges[i];
     if ((s[end] && !u->edge) || end >= sizeof digits) return false;
     memcpy(digits, s, end), digits[end] = 0;
     if (!number(digits, &n) || n >= INT32_MAX) return false;

@@ -15,6 +15,7 @@ struct omma_sight {
     omma_fov *fov;
     omma_anatomy anatomy;
     const omma_graph *graph; /* that the session runs */
+    omma_decoder decoder;
     omma_session *session;
     const float **weights;  /* by attention; NULL: not asked for yet */
     omma_tensor **constant; /* by value index */
@@ -69,6 +70,7 @@ static omma_status watch_parts(omma_sight *s, omma_error *err) {
         OMMA_TRY(WATCH(p->map, p->where, p->node->out[0], p->in, p->branch, p->out));
     }
     for (int i = 0; i < a->n_answer; i++) OMMA_TRY(watch(s, a->answer[i].value, err));
+    OMMA_TRY(watch_all(s, s->decoder.needed, s->decoder.n_needed, err));
     return watch_all(s, a->map, a->n_map, err);
 }
 
@@ -79,6 +81,7 @@ static omma_status look(omma_sight *s, const omma_graph *model, const char *name
     OMMA_TRY(omma_fov_on_graph(&s->fov, model, name, inputs, opt, err));
     const omma_specialised *sp = &s->fov->specialised;
     OMMA_TRY(omma_anatomy_find(&s->anatomy, s->fov, &s->arena, err));
+    OMMA_TRY(omma_decoder_find(&s->decoder, s->fov, &s->anatomy, &s->arena, err));
     s->constant = omma_arena_array(&s->arena, (size_t)sp->graph->n_values + 1, sizeof *s->constant);
     s->weights =
         omma_arena_array(&s->arena, (size_t)s->anatomy.n_attention + 1, sizeof *s->weights);
@@ -131,6 +134,7 @@ const omma_fov *omma_sight_fov(const omma_sight *s) { return s->fov; }
 const omma_anatomy *omma_sight_anatomy(const omma_sight *s) { return &s->anatomy; }
 
 const omma_graph *omma_sight_graph(const omma_sight *s) { return s->graph; }
+const omma_decoder *omma_sight_decoder(const omma_sight *s) { return &s->decoder; }
 
 /* --- numbers --------------------------------------------------------------------------------- */
 

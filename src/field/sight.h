@@ -15,7 +15,7 @@
 #ifndef OMMA_FIELD_SIGHT_H
 #define OMMA_FIELD_SIGHT_H
 
-#include "field/anatomy.h"
+#include "field/decoder.h"
 
 /* omma_sight_new, _free, _output, _weights: omma.h. */
 
@@ -26,13 +26,16 @@ omma_status omma_sight_on_graph(omma_sight **out, const omma_graph *graph, const
 
 const omma_fov *omma_sight_fov(const omma_sight *s);
 const omma_anatomy *omma_sight_anatomy(const omma_sight *s);
+const omma_decoder *omma_sight_decoder(const omma_sight *s); /* no layers: none was found */
 
 /* The graph that runs: the specialised one, or the model's if that is cut where the data decide. */
 const omma_graph *omma_sight_graph(const omma_sight *s);
 
 /* The numbers of a value of the run: of every part its in, branch and out, of an attention its q,
  * k, v, weights, mix and the values of its tokens, of a sampling what it reads, where and what it
- * makes; maps, answers, constants. Scores are not kept. NULL: not kept. The session's memory. */
+ * makes; of the
+ * decoder what it needs; maps, answers, constants. Scores are not kept. NULL: not kept. The
+ * session's memory. */
 const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v);
 
 /* What an output or a kept value of that name was in the run; NULL: it is not kept. */

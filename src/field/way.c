@@ -47,6 +47,29 @@ static bool on_the_way(const marks *m, const omma_node *n, const omma_value *fro
     return in && out;
 }
 
+omma_status omma_way_sides(const omma_value ***list, int *n, const omma_graph *g,
+                           const omma_value *from, const omma_value *to, omma_arena *arena,
+                           omma_error *err) {
+    marks at;
+    omma_arena tmp;
+    *n = 0;
+    omma_arena_init(&tmp, arena->budget);
+    *list = omma_arena_array(arena, (size_t)g->n_values + 1, sizeof **list);
+    bool *taken = omma_arena_array(&tmp, (size_t)g->n_values + 1, sizeof *taken);
+    const bool fine = *list && taken && mark(&at, g, from, to, &tmp);
+    for (int i = 0; i < g->n_nodes && fine && at.behind[to->index]; i++) {
+        const omma_node *x = g->nodes[i];
+        for (int k = 0; k < x->n_in && on_the_way(&at, x, from); k++) {
+            const omma_value *v = x->in[k];
+            if (!v || v->data || at.behind[v->index] || taken[v->index]) continue;
+            taken[v->index] = true;
+            (*list)[(*n)++] = v;
+        }
+    }
+    omma_arena_free(&tmp);
+    return fine ? OMMA_OK : no_memory(err);
+}
+
 typedef struct making {
     omma_way *w;
     omma_value **stands; /* by value of the whole graph; NULL: not there yet */

@@ -25,6 +25,12 @@ omma_status omma_way_new(omma_way *w, const omma_graph *g, const omma_value *fro
                          omma_error *err);
 void omma_way_free(omma_way *w);
 
+/* The values that join the way from elsewhere, which a run must keep for `side`: list[0..*n), on
+ * arena. None if nothing leads there. Returns OMMA_OK or OMMA_E_NOMEM. */
+omma_status omma_way_sides(const omma_value ***list, int *n, const omma_graph *g,
+                           const omma_value *from, const omma_value *to, omma_arena *arena,
+                           omma_error *err);
+
 /* Run it: x has from's type and shape; the answer is to's, valid until the next run. */
 omma_status omma_way_run(omma_way *w, const omma_tensor *x, const omma_tensor **y, omma_error *err);
 
