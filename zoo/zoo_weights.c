@@ -3,10 +3,10 @@
  *
  *     zoo_weights MODEL FOLDER NAME=INPUT.npy... [--external]
  *
- * writes FOLDER/weights_K.npy, [windows of all pictures, heads, queries, keys], of attention K in
- * the order of the run, and prints a line for each: K, its label; and FOLDER/tokens.npy, what goes
- * into the first one's block. Exit status 1 and a line on
- * stderr when something is wrong, the outputs' bits among it. */
+ * writes of attention K, in the order of the run, FOLDER/weights_K.npy, [windows of all pictures,
+ * heads, queries, keys], and tokens_K.npy, what its block begins with; of the last one that reads
+ * other tokens memory.npy, these; and prints a line for each: K, its label. Exit status 1 and a
+ * line on stderr when something is wrong, the outputs' bits among it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -72,12 +72,22 @@ static omma_status write_weights(job *j, int k, const char *folder, omma_error *
     return omma_npy_write(&t, path, err);
 }
 
-static omma_status write_tokens(job *j, const char *folder, omma_error *err) {
-    const omma_anatomy *a = omma_sight_anatomy(j->sight);
-    const omma_tensor *t = a->n_attention ? omma_sight_tensor(j->sight, a->attention[0].in) : NULL;
+static omma_status write_value(job *j, const omma_value *v, const char *folder, const char *name,
+                               omma_error *err) {
+    const omma_tensor *t = omma_sight_tensor(j->sight, v);
     char path[4096];
-    snprintf(path, sizeof path, "%s/tokens.npy", folder);
+    snprintf(path, sizeof path, "%s/%s.npy", folder, name);
     return t ? omma_npy_write(t, path, err) : OMMA_OK;
+}
+
+static omma_status write_tokens(job *j, int k, const char *folder, omma_error *err) {
+    const omma_attention *a = &omma_sight_anatomy(j->sight)->attention[k];
+    char name[32];
+    snprintf(name, sizeof name, "tokens_%d", k);
+    omma_status s = write_value(j, a->in, folder, name, err);
+    if (!s && a->kind == OMMA_ATTENTION_CROSS)
+        s = write_value(j, a->key.value, folder, "memory", err);
+    return s;
 }
 
 static omma_status work(job *j, char **argv, int n, omma_error *err) {
@@ -86,9 +96,11 @@ static omma_status work(job *j, char **argv, int n, omma_error *err) {
     if (!s) s = omma_session_new(&j->plain, j->model, NULL, err);
     if (!s) s = omma_session_run(j->plain, j->in, j->n, err);
     if (!s) s = same_bits(j, err);
-    for (int k = 0; !s && k < omma_sight_attentions(j->sight); k++)
+    for (int k = 0; !s && k < omma_sight_attentions(j->sight); k++) {
         s = write_weights(j, k, argv[2], err);
-    return s ? s : write_tokens(j, argv[2], err);
+        if (!s) s = write_tokens(j, k, argv[2], err);
+    }
+    return s;
 }
 
 int main(int argc, char **argv) {
