@@ -212,6 +212,13 @@ static omma_status put_relevance(following *f, const omma_slopes *s, int answer,
     return put_map(f, &h, t, row);
 }
 
+static bool any_grid(const following *f) {
+    for (int i = 0; i < f->c.n_stack; i++)
+        for (int k = 0; k < f->c.stack[i].n_step; k++)
+            if (is_grid(f->c.stack[f->c.stack[i].step[k].source].tokens)) return true;
+    return false;
+}
+
 /* From the last stack that reads from a grid and that the target depends on. */
 static omma_status put_answer(following *f, const omma_slopes *s, int answer, bool *done) {
     for (int i = f->c.n_stack - 1; i >= 0 && !*done; i--) {
@@ -225,6 +232,10 @@ static omma_status put_answer(following *f, const omma_slopes *s, int answer, bo
 
 static omma_status put_answers(following *f, omma_slopes *s, char *note, size_t size) {
     const omma_look_job *j = f->j;
+    if (!any_grid(f)) {
+        snprintf(note, size, "no attention is over tokens that are a grid in the picture");
+        return OMMA_OK;
+    }
     for (int i = 0, n = 0; i < j->n_unit && n < ANSWERS; i++) {
         if (j->unit[i].what != OMMA_REPORT_ANSWER || j->unit[i].edge) continue;
         omma_target t;
