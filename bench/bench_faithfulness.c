@@ -3,6 +3,7 @@
  * model. Prints a table in Markdown; docs/faithfulness.md holds one.
  *
  *     bench_faithfulness [--images N] [--skip K] [--steps S] [--masks M] [--copies C]
+ *                        [--window W] [--stride W]
  *                        [--sensitivity N] [--cascade N] [--target score|thing]
  *                        [--methods A,B,..] [--hidden mean|blur|grey] [--threads T]
  *                        [--rows FILE] MODEL.onnx FOLDER
@@ -54,7 +55,7 @@ typedef struct tally {
 
 typedef struct bench {
     omma_options opt;
-    int images, skip, steps, masks, copies, sensitivity, cascade;
+    int images, skip, steps, masks, copies, sensitivity, cascade, window, stride;
     bool thing;
     omma_baseline hidden;
     bool take[OMMA_METHODS];
@@ -142,8 +143,12 @@ static omma_status shuffle(bench *b, const omma_attribution_how *how, omma_arena
 }
 
 static omma_status measure(bench *b, omma_method m, omma_arena *arena, omma_error *err) {
-    const omma_attribution_how how = {
-        .method = m, .seed = 1, .masks = b->masks, .samples = b->copies};
+    const omma_attribution_how how = {.method = m,
+                                      .seed = 1,
+                                      .masks = b->masks,
+                                      .samples = b->copies,
+                                      .window = b->window,
+                                      .stride = b->stride};
     omma_heat h;
     omma_pointing p;
     omma_infidelity q;
@@ -346,11 +351,12 @@ static bool take_hidden(bench *b, const char *name) {
 }
 
 static bool take_option(bench *b, const char *name, char *value) {
-    int *const number[] = {&b->images, &b->skip,        &b->steps,   &b->masks,
-                           &b->copies, &b->sensitivity, &b->cascade, &b->opt.threads};
+    int *const number[] = {&b->images,      &b->skip,    &b->steps,       &b->masks,  &b->copies,
+                           &b->sensitivity, &b->cascade, &b->opt.threads, &b->window, &b->stride};
     static const char *const names[] = {"--images", "--skip",        "--steps",   "--masks",
-                                        "--copies", "--sensitivity", "--cascade", "--threads"};
-    for (int i = 0; i < 8; i++)
+                                        "--copies", "--sensitivity", "--cascade", "--threads",
+                                        "--window", "--stride"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i])) {
             *number[i] = atoi(value);
             return *number[i] >= 0;
@@ -372,11 +378,11 @@ int main(int argc, char **argv) {
     for (; i + 1 < argc && !strncmp(argv[i], "--", 2) && good; i += 2)
         good = take_option(&b, argv[i], argv[i + 1]);
     if (!good || argc - i != 2) {
-        fputs(
-            "usage: bench_faithfulness [--images N] [--skip K] [--steps S] [--masks M]\n"
-            "           [--copies C] [--sensitivity N] [--target score|thing] [--methods A,B,..]\n"
-            "           [--hidden mean|blur|grey] [--threads T] MODEL.onnx FOLDER\n",
-            stderr);
+        fputs("usage: bench_faithfulness [--images N] [--skip K] [--steps S] [--masks M]\n"
+              "           [--copies C] [--window W] [--stride W] [--sensitivity N] [--target "
+              "score|thing] [--methods A,B,..]\n"
+              "           [--hidden mean|blur|grey] [--threads T] MODEL.onnx FOLDER\n",
+              stderr);
         return 2;
     }
     omma_status s = open_model(&b, argv[i], &err);

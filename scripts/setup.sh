@@ -15,7 +15,7 @@ set -eu
 packages="gcc libc6-dev make cmake pkg-config libjpeg62-turbo-dev libspng-dev libwebp-dev libjansson-dev nettle-dev"
 case "${1:-build}" in
 build) ;;
-test) packages="$packages libcmocka-dev python3 libonnx-testdata curl ca-certificates tar" ;;
+test) packages="$packages libcmocka-dev python3 libonnx-testdata curl ca-certificates tar jq" ;;
 demo) packages="$packages curl ca-certificates tar" ;;
 arm) packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user make cmake pkg-config libcmocka-dev:arm64" ;;
 look) packages="$packages libcmocka-dev python3 chromium chromium-driver fonts-dejavu-core" ;;

@@ -218,7 +218,7 @@ static void sensitivity_of_linear(void **state) {
     omma_attribution *a = asked(m, sum_of(m));
     omma_sensitivity s = sensitivity(a, m, OMMA_METHOD_GRADIENT, (omma_sensitivity_how){0});
     assert_true(s.max == 0 && s.mean == 0 && s.samples == 8);
-    assert_string_equal(s.says, "sensitivity, 8 samples, radius 0.02 of the range");
+    assert_string_equal(s.says, "sensitivity, 8 moved pictures, radius 0.02 of the range");
     double ww = 0, wx = 0, least = 1, most = -1;
     for (int i = 0; i < 36; i++) {
         ww += (double)w[i] * w[i], wx += pow((double)w[i] * x[i], 2);

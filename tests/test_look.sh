@@ -76,12 +76,12 @@ number "what it looks at in a window looks at it" says "
 number "its accounts add up" says "len(parts('ledger')) == 4 and
     all(abs(l['own'] + l['context'] + l['feed_forward'] + l['rest'] - 1) < 1e-5 and l['mismatch'] < 1e-5
         for l in parts('ledger'))"
+rolled="[h for h in parts('heat') if h['family'] == 'relevance']"
 number "its rollout: two layers' windows, nothing else; shares that sum to 1" says "
-    len(parts('heat')) == 1 and parts('heat')[0]['family'] == 'relevance' and
-    parts('heat')[0]['unit']['part'] == 1 and abs(sum(parts('heat')[0]['map']) - 1) < 1e-5 and
-    {v > 0 for v in parts('heat')[0]['map']} == {True, False}"
+    [h['unit']['part'] for h in $rolled] == [1] and abs(sum($rolled[0]['map']) - 1) < 1e-5 and
+    {v > 0 for v in $rolled[0]['map']} == {True, False}"
 number "a fourth is its own: half of half, and what it looks at itself" says "
-    .25 < [n['value'] for n in parts('heat')[0]['numbers'] if n['name'] == 'of itself'][0] < .4"
+    .25 < [n['value'] for n in $rolled[0]['numbers'] if n['name'] == 'of itself'][0] < .4"
 number "what each block did to all tokens, stage by stage" says "
     [b['tokens'] for b in parts('blocks')] == [0, 1, 2, 3] and
     [len(b['rows']) for b in parts('blocks')] == [5, 5, 13, 5] and
@@ -152,5 +152,18 @@ check "a missing model is told" fails 1 "gone.onnx" picture.png -m gone.onnx
 check "a wrong size is told" fails 2 "HxW" picture.png -m nets/resnet50-224.onnx --size 3
 check "a wrong mean is told" fails 2 "R,G,B" picture.png -m nets/resnet50-224.onnx --mean 1
 check "an output that cannot be written is told" fails 1 "cannot write" picture.png -m nets/resnet50-224.onnx -o no/where.html
+measured() { # what a map of the report has beside it, by name
+    for name; do grep -q "\"name\":\"$name\"" maps.json || return 1; done
+}
+check "effective fields with their measures" eval '"$omma" look picture.png -m nets/resnet50-224.onnx \
+    --json --effort 0 -o maps.json >out 2>err &&
+    measured R50 R95 sigma "area of 50 %" "area of 95 %" "effective ÷ structural" &&
+    [ "$(grep -o "\"family\":\"effective\"" maps.json | wc -l)" -eq 3 ] && grep -q "more stages" maps.json'
+check "that of a cell that is asked for, and no other" eval '"$omma" look picture.png -m nets/swin_t-224.onnx \
+    --json --unit cell:embed:5,9 -o maps.json >out 2>err && grep -q "of cell 5, 9 of embed" maps.json &&
+    [ "$(grep -o "\"family\":\"effective\"" maps.json | wc -l)" -eq 1 ]'
+check "without answers there is nothing to attribute" eval '! grep -q "\"attribution\"" maps.json'
+check "a wrong method is told" fails 2 "occlusion" picture.png -m nets/resnet50-224.onnx --attribute magic
+check "a wrong effort is told" fails 2 "0 to 3" picture.png -m nets/resnet50-224.onnx --effort 4
 echo "1..$n"
 exit $failed

@@ -32,6 +32,10 @@ static const char help_text[] =
     "                         relevance, attribution, steps\n"
     "      --layer N, --head N  which attention (layer, block) and head; default the last, the "
     "mean\n"
+    "      --attribute LIST   methods of the maps of what made an answer, as occlusion,gradient,\n"
+    "                         or all, or none; default occlusion\n"
+    "      --effort N         how many runs maps and their measures may take, 0 to 3; default 1,\n"
+    "                         0 for large models\n"
     "      --size HxW         the picture's size, where the model leaves it open; default: its "
     "own\n"
     "                         shape where one side is open, 224x224 where both are\n"
@@ -115,6 +119,7 @@ static omma_status put_parts(omma_look_job *j, omma_error *err) {
     OMMA_TRY(omma_look_put_blocks(j, err));
     OMMA_TRY(omma_look_put_ledgers(j, err));
     OMMA_TRY(omma_look_put_queries(j, err));
+    OMMA_TRY(omma_look_put_heat(j, err));
     OMMA_TRY(omma_look_put_relevance(j, err));
     return a->missing && *a->missing ? omma_report_note(j->report, OMMA_REPORT_ALL, a->missing, err)
                                      : OMMA_OK;
@@ -222,6 +227,12 @@ static int check(omma_look_job *j, const omma_cli_list *args) {
                                     "--unit wants pixel:y,x, cell:LAYER[:y,x], token:N, query:N or "
                                     "answer:N[:left|top|right|bottom], not '%s'",
                                     j->units.items[i]);
+    if (j->attribute && !omma_look_are_methods(j->attribute))
+        return omma_cli_misused("look",
+                                "--attribute wants methods as occlusion,gradient, all or "
+                                "none, not '%s'",
+                                j->attribute);
+    if (j->effort < -1 || j->effort > 3) return omma_cli_misused("look", "--effort wants 0 to 3");
     if ((j->mean && !triple(j->mean, three)) || (j->std && !triple(j->std, three)))
         return omma_cli_misused("look", "--mean and --std want R,G,B");
     if (j->std && !(three[0] > 0 && three[1] > 0 && three[2] > 0))
@@ -236,18 +247,25 @@ static int check(omma_look_job *j, const omma_cli_list *args) {
 }
 
 int omma_cli_look(int argc, char **argv) {
-    omma_look_job j = {.layer = -1, .head = -1};
+    omma_look_job j = {.layer = -1, .head = -1, .effort = -1};
     omma_error err;
     omma_cli_list args;
     int want_help;
-    const omma_cli_option options[] = {
-        {'m', "model", 'm', &j.models}, {'o', "output", 's', &j.output},
-        {0, "unit", 'm', &j.units},     {0, "json", 'b', &j.json},
-        {0, "png", 's', &j.png},        {0, "show", 's', &j.show},
-        {0, "layer", 'i', &j.layer},    {0, "head", 'i', &j.head},
-        {0, "size", 's', &j.size},      {0, "mean", 's', &j.mean},
-        {0, "std", 's', &j.std},        {0, "threads", 't', &j.opt.threads},
-        OMMA_CLI_MODEL_OPTIONS(j.opt)};
+    const omma_cli_option options[] = {{'m', "model", 'm', &j.models},
+                                       {'o', "output", 's', &j.output},
+                                       {0, "unit", 'm', &j.units},
+                                       {0, "json", 'b', &j.json},
+                                       {0, "png", 's', &j.png},
+                                       {0, "show", 's', &j.show},
+                                       {0, "layer", 'i', &j.layer},
+                                       {0, "head", 'i', &j.head},
+                                       {0, "attribute", 's', &j.attribute},
+                                       {0, "effort", 'i', &j.effort},
+                                       {0, "size", 's', &j.size},
+                                       {0, "mean", 's', &j.mean},
+                                       {0, "std", 's', &j.std},
+                                       {0, "threads", 't', &j.opt.threads},
+                                       OMMA_CLI_MODEL_OPTIONS(j.opt)};
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);

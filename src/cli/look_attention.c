@@ -1,6 +1,5 @@
 /* look_attention.c - tokens and attention of a report: who looks at whom, head by head, how far and
  * how broadly. */
-#include <math.h>
 #include <stdio.h>
 
 #include "cli/look_job.h"
@@ -69,12 +68,24 @@ omma_status omma_look_put_tokens(omma_look_job *j, omma_error *err) {
 
 /* --- attention -------------------------------------------------------------------------------- */
 
+/* The units to go into, queries with the sequence they are: n_unit of them; NULL: no memory. */
+static const omma_report_unit *units(omma_look_job *j) {
+    omma_report_unit *of = omma_arena_array(&j->arena, (size_t)j->n_unit + 1, sizeof *of);
+    for (int i = 0; i < j->n_unit && of; i++) {
+        of[i] = j->unit[i];
+        for (int s = 0; s < j->n_sequence && of[i].what == OMMA_REPORT_QUERY; s++)
+            if (j->sequence[s].queries) of[i].part = s;
+    }
+    return of;
+}
+
 static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int k,
                                  omma_error *err) {
     const omma_attention *a = &all->attention[k];
     const float *w = omma_sight_weights(j->sight, k);
+    const omma_report_unit *of = units(j);
     omma_look_heads h;
-    if (!w) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    if (!w || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     OMMA_TRY(omma_look_measure_heads(&h, j, a, w, err));
     const bool windowed = a->windows > a->batch;
     const char *kind = a->kind == OMMA_ATTENTION_CROSS ? "cross"
@@ -99,7 +110,7 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
                                              .on_special = h.on_special,
                                              .uniform = h.uniform,
                                              .ceiling = h.ceiling,
-                                             .of = j->unit,
+                                             .of = of,
                                              .n_of = j->n_unit,
                                              .most = omma_report_room(j->report) /
                                                      (size_t)(all->n_attention - k + 1)};

@@ -148,13 +148,15 @@ static omma_status draw_field(drawing *d, omma_error *err) {
 /* --- maps --------------------------------------------------------------------------------------
  */
 
-/* A rectangle of cells with numbers, drawn as squares around their centres. */
+/* A cell with a number, drawn as a rectangle around its centre; where there is only one row or
+ * column of cells it is as high or wide as the picture. */
 static void spread(const drawing *d, double *map, double v, double cy, double cx, double jy,
                    double jx) {
-    for (int64_t y = (int64_t)fmax(0, ceil(cy - jy / 2));
-         y < d->o.height && (double)y < cy + jy / 2; y++)
-        for (int64_t x = (int64_t)fmax(0, ceil(cx - jx / 2));
-             x < d->o.width && (double)x < cx + jx / 2; x++)
+    const double ry = jy > 0 ? jy / 2 : (double)d->o.height,
+                 rx = jx > 0 ? jx / 2 : (double)d->o.width;
+    for (int64_t y = (int64_t)fmax(0, ceil(cy - ry)); y < d->o.height && (double)y < cy + ry; y++)
+        for (int64_t x = (int64_t)fmax(0, ceil(cx - rx)); x < d->o.width && (double)x < cx + rx;
+             x++)
             map[y * d->o.width + x] = v;
 }
 

@@ -17,6 +17,8 @@ typedef struct omma_look_tokens {
 typedef struct omma_look_job {
     const char *image, *output, *size, *mean, *std;
     const char *png, *show; /* a picture of the first unit; as what, NULL: as is usual */
+    const char *attribute;  /* methods, as METHOD,METHOD; NULL: as is usual */
+    int effort;             /* of heat maps, 0 to 3; -1: by the model's size */
     omma_cli_list models, units;
     int json, layer, head; /* of the picture: which attention, block or layer, -1: any */
     omma_options opt;
@@ -95,7 +97,11 @@ omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_blocks(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_ledgers(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_queries(omma_look_job *j, omma_error *err); /* and edges of a box */
+omma_status omma_look_put_heat(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_relevance(omma_look_job *j, omma_error *err);
+
+/* Is a text a list of methods (or all, or none)? */
+bool omma_look_are_methods(const char *list);
 
 /* Draw the first unit of a plain report to j->png. Returns OMMA_OK, OMMA_E_NOTFOUND (the report has
  * no such view of it), OMMA_E_RANGE (--head) or as writing the picture. */

@@ -161,11 +161,23 @@ static omma_status silence(work *w) {
 /* --- into the report ---------------------------------------------------------------------------
  */
 
+/* The numbers of a token in a value that lies as t says; NULL: no memory, or not kept. */
+static const float *numbers(omma_look_job *j, const omma_tokens *t, const omma_value *v,
+                            int64_t token) {
+    const omma_tensor *x = omma_sight_tensor(j->sight, v);
+    float *out = omma_arena_array(&j->arena, (size_t)t->width, sizeof *out);
+    if (!x || x->dtype != OMMA_F32 || !out) return NULL;
+    const float *from = (const float *)x->data + token * t->step;
+    for (int64_t c = 0; c < t->width; c++) out[c] = from[c * t->step_width];
+    return out;
+}
+
 static omma_status put_account(const work *w, const subject *s, int b) {
     int k;
     const omma_feed_forward *feed = block_of(w, b, &k);
     const omma_attention *a = &w->all->attention[k];
     const omma_ledger *l = &s->ledger[b];
+    const omma_value *in = feed ? feed->in : a->in, *out = feed ? feed->out : a->out;
     const bool self = a->kind == OMMA_ATTENTION_SELF;
     const double radius = self && !feed ? s->silence.radius : NAN;
     float *from = omma_arena_array(&w->j->arena, (size_t)a->key.count, sizeof *from);
@@ -190,6 +202,8 @@ static omma_status put_account(const work *w, const subject *s, int b) {
                                           .radius = radius,
                                           .mismatch = l->error,
                                           .from = feed || !self ? NULL : from,
+                                          .before = numbers(w->j, &a->query, in, l->token),
+                                          .after = numbers(w->j, &a->query, out, l->token),
                                           .width = l->width,
                                           .silenced = n ? &s->silence.cut[b * n] : NULL,
                                           .n_silenced = n};

@@ -4,10 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/look_job.h"
+#include "cli/look_target.h"
 #include "field/context.h"
 
 enum { ANSWERS = 3, FLOWS = 3 };
+
+/* Parameters up to which more answers than one are followed unasked: each is a run forward and
+ * back. */
+static const int64_t SMALL = 30000000;
 
 /* Layers x tokens^2 up to which flows are made: each is a problem of its own. */
 static const double FLOW_WORK = 5e5;
@@ -172,14 +176,14 @@ static omma_status put_rollouts(following *f, int stack) {
 
 /* --- relevance -------------------------------------------------------------------------------- */
 
-/* The number that an answer is: a query's of its class, a class's. */
-static bool target_of(const omma_look_job *j, const omma_report_answer_info *a, omma_target *t) {
-    if (a->query >= 0)
-        return omma_queries_score(t, &j->queries, j->sight, a->query, a->class_index);
-    const omma_tensor *y = omma_sight_output(j->sight, 0);
-    if (a->n_corners || !y || y->rank != 2 || y->dims[0] != 1 || a->class_index >= y->dims[1])
-        return false;
-    *t = (omma_target){.value = omma_model_output(j->model, 0)->name, .at = {0, a->class_index}};
+/* The number that an answer is: a query's of its class, or what attributions are of. */
+static bool target_of(omma_look_job *j, int answer, omma_target *t) {
+    const omma_report_answer_info *a = &j->answer[answer];
+    omma_look_target found;
+    if (a->query >= 0 && omma_queries_score(t, &j->queries, j->sight, a->query, a->class_index))
+        return true;
+    if (!omma_look_find_target(&found, j, answer, NULL)) return false;
+    *t = found.ask;
     return true;
 }
 
@@ -231,18 +235,25 @@ static omma_status put_answer(following *f, const omma_slopes *s, int answer, bo
 }
 
 static omma_status put_answers(following *f, omma_slopes *s, char *note, size_t size) {
-    const omma_look_job *j = f->j;
+    omma_look_job *j = f->j;
     if (!any_grid(f)) {
         snprintf(note, size, "no attention is over tokens that are a grid in the picture");
         return OMMA_OK;
     }
-    for (int i = 0, n = 0; i < j->n_unit && n < ANSWERS; i++) {
+    const bool all = j->units.count || j->model->parameters <= SMALL;
+    const int most = all ? ANSWERS : 1;
+    if (!all && j->n_answer > 1)
+        OMMA_TRY(omma_report_note(j->report, OMMA_REPORT_ANSWERS,
+                                  "Relevance through attention was asked of the best answer alone, "
+                                  "of a model of this size: --unit answer:1 asks for another.",
+                                  f->err));
+    for (int i = 0, n = 0; i < j->n_unit && n < most; i++) {
         if (j->unit[i].what != OMMA_REPORT_ANSWER || j->unit[i].edge) continue;
         omma_target t;
         omma_error why;
         bool done = false;
         n++;
-        if (!target_of(j, &j->answer[j->unit[i].part], &t)) {
+        if (!target_of(j, j->unit[i].part, &t)) {
             snprintf(note, size, "which of the model's numbers an answer is, is not known");
             continue;
         }

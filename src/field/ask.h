@@ -11,6 +11,7 @@
 #ifndef OMMA_FIELD_ASK_H
 #define OMMA_FIELD_ASK_H
 
+#include "field/baseline.h"
 #include "field/target.h"
 
 typedef struct omma_ask {
@@ -23,14 +24,23 @@ typedef struct omma_ask {
     omma_aim aim;
     omma_session *session;   /* of the target alone */
     omma_gradient *gradient; /* by the picture; NULL until asked for */
-    int64_t forward, back;   /* runs so far: of the model, of gradients (which run forward too) */
+    /* Runs so far, of the model and of gradients (which run forward too). Those are counted, too,
+     * that need not be made since others before were the same: what something costs by itself. */
+    int64_t forward, back;
     /* Of the inputs at hand: */
     omma_arena hand;
     omma_tensor *inputs; /* the picture's data are its own */
     omma_picture picture;
-    int64_t size;                                 /* numbers of the picture */
-    double *x;                                    /* the picture */
-    double target;                                /* its number */
+    int64_t size;       /* numbers of the picture */
+    double *x;          /* the picture */
+    double target;      /* its number */
+    const void **given; /* by input: its data as they were given; NULL: nothing is in hand */
+    bool fresh;         /* value is that of x itself */
+    struct {
+        omma_baseline baseline;
+        double f;
+    } known[OMMA_BASELINES]; /* targets of hidden pictures */
+    int n_known;
     const omma_tensor *value[OMMA_TARGET_VALUES]; /* as the last run left them */
     omma_tensor seed[OMMA_TARGET_VALUES];
     /* While inputs keep their shapes: */
@@ -46,12 +56,17 @@ omma_status omma_ask_new(omma_ask *k, const omma_graph *graph, const char *name,
 void omma_ask_free(omma_ask *k);
 
 /* Take inputs in hand (they are copied as far as pictures go; others are read until the next
- * begin) and run the model once. Returns as omma_session_run, OMMA_E_SHAPE (the input is no
- * picture), what omma_aim_look and omma_aim_value return. */
+ * begin) and run the model once; the same inputs as those in hand need no run. Returns as
+ * omma_session_run, OMMA_E_SHAPE (the input is no picture), what omma_aim_look and omma_aim_value
+ * return. */
 omma_status omma_ask_begin(omma_ask *k, const omma_tensor *inputs, int n, omma_error *err);
 
 /* The target for picture x. Returns as omma_session_run and omma_aim_value. */
 omma_status omma_ask_value(omma_ask *k, double *f, const double *x, omma_error *err);
+
+/* The same for the picture in hand when all of it is hidden, which is x: once for each baseline. */
+omma_status omma_ask_hidden(omma_ask *k, double *f, const omma_baseline *b, const double *x,
+                            omma_error *err);
 
 /* And its gradient by the picture, [channels, height, width]. Returns also what omma_gradient_run
  * returns, and OMMA_E_UNSUPPORTED where the target is of whole numbers. */

@@ -37,7 +37,7 @@
 #include "field/target.h"
 
 typedef enum omma_method {
-    OMMA_METHOD_DEFAULT, /* occlusion, for the time being: docs/faithfulness.md */
+    OMMA_METHOD_DEFAULT, /* occlusion, which docs/faithfulness.md measured */
     OMMA_METHOD_GRADIENT,
     OMMA_METHOD_GRADIENT_INPUT,
     OMMA_METHOD_SMOOTHGRAD,

@@ -135,7 +135,7 @@ static omma_status make_map(omma_heat *out, const omma_graph *g, const question 
     return s;
 }
 
-static omma_status compare(omma_cascade_step *s, const cascade *x, const omma_heat *first,
+static omma_status compare(omma_cascade_step *s, const cascade *x, const double *first,
                            const question *q, omma_error *err) {
     omma_arena tmp;
     omma_heat heat;
@@ -143,18 +143,19 @@ static omma_status compare(omma_cascade_step *s, const cascade *x, const omma_he
     omma_status bad = make_map(&heat, x->g, q, &tmp, err);
     if (!bad) {
         s->f = heat.f;
-        bad = omma_rank_correlation(&s->correlation, first->map, heat.map,
-                                    first->height * first->width, &tmp, err);
+        bad = omma_rank_correlation(&s->correlation, first, heat.map, heat.height * heat.width,
+                                    &tmp, err);
     }
     omma_arena_free(&tmp);
     return bad;
 }
 
 static omma_status fall(omma_cascade *out, cascade *x, const question *q, int maps,
-                        omma_arena *arena, omma_error *err) {
-    omma_heat first;
+                        const double *first, omma_arena *arena, omma_error *err) {
+    omma_heat made;
     OMMA_TRY(find_layers(x, q->target, err));
-    OMMA_TRY(make_map(&first, x->g, q, &x->tmp, err));
+    if (!first) OMMA_TRY(make_map(&made, x->g, q, &x->tmp, err));
+    if (!first) first = made.map;
     out->layers = x->count;
     out->count = maps < x->count ? maps : x->count;
     out->step = omma_arena_array(arena, (size_t)out->count, sizeof *out->step);
@@ -169,7 +170,7 @@ static omma_status fall(omma_cascade *out, cascade *x, const question *q, int ma
         s->layers = layer;
         s->layer = omma_arena_strndup(arena, name, strlen(name));
         if (!s->layer) return no_memory(err);
-        OMMA_TRY(compare(s, x, &first, q, err));
+        OMMA_TRY(compare(s, x, first, q, err));
     }
     return OMMA_OK;
 }
@@ -186,7 +187,7 @@ omma_status omma_cascade_measure(omma_cascade *out, const omma_graph *graph, con
     omma_arena_init(&x.tmp, arena->budget);
     x.g = omma_graph_clone(graph, &x.tmp);
     omma_status s = x.g ? OMMA_OK : no_memory(err);
-    if (!s) s = fall(out, &x, &q, how->maps ? how->maps : 8, arena, err);
+    if (!s) s = fall(out, &x, &q, how->maps ? how->maps : 8, how->map, arena, err);
     omma_arena_free(&x.tmp);
     return s;
 }

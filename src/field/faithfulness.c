@@ -59,6 +59,12 @@ static omma_status check_curve(const omma_curve_how *how, const double *map, int
     return OMMA_OK;
 }
 
+/* The target for g->x, where so many pixels are shown: the ends of all curves are the same. */
+static omma_status ask_shown(ground *g, double *f, int64_t shown, omma_error *err) {
+    if (!shown) return omma_ask_hidden(g->k, f, &g->baseline, g->hidden, err);
+    return omma_ask_value(g->k, f, shown == g->pixels ? g->k->x : g->x, err);
+}
+
 static omma_status walk_curve(ground *g, omma_curve *out, const double *map,
                               const omma_curve_how *how, omma_error *err) {
     omma_ask *k = g->k;
@@ -74,7 +80,7 @@ static omma_status walk_curve(ground *g, omma_curve *out, const double *map,
         const int64_t until = (g->pixels * s + out->steps / 2) / out->steps;
         for (; done < until; done++)
             for (int64_t i = order[done]; i < k->size; i += g->pixels) g->x[i] = to[i];
-        OMMA_TRY(omma_ask_value(k, &out->value[s], g->x, err));
+        OMMA_TRY(ask_shown(g, &out->value[s], how->insert ? done : g->pixels - done, err));
         if (s) out->auc += (out->value[s - 1] + out->value[s]) / 2 / out->steps;
     }
     snprintf(out->says, sizeof out->says, "%s, %d steps, %s",
@@ -102,14 +108,31 @@ static bool close_by(const unsigned char *inside, int64_t h, int64_t w, int64_t 
     return false;
 }
 
+/* The hottest pixel; of several, as in a map of windows, that nearest to the middle of them all. */
+static int64_t hottest(const double *map, int64_t h, int64_t w) {
+    double most = -INFINITY, y = 0, x = 0, n = 0, least = INFINITY;
+    int64_t best = 0;
+    for (int64_t i = 0; i < h * w; i++) {
+        if (map[i] < most) continue;
+        if (map[i] > most) most = map[i], y = x = n = 0;
+        y += (double)(i / w), x += (double)(i % w), n++;
+    }
+    for (int64_t i = 0; i < h * w; i++) {
+        const double d = hypot((double)(i / w) - y / n, (double)(i % w) - x / n);
+        if (map[i] < most || d >= least) continue;
+        least = d, best = i;
+    }
+    return best;
+}
+
 omma_status omma_pointing_measure(omma_pointing *out, const double *map, int64_t height,
                                   int64_t width, const unsigned char *inside, double near,
                                   omma_error *err) {
     double all = 0, in = 0;
-    int64_t best = 0, count = 0;
+    const int64_t best = hottest(map, height, width);
+    int64_t count = 0;
     for (int64_t i = 0; i < height * width; i++) {
         const double v = fmax(map[i], 0);
-        if (map[i] > map[best]) best = i;
         all += v;
         in += inside[i] ? v : 0;
         count += inside[i] != 0;
@@ -146,21 +169,33 @@ typedef struct falls {
     double ff, fm, mm;
 } falls;
 
-/* A change of the picture in g->x, and what the map says f falls by. */
-static double change(ground *g, const omma_heat *h, const omma_infidelity_how *how, int64_t window,
-                     int64_t sample) {
-    const omma_ask *k = g->k;
-    const int64_t high = h->height, wide = h->width;
-    const int64_t y = omma_chance_below(how->seed, sample, -1, high - window + 1),
-                  x = omma_chance_below(how->seed, sample, -2, wide - window + 1);
+/* A square at a random place. */
+typedef struct square {
+    int64_t y, x, side;
+} square;
+
+static square place_square(const omma_heat *h, uint64_t seed, int64_t side, int64_t sample) {
+    return (square){omma_chance_below(seed, sample, -1, h->height - side + 1),
+                    omma_chance_below(seed, sample, -2, h->width - side + 1), side};
+}
+
+static void paste(ground *g, const double *from, square q, int64_t wide) {
+    for (int64_t c = 0; c < g->k->size; c += g->pixels)
+        for (int64_t y = q.y; y < q.y + q.side; y++) {
+            const int64_t at = c + y * wide + q.x;
+            memcpy(g->x + at, from + at, (size_t)q.side * sizeof *from);
+        }
+}
+
+/* What the map says f falls by when the square is hidden. */
+static double said_of(const ground *g, const omma_heat *h, square q) {
+    const double *x = g->k->x;
     double said = 0;
-    for (int64_t i = 0; i < k->size; i++) {
-        const int64_t p = i % g->pixels, r = p / wide - y, c = p % wide - x;
-        const bool in = r >= 0 && r < window && c >= 0 && c < window;
-        g->x[i] = in ? g->hidden[i] : k->x[i];
-        if (in && h->kind == OMMA_HEAT_SLOPE) said += (k->x[i] - g->hidden[i]) * h->element[i];
-        else if (in && i < g->pixels) said += h->map[p];
-    }
+    for (int64_t c = 0; c < (h->kind == OMMA_HEAT_SLOPE ? g->k->size : 1); c += g->pixels)
+        for (int64_t y = q.y; y < q.y + q.side; y++)
+            for (int64_t i = c + y * h->width + q.x; i < c + y * h->width + q.x + q.side; i++)
+                said +=
+                    h->kind == OMMA_HEAT_SLOPE ? (x[i] - g->hidden[i]) * h->element[i] : h->map[i];
     return said;
 }
 
@@ -193,11 +228,14 @@ static omma_status measure_infidelity(ground *g, omma_infidelity *out, const omm
     if (window > shorter)
         return omma_fail(err, OMMA_E_USAGE, "squares of %lld px in a picture of %lld x %lld",
                          (long long)window, (long long)h->width, (long long)h->height);
+    memcpy(g->x, g->k->x, (size_t)g->k->size * sizeof *g->x);
     for (int i = 0; i < out->samples; i++) {
-        double f;
-        const double m =
-            how->sigma > 0 ? add_noise(g, h, sigma, how->seed, i) : change(g, h, how, window, i);
+        double f, m;
+        const square q = place_square(h, how->seed, window, i);
+        if (how->sigma > 0) m = add_noise(g, h, sigma, how->seed, i);
+        else m = said_of(g, h, q), paste(g, g->hidden, q, h->width);
         OMMA_TRY(omma_ask_value(g->k, &f, g->x, err));
+        if (how->sigma <= 0) paste(g, g->k->x, q, h->width);
         const double fall = g->k->target - f;
         s.ff += fall * fall, s.fm += fall * m, s.mm += m * m;
     }
@@ -259,12 +297,14 @@ static omma_status move(omma_attribution *a, omma_sensitivity *out,
                         const omma_sensitivity_how *how, omma_arena *tmp, omma_error *err) {
     const omma_ask *k = &a->ask;
     const double radius = how->radius > 0 ? how->radius : 0.02;
-    omma_heat first;
+    omma_heat first = {0};
     omma_tensor *moved;
-    OMMA_TRY(omma_attribution_run(a, &first, inputs, n, method, tmp, err));
+    OMMA_TRY(omma_ask_begin(&a->ask, inputs, n, err));
+    if (!how->map) OMMA_TRY(omma_attribution_run(a, &first, inputs, n, method, tmp, err));
     OMMA_TRY(copy_inputs(&moved, k, inputs, tmp, err));
-    const int64_t size = k->size, pixels = first.height * first.width;
-    const double by = radius * omma_ask_range(k), length = length_of(first.map, NULL, pixels);
+    const double *map = how->map ? how->map : first.map;
+    const int64_t size = k->size, pixels = k->picture.height * k->picture.width;
+    const double by = radius * omma_ask_range(k), length = length_of(map, NULL, pixels);
     double *from = omma_arena_array(tmp, (size_t)size, sizeof *from);
     double *x = omma_arena_array(tmp, (size_t)size, sizeof *x);
     if (!from || !x) return no_memory(err);
@@ -278,15 +318,15 @@ static omma_status move(omma_attribution *a, omma_sensitivity *out,
             x[i] = from[i] + by * (2 * omma_chance(how->seed, s, i) - 1);
         omma_picture_write(&moved[k->image], &k->picture, x);
         const omma_status bad = omma_attribution_run(a, &heat, moved, n, method, &one, err);
-        const double change = bad ? 0 : length_of(heat.map, first.map, pixels) / length;
+        const double change = bad ? 0 : length_of(heat.map, map, pixels) / length;
         omma_arena_free(&one);
         if (bad) return bad;
         out->max = fmax(out->max, change);
         out->mean += change / out->samples;
     }
     if (!(length > 0)) out->max = out->mean = NAN;
-    snprintf(out->says, sizeof out->says, "sensitivity, %d samples, radius %g of the range",
-             out->samples, radius);
+    snprintf(out->says, sizeof out->says, "sensitivity, %d moved picture%s, radius %g of the range",
+             out->samples, out->samples == 1 ? "" : "s", radius);
     return OMMA_OK;
 }
 

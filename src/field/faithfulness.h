@@ -52,8 +52,8 @@ omma_status omma_curve_measure(omma_attribution *a, omma_curve *out, const doubl
  */
 
 typedef struct omma_pointing {
-    bool hit;       /* is the hottest pixel (the first of them, row by row) inside, or no farther
-                       from the inside than `near`? */
+    bool hit;       /* is the hottest pixel (of several the one nearest to their middle) inside, or
+                       no farther from the inside than `near`? */
     int64_t y, x;   /* where it is [px] */
     double share;   /* of what is positive of the map, how much is inside; NaN: nothing is */
     double by_area; /* the share of the picture that is inside: what chance would get */
@@ -106,6 +106,7 @@ typedef struct omma_sensitivity_how {
     int samples;   /* [8] */
     double radius; /* every number of the picture moves by at most so many of its ranges [0.02] */
     uint64_t seed;
+    const double *map; /* what the method made of the inputs; NULL: it is made again */
 } omma_sensitivity_how;
 
 typedef struct omma_sensitivity {
@@ -127,6 +128,7 @@ typedef struct omma_cascade_how {
     int maps; /* how many maps to make, spread evenly over the layers; the last is of a model whose
                  layers are all random [8] */
     uint64_t seed;
+    const double *map; /* what the method made of the inputs; NULL: it is made again */
 } omma_cascade_how;
 
 typedef struct omma_cascade_step {

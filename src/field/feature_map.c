@@ -21,6 +21,7 @@ typedef struct search {
     omma_walk w; /* back from the target */
     const omma_reach *rows, *columns;
     bool *weight; /* by value index: becomes weights of an attention and nothing else */
+    bool starved; /* of memory, while cells were counted */
     omma_arena tmp;
 } search;
 
@@ -95,7 +96,8 @@ static int64_t cells_in(search *x, const omma_value *v, const omma_cell_axes *c)
         const omma_digit *g = side ? &c->column : &c->row;
         const uint64_t *bits = omma_set_along(&x->w.arena, x->w.at[v->index], g->axis, 1);
         uint64_t *seen = omma_arena_array(&x->tmp, (size_t)omma_bit_words(g->mod), sizeof *seen);
-        if (!bits || !seen) return -1;
+        x->starved |= !bits || !seen;
+        if (x->starved) return 0;
         for (int64_t i = 0; i < v->dims[g->axis]; i++) {
             const int64_t at = omma_bit(bits, i) ? omma_cell_axes_at(c, v, side, i) : -1;
             if (at >= 0) omma_bit_set(seen, at);
@@ -124,7 +126,7 @@ static omma_status last_map(search *x, const omma_value **out, omma_cell_axes *c
             if (is_map(x, g->nodes[i]->out[k], c)) {
                 *out = g->nodes[i]->out[k];
                 return OMMA_OK;
-            }
+            } else if (x->starved) return no_memory(err);
     return omma_fail_node(err, OMMA_E_UNSUPPORTED, x->aim->name[0], NULL,
                           "%s depends on no feature map of more than one cell; name a value with "
                           "cells, or take a method that needs none",

@@ -29,7 +29,7 @@ static omma_status take_shares(omma_method_job *j, omma_error *err) {
     omma_heat *h = j->h;
     const int64_t n = h->height * h->width;
     double at_baseline;
-    OMMA_TRY(omma_ask_value(k, &at_baseline, j->hidden, err));
+    OMMA_TRY(omma_ask_hidden(k, &at_baseline, &j->how->baseline, j->hidden, err));
     h->sum = 0;
     for (int64_t i = 0; i < k->size; i++) {
         h->element[i] *= k->x[i] - j->hidden[i];

@@ -1,30 +1,51 @@
-/* rank.c - numbers put in order, and the correlation of two orders: see faithfulness.h. */
+/* rank.c - numbers put in order, and the correlation of two orders: see faithfulness.h. A sort by
+ * digits, since maps have as many numbers as a picture has pixels and are put in order often. */
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "field/chance.h"
 #include "field/faithfulness.h"
 
+enum { DIGIT = 11, PLACES = 1 << DIGIT };
+
 typedef struct ranked {
-    double value;
-    uint64_t tie;
+    uint64_t key;
     int64_t index;
 } ranked;
 
-static int hotter(const void *a, const void *b) {
-    const ranked *x = a, *y = b;
-    if (x->value != y->value) return x->value > y->value ? -1 : 1;
-    if (x->tie != y->tie) return x->tie < y->tie ? -1 : 1;
-    return (x->index > y->index) - (x->index < y->index);
+/* Larger numbers have smaller keys; of both zeros it is the same. */
+static uint64_t key_of(double v) {
+    uint64_t bits;
+    v += 0.0;
+    memcpy(&bits, &v, sizeof bits);
+    return bits >> 63 ? bits : ~bits & INT64_MAX;
 }
 
+/* By key, the smallest first; the same keys stay in their order. Returns which of the two lists
+ * has them. */
+static ranked *sort(ranked *r, ranked *spare, int64_t n) {
+    for (int shift = 0; shift < 64; shift += DIGIT) {
+        int64_t place[PLACES + 1] = {0};
+        for (int64_t i = 0; i < n; i++) place[(r[i].key >> shift & (PLACES - 1)) + 1]++;
+        if (n && place[(r[0].key >> shift & (PLACES - 1)) + 1] == n) continue;
+        for (int b = 0; b < PLACES; b++) place[b + 1] += place[b];
+        for (int64_t i = 0; i < n; i++) spare[place[r[i].key >> shift & (PLACES - 1)]++] = r[i];
+        ranked *t = r;
+        r = spare, spare = t;
+    }
+    return r;
+}
+
+/* The hottest first, equal ones by chance. */
 static ranked *sorted(const double *map, int64_t n, uint64_t seed, omma_arena *tmp,
                       omma_error *err) {
-    ranked *r = omma_arena_array(tmp, (size_t)n, sizeof *r);
-    if (!r) omma_fail(err, OMMA_E_NOMEM, "no memory to put pixels in order");
-    for (int64_t i = 0; r && i < n; i++) r[i] = (ranked){map[i], omma_chance_bits(seed, 1, i), i};
-    if (r) qsort(r, (size_t)n, sizeof *r, hotter);
-    return r;
+    ranked *both = omma_arena_array(tmp, (size_t)n * 2, sizeof *both);
+    if (!both) omma_fail(err, OMMA_E_NOMEM, "no memory to put pixels in order");
+    if (!both) return NULL;
+    for (int64_t i = 0; i < n; i++) both[i] = (ranked){omma_chance_bits(seed, 1, i), i};
+    ranked *r = sort(both, both + n, n);
+    for (int64_t i = 0; i < n; i++) r[i].key = key_of(map[r[i].index]);
+    return sort(r, r == both ? both + n : both, n);
 }
 
 omma_status omma_rank_order(int64_t *order, const double *map, int64_t n, uint64_t seed,
@@ -38,10 +59,10 @@ omma_status omma_rank_order(int64_t *order, const double *map, int64_t n, uint64
 /* rank [n]: equal numbers get the mean of the places they take together. */
 static omma_status ranks(double *rank, const double *map, int64_t n, omma_arena *tmp,
                          omma_error *err) {
-    const ranked *r = sorted(map, n, 0, tmp, err);
+    const ranked *r = sorted(map, n, 0, tmp, err); /* by chance or not is the same */
     if (!r) return OMMA_E_NOMEM;
     for (int64_t i = 0, end; i < n; i = end) {
-        for (end = i + 1; end < n && r[end].value == r[i].value; end++) continue;
+        for (end = i + 1; end < n && r[end].key == r[i].key; end++) continue;
         for (int64_t k = i; k < end; k++) rank[r[k].index] = (double)(i + end - 1) / 2;
     }
     return OMMA_OK;

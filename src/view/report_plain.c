@@ -81,7 +81,8 @@ omma_status omma_report_put_looks(omma_report *r, const omma_report_attention_in
     for (int i = 0; i < a->n_of; i++) {
         const omma_report_unit *u = &a->of[i];
         const bool looks = u->part == a->query && u->y < q, seen = u->part == a->key && u->y < k;
-        if (u->what != OMMA_REPORT_TOKEN || u->y < 0 || (!looks && !seen)) continue;
+        const bool token = u->what == OMMA_REPORT_TOKEN || u->what == OMMA_REPORT_QUERY;
+        if (!token || u->y < 0 || (!looks && !seen)) continue;
         omma_json_begin_object(&r->json);
         omma_report_say_unit(r, u);
         if (looks) put_heads(r, a, u->y, false, line);
