@@ -504,13 +504,15 @@ const blockHead = (part, lines) =>
   );
 
 function blockLine(p, part, r) {
+  const text = r.label.length > 17 ? "…" + r.label.slice(-16) : r.label;
   const name =
     r.attention < 0
-      ? h("span", { text: r.label })
+      ? h("span", { text, title: r.label })
       : h("button", {
           type: "button",
           class: "link",
-          text: r.label,
+          text,
+          title: r.label,
           onclick: () => {
             attentionView.setLayer(p, r.attention);
             redraw();
