@@ -1,126 +1,23 @@
 """look_page.py - the page of `omma look` in a real Chromium: opened from disk, every gesture made with
 mouse, touch and keys, what it says compared with the report's own numbers. Prints TAP; keeps
 screenshots.
-    look_page.py FOLDER     with report.html and big.html of test_report in it"""
+    look_page.py FOLDER [NAME...]   with report.html, big.html and bare.html of test_report in it, and the
+                                    reports NAME.html that `omma look` made (look_real.py)"""
+import json
 import os
 import re
 import sys
 
+from look_hand import (b, caption, cell_at, check, choose, click_at, contrast, drawn, equal, finish, folder, hover,
+                       legend, near, number, opened, press, quiet, radio, set_slider, shot, tab, texts)
+from look_real import real
 from look_report import Report, area
-from webdriver import Browser
 
-folder = sys.argv[1]
 report = Report(os.path.join(folder, "report.html"))
 first, plain = report.models
-b = Browser()
-ran = failed = 0
-
-
-def check(what, ok, seen=""):
-    global ran, failed
-    ran += 1
-    failed += not ok
-    print("%sok %d - %s" % ("" if ok else "not ", ran, what), flush=True)
-    if not ok and seen != "":
-        print("# seen: %s" % (seen,), flush=True)
-
-
-def equal(what, got, want):
-    check(what, got == want, "%r, wanted %r" % (got, want))
-
-
-def near(what, got, want, off):
-    check(what, got is not None and abs(got - want) <= off, "%r, wanted %r" % (got, want))
-
-
-def shot(name, whole=False):
-    b.shot(os.path.join(folder, name + ".png"), whole)
-
-
-def quiet(where):
-    said = [x["message"] for x in b.log() if "willReadFrequently" not in x["message"]]  # see drawn()
-    equal("the console is silent: " + where, said, [])
-
-
-# --- what is on the page ----------------------------------------------------------------------
-
-def caption(pane="A"):
-    return b.text('.pane[data-pane="%s"] figcaption' % pane).replace("\xa0", " ")
-
-
-def on_picture(y, x, pane="A"):
-    """Where pixel (y, x) of the picture lies in the window."""
-    r = b.js("const r = document.querySelector(`.pane[data-pane=\"${arguments[0]}\"] .frame canvas`)"
-             ".getBoundingClientRect(); return [r.left, r.top, r.width, r.height]", pane)
-    return r[0] + (x + 0.5) / report.width * r[2], r[1] + (y + 0.5) / report.height * r[3]
-
-
-def hover(y, x, pane="A"):
-    b.pointer(*on_picture(y, x, pane), press=False)
-
-
-def click_at(y, x, pane="A", kind="mouse"):
-    b.pointer(*on_picture(y, x, pane), kind=kind)
-
-
-def drawn(y, x):
-    """Colour and opacity of the drawing over the middle of pixel (y, x)."""
-    return b.js("""const c = document.querySelector('.frame canvas');
-        const k = c.width / arguments[2], l = c.height / arguments[3];
-        return [...c.getContext('2d').getImageData(Math.floor((arguments[1] + .5) * k),
-          Math.floor((arguments[0] + .5) * l), 1, 1).data]""", y, x, report.width, report.height)
-
-
-def tab(name):
-    b.click("#tab-" + name)
-
-
-def set_slider(value, which=0):
-    b.js("""const i = document.querySelectorAll('.slider input')[arguments[0]];
-        i.value = arguments[1]; i.dispatchEvent(new Event('input'))""", which, value)
-    b.settle()
-
-
-def choose(label, index):
-    b.js("""const l = [...document.querySelectorAll('.select label')].find(x => x.textContent === arguments[0]);
-        const s = document.getElementById(l.htmlFor); s.value = arguments[1];
-        s.dispatchEvent(new Event('change'))""", label, index)
-    b.settle()
-
-
-def press(text, inside="#view"):
-    b.js("""[...document.querySelectorAll(arguments[1] + ' button')].find(
-        x => x.textContent.trim() === arguments[0]).click()""", text, inside)
-    b.settle()
-
-
-def radio(value, inside="#view"):
-    b.js("document.querySelector(`${arguments[1]} input[type=radio][value=\"${arguments[0]}\"]`).click()",
-         value, inside)
-    b.settle()
-
-
-def texts(css):
-    return b.js("return [...document.querySelectorAll(arguments[0])].map(x => x.textContent)", css)
-
-
-def legend(pane="A"):
-    return b.js("""const l = document.querySelector(`.pane[data-pane="${arguments[0]}"] .legend`);
-        return l.hidden ? null : [...l.querySelectorAll('.end')].map(x => x.textContent)
-          .concat(l.querySelector('.of').textContent)""", pane)
-
-
-def number(text):
-    return float(text.replace("−", "-").replace(",", "").split()[0])
 
 
 # --- fields ------------------------------------------------------------------------------------
-
-def cell_at(layer, y, x):
-    def line(axis, v):
-        return max(0, min(axis["cells"] - 1, int((v - axis["first"]) / axis["jump"] + 0.5)))
-    return line(layer["y"], y), line(layer["x"], x)
-
 
 def check_cell(what, layer, y, x):
     """The caption tells of cell (y, x) of this layer, and how much it sees."""
@@ -515,22 +412,6 @@ def themes():
     contrast("light")
 
 
-def contrast(theme):
-    """WCAG 2: text at least 4.5 to 1 on what is behind it."""
-    ratios = b.js("""
-        const light = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(x => x / 255)
-            .map(x => x <= .04045 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4);
-          return .2126 * v[0] + .7152 * v[1] + .0722 * v[2]; };
-        const behind = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
-          if (!c.startsWith('rgba(0, 0, 0, 0')) return c; } return 'rgb(255,255,255)'; };
-        return [...document.querySelectorAll('p, dt, dd, th, td, button, label, h1, h2, h3, small, legend, figcaption')]
-          .filter(e => e.offsetParent && e.textContent.trim() && !e.disabled && !e.closest('.sr')).map(e => {
-            const a = light(getComputedStyle(e).color), b = light(behind(e));
-            return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), e.tagName + ' ' + e.textContent.slice(0, 30)]; })
-          .filter(x => x[0] < 4.5)""")
-    equal("text stands out from what is behind it: " + theme, ratios, [])
-
-
 def tabs_and_focus():
     tab("field")
     b.js("document.getElementById('tab-field').focus()")
@@ -592,19 +473,6 @@ def narrow():
     b.screen(1400, 950)
 
 
-def opened(name):
-    """Open a report; the milliseconds to its first picture, the best of up to three: other programs
-    on the machine are not the page's doing."""
-    best = 1e9
-    for _ in range(3):
-        b.open(os.path.join(folder, name))
-        b.settle()
-        best = min(best, int(b.js("return document.documentElement.dataset.ready")))
-        if best < 1000:
-            break
-    return best
-
-
 def big():
     ready = opened("big.html")
     size = os.path.getsize(os.path.join(folder, "big.html"))
@@ -641,6 +509,48 @@ def bare():
     quiet("the bare report")
 
 
+EVIL = ("<img src=x onerror=evil=1><b class=evil>&amp;\"'`</script><!--", "\u202egpj.tac\u202c \u05d0\u05d1\u05d2 \u0627\u0628\u062a",
+        "W" * 900, "*" * 40, "\U0001f40b" * 200, " \u200b\n\t", "__proto__")
+
+
+def hostile():
+    """Names of all kinds, as files may have them: text, and nothing else; and they fit."""
+    n = 0
+
+    def spoil(part):
+        nonlocal n
+        for key, v in part.items():
+            if key in ("name", "label", "made_by", "shape", "method", "settings", "says", "text", "input", "edge",
+                       "whole_by", "of", "command") and isinstance(v, str):
+                part[key], n = EVIL[n % len(EVIL)], n + 1
+            elif key == "special":
+                part[key] = [EVIL[0]] * len(v)
+            elif isinstance(v, dict):
+                spoil(v)
+            elif isinstance(v, list):
+                [spoil(x) for x in v if isinstance(x, dict)]
+    data = json.loads(json.dumps(report.data, default=lambda x: None))
+    spoil(data)
+    mark = 'id="omma-data">'
+    before, rest = report.text.split(mark)
+    text = json.dumps(data).replace("<", "\\u003c")
+    with open(os.path.join(folder, "hostile.html"), "w", encoding="utf-8") as f:
+        f.write(before + mark + text + rest[rest.index("</script>"):])
+    opened("hostile.html")
+    b.screen(360, 740, mobile=True)
+    for v in ("field", "attention", "change", "queries", "answers", "about"):
+        tab(v)
+        equal("hostile names: nothing of them is more than text: " + v,
+              b.js("return [typeof evil, document.querySelectorAll('.evil').length, document.images.length]"),
+              ["undefined", 0, 1])
+        b.js("window.scrollTo(0, 0)")
+        equal("and they fit: " + v, b.js("return document.documentElement.scrollWidth"), 360)
+        shot("hostile-" + v)
+    check("they are shown as they are", EVIL[0] in b.js("return document.body.textContent"))
+    b.screen(1400, 950)
+    quiet("hostile names")
+
+
 try:
     b.screen(1400, 950)
     b.media(prefers_color_scheme="light", prefers_reduced_motion="no-preference")
@@ -657,8 +567,10 @@ try:
             check("%s: %s" % (part.__name__, e), False)
         quiet(part.__name__)
     bare()
+    hostile()
     big()
-finally:
-    b.close()
-print("1..%d" % ran)
-sys.exit(1 if failed else 0)
+    for name in sys.argv[2:]:
+        real(name)
+except Exception as e:  # no plan is printed by a test that ends early: run.sh must see why
+    check("the page is tested to the end: %s" % e, False)
+finish()

@@ -18,6 +18,8 @@ class Report:
                 self.models.append({"model": part})
             elif self.models:
                 self.models[-1].setdefault(part["part"], []).append(part)
+        for m in self.models:
+            m["w"], m["h"] = m["model"].get("width", self.width), m["model"].get("height", self.height)
 
     def block(self, ref):
         mark = '<script type="omma/block" id="b%d">' % ref["block"]
@@ -65,6 +67,45 @@ class Report:
         return lines
 
     # --- what the page should say ----------------------------------------------------------
+
+    def seen(self, model, part, y, x):
+        """How many pixels a cell is said to see, and how sure that is: by its own set, by its layer's, by
+        the lines."""
+        own = {(s["unit"]["y"], s["unit"]["x"]): s for s in model.get("set", [])
+               if s["unit"]["what"] == "cell" and s["unit"]["part"] == part}
+        s = own.get((-1, -1)) or own.get((y, x))
+        if s:
+            return area(self.runs(s["pixels"])[0]) if "pixels" in s else model["w"] * model["h"], s["status"]
+        layer = model["layer"][part]
+        if "lines" not in layer["y"] or "lines" not in layer["x"]:
+            return None, None
+        rows, cols = self.cell_set(layer, y, x)
+        return area(rows) * area(cols), "bound" if layer.get("bound") else layer["status"]
+
+    def looks(self, model, a, head, token, by):
+        """Weights between a token and those of the other side, by token; head None: the mean."""
+        mine, other = ("key", "query") if by else ("query", "key")
+        n = {"query": a["queries"], "key": a["keys"]}
+        kept = a["kept_heads"]
+        heads = [head] if head is not None and kept == a["heads"] else range(kept)
+        if "_w" not in a:
+            a["_w"], a["_m"] = self.block(a["weights"]), self.numbers(a["largest"])
+            for side in n:
+                ref = a.get(side + "_token")
+                a["_" + side] = self.wholes(ref) if ref else range(1, n[side] + 1)
+        out = {}
+        for at, t in enumerate(a["_" + mine]):
+            if t != token + 1:
+                continue
+            window, i = divmod(at, n[mine])
+            for h in heads:
+                for k in range(n[other]):
+                    to = a["_" + other][window * n[other] + k] - 1
+                    row = (window * kept + h) * n["query"] + (k if by else i)
+                    w = a["_w"][row * n["key"] + (i if by else k)] / a["weights"]["levels"]
+                    if to >= 0:
+                        out[to] = out.get(to, 0) + w * w * a["_m"][row] / len(heads)
+        return out
 
     def cell_set(self, layer, y, x):
         rows, cols = self.runs(layer["y"]["lines"]), self.runs(layer["x"]["lines"])

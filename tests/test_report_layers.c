@@ -101,7 +101,7 @@ static void layers(void **state) {
     int *part = calloc((size_t)g->n_values, sizeof *part);
     assert_int_equal(omma_report_begin(&r, file, &about, &err), OMMA_OK);
     assert_int_equal(omma_report_model(r, &m, &err), OMMA_OK);
-    assert_int_equal(omma_report_layers(r, f, part, &err), OMMA_OK);
+    assert_int_equal(omma_report_layers(r, f, part, NULL, &err), OMMA_OK);
     assert_int_equal(omma_report_end(r, &err), OMMA_OK);
     fflush(file);
     look_page p = look_read(file);

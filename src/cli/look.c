@@ -89,14 +89,23 @@ static omma_status prepare(omma_look_job *j, omma_error *err) {
 
 /* --- the report ------------------------------------------------------------------------------ */
 
+/* A model's name for people: of its file, and of its folder where all files are called that. */
+static const char *name_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return path;
+    const char *name = slash + 1;
+    if (strcmp(name, "model.onnx") != 0) return name;
+    while (slash > path && slash[-1] != '/') slash--;
+    return slash;
+}
+
 static omma_status put_model(omma_look_job *j, omma_error *err) {
     char shape[96];
     int n = 0;
     for (int d = 0; d < j->in[0].rank; d++)
         n += snprintf(shape + n, sizeof shape - (size_t)n, "%s%lld", d ? "x" : "",
                       (long long)j->in[0].dims[d]);
-    const char *slash = strrchr(j->path, '/');
-    const omma_report_about_model about = {.name = slash ? slash + 1 : j->path,
+    const omma_report_about_model about = {.name = name_of(j->path),
                                            .file_bytes = (int64_t)j->model->file.size,
                                            .parameters = j->model->parameters,
                                            .input = shape,
@@ -114,6 +123,7 @@ static omma_status put_parts(omma_look_job *j, omma_error *err) {
     OMMA_TRY(omma_look_find_queries(j, err));
     OMMA_TRY(omma_look_put_answers(j, err));
     OMMA_TRY(omma_look_choose(j, err));
+    OMMA_TRY(omma_look_put_sets(j, err));
     OMMA_TRY(omma_look_put_pixels(j, err));
     OMMA_TRY(omma_look_put_attentions(j, err));
     OMMA_TRY(omma_look_put_blocks(j, err));

@@ -1,5 +1,6 @@
 /* look_attention.c - tokens and attention of a report: who looks at whom, head by head, how far and
  * how broadly. */
+#include <math.h>
 #include <stdio.h>
 
 #include "cli/look_job.h"
@@ -68,6 +69,27 @@ omma_status omma_look_put_tokens(omma_look_job *j, omma_error *err) {
 
 /* --- attention -------------------------------------------------------------------------------- */
 
+/* What all weights of an attention take in the file, at most [bytes]. */
+static double bytes_of(const omma_attention *a) {
+    return 1.4 * (double)a->windows * (double)a->heads * (double)a->queries * (double)a->keys;
+}
+
+/* How much of the file the weights of attention k may take, when `room` is left for those from k
+ * on: all it needs, or as much as all others get that need more. */
+static size_t share_of(const omma_anatomy *all, int k, double room) {
+    double each = 0;
+    for (int round = 0; round <= all->n_attention; round++) {
+        double left = room;
+        int more = 0;
+        for (int i = k; i < all->n_attention; i++)
+            if (bytes_of(&all->attention[i]) <= each) left -= bytes_of(&all->attention[i]);
+            else more++;
+        if (!more || left / more <= each) break;
+        each = left / more;
+    }
+    return (size_t)fmin(each, bytes_of(&all->attention[k])) + 1;
+}
+
 /* The units to go into, queries with the sequence they are: n_unit of them; NULL: no memory. */
 static const omma_report_unit *units(omma_look_job *j) {
     omma_report_unit *of = omma_arena_array(&j->arena, (size_t)j->n_unit + 1, sizeof *of);
@@ -79,10 +101,11 @@ static const omma_report_unit *units(omma_look_job *j) {
     return of;
 }
 
-static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int k,
+static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int k, double keep,
                                  omma_error *err) {
     const omma_attention *a = &all->attention[k];
     const float *w = omma_sight_weights(j->sight, k);
+    const double room = fmax((double)omma_report_room(j->report) - keep, 0);
     const omma_report_unit *of = units(j);
     omma_look_heads h;
     if (!w || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
@@ -112,13 +135,13 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
                                              .ceiling = h.ceiling,
                                              .of = of,
                                              .n_of = j->n_unit,
-                                             .most = omma_report_room(j->report) /
-                                                     (size_t)(all->n_attention - k + 1)};
+                                             .most = share_of(all, k, room)};
     return omma_report_attention(j->report, &info, &j->attention[k], err);
 }
 
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err) {
     const omma_anatomy *a = omma_sight_anatomy(j->sight);
-    for (int k = 0; k < a->n_attention; k++) OMMA_TRY(put_attention(j, a, k, err));
+    const double keep = (double)omma_report_room(j->report) / 8; /* for the parts to come */
+    for (int k = 0; k < a->n_attention; k++) OMMA_TRY(put_attention(j, a, k, keep, err));
     return OMMA_OK;
 }

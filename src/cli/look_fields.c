@@ -4,10 +4,11 @@
 
 omma_status omma_look_put_layers(omma_look_job *j, omma_error *err) {
     const omma_fov *f = omma_sight_fov(j->sight);
-    j->part =
-        omma_arena_array(&j->arena, (size_t)f->specialised.graph->n_values + 1, sizeof *j->part);
-    if (!j->part) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
-    return omma_report_layers(j->report, f, j->part, err);
+    const size_t n = (size_t)f->specialised.graph->n_values + 1;
+    j->part = omma_arena_array(&j->arena, n, sizeof *j->part);
+    j->bound = omma_arena_array(&j->arena, n, sizeof *j->bound);
+    if (!j->part || !j->bound) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    return omma_report_layers(j->report, f, j->part, j->bound, err);
 }
 
 omma_status omma_look_put_pixels(omma_look_job *j, omma_error *err) {

@@ -31,6 +31,7 @@ typedef struct omma_look_job {
     omma_sight *sight;
     omma_field_table table;
     int *part;                  /* by value of the graph: the layer whose cells it has; -1: none */
+    bool *bound;                /* likewise: its lines may hold more than a cell sees */
     omma_look_tokens *sequence; /* by tokens part of the report */
     int n_sequence;
     int *tokens;                     /* by attention, query then key: parts of the report */
@@ -93,6 +94,7 @@ omma_status omma_look_put_pixels(omma_look_job *j, omma_error *err); /* chosen o
 omma_status omma_look_put_tokens(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_answers(omma_look_job *j, omma_error *err);
 /* (omma_look_choose) */
+omma_status omma_look_put_sets(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_blocks(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_ledgers(omma_look_job *j, omma_error *err);

@@ -105,8 +105,8 @@ omma_status omma_fov_shape(const omma_fov *f, const char *value, int *rank, int6
     return OMMA_OK;
 }
 
-static omma_status set_at(omma_set *s, omma_arena *a, const omma_value *v, const int64_t *at,
-                          omma_error *err) {
+omma_status omma_fov_set(omma_set *s, omma_arena *a, const omma_value *v, const int64_t *at,
+                         omma_error *err) {
     int64_t first[OMMA_MAX_RANK];
     for (int d = 0; d < v->rank; d++) {
         if (at[d] < -1 || at[d] >= v->dims[d])
@@ -125,7 +125,7 @@ omma_status omma_fov_walk(omma_walk *w, const omma_fov *f, const omma_value *v, 
                           unsigned paths, bool back, omma_error *err) {
     omma_set s;
     OMMA_TRY(omma_walk_begin(w, &f->fields, paths, err));
-    OMMA_TRY(set_at(&s, &w->arena, v, at, err));
+    OMMA_TRY(omma_fov_set(&s, &w->arena, v, at, err));
     OMMA_TRY(omma_walk_add(w, v, &s, err));
     return back ? omma_walk_back(w, err) : omma_walk_forth(w, err);
 }

@@ -23,6 +23,11 @@ omma_status omma_fov_on_graph(omma_fov **out, const omma_graph *graph, const cha
 omma_status omma_fov_find(const omma_value **out, const omma_fov *f, const char *name,
                           omma_error *err);
 
+/* The elements of v at these indices, -1 for a whole axis. Returns OMMA_OK, OMMA_E_RANGE or
+ * OMMA_E_NOMEM. */
+omma_status omma_fov_set(omma_set *s, omma_arena *a, const omma_value *v, const int64_t *at,
+                         omma_error *err);
+
 /* Walk back from (forth to) the elements of v at these indices, -1 for a whole axis. w is begun
  * and stays until omma_walk_free, which is the caller's in any case. */
 omma_status omma_fov_walk(omma_walk *w, const omma_fov *f, const omma_value *v, const int64_t *at,

@@ -113,7 +113,8 @@ typedef struct omma_report_layer_info {
     omma_report_axis y, x;
     bool stage;           /* the last of its stage */
     bool whole;           /* a cell sees the whole picture along some path */
-    const char *whole_by; /* the first layer that does: what made it so, "self-attention"; NULL */
+    const char *whole_by; /* the first layer that does, or that sees what no window describes: what
+                             made it so, "attention"; NULL */
     bool mixed;           /* some channels see less than others */
     bool bound;           /* the product of the lines holds more than a cell sees */
     omma_fov_status status;
@@ -141,12 +142,14 @@ typedef struct omma_report_unit {
     const char *edge; /* "left edge": only this of it; NULL: all */
 } omma_report_unit;
 
-/* The exact set of pixels that a unit sees, where it is no product of rows and columns.
- *   bits  a bit for each pixel, row-major (omma_unit_field.seen); NULL: all of them. */
+/* The exact set of pixels that a unit sees, where it is no product of rows and columns. A cell
+ * whose y and x are -1 is every cell of its layer. bits  a bit for each pixel, row-major
+ * (omma_unit_field.seen); NULL: all of them. */
 omma_status omma_report_set(omma_report *r, const omma_report_unit *unit, const uint64_t *bits,
                             omma_fov_status status, omma_error *err);
 
-/* The unit of the model at hand that the page begins with; the last call counts. */
+/* The unit of the model at hand that the page begins with, if it is the first model or is chosen;
+ * the last call counts. */
 omma_status omma_report_start(omma_report *r, const omma_report_unit *unit, omma_error *err);
 
 /* What a heat map shows. */

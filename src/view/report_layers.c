@@ -11,8 +11,9 @@ typedef struct adding {
     omma_report *r;
     const omma_field_table *t;
     const omma_cell_field *cells;
-    int *part;  /* by value index */
-    bool whole; /* has a layer seen everything? */
+    int *part;   /* by value index */
+    bool *bound; /* by value index; NULL: not wanted */
+    bool opened; /* has a layer seen everything, or what no window describes? */
     omma_error *err;
 } adding;
 
@@ -56,24 +57,32 @@ static const omma_field_row *row_of(const omma_field_table *t, const omma_value 
     return NULL;
 }
 
-/* What opened the whole picture for a row, which may only add or multiply what a gate or a mean
- * brings: the first operator on the way to it that sees everything. In these graphs attention is
- * two products and a softmax. */
+/* A path of it sees more than a window: everything, or what attention in windows sees. */
+static bool is_open(const omma_field_row *row) { return row->whole || row->odd; }
+
+/* A softmax, or a product of two things that are computed: what attention is made of. */
+static bool is_attention(const omma_node *n) {
+    if (!strcmp(n->op->name, "Softmax")) return true;
+    const bool product = !strcmp(n->op->name, "MatMul") || !strcmp(n->op->name, "Einsum");
+    return product && n->n_in > 1 && !n->in[0]->data && !n->in[1]->data;
+}
+
+/* What opened the picture for a row, which may only add or multiply what a gate or a mean brings:
+ * the first operator on the way to it that sees more than a window. */
 static const char *whole_by(const omma_field_table *t, const omma_field_row *row) {
-    if (!row->whole) return "the growing window";
+    if (!is_open(row)) return "the growing window";
+    bool attends = false;
     for (const omma_field_row *next = row; next;) {
         row = next;
         next = NULL;
+        attends |= is_attention(row->node);
         for (int i = 0; i < row->node->n_in && !next; i++) {
             const omma_field_row *in = row->node->in[i] ? row_of(t, row->node->in[i]) : NULL;
-            if (in && in->whole) next = in;
+            if (in && is_open(in)) next = in;
         }
     }
-    static const char *const parts[] = {"MatMul", "Einsum", "Softmax"};
-    const char *name = row->node->op->name;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (!strcmp(name, parts[i])) return "attention";
-    return name;
+    /* windows are cut out before attention works in them: that alone shows nothing new */
+    return is_attention(row->node) || (attends && !row->whole) ? "attention" : row->node->op->name;
 }
 
 /* --- layers ----------------------------------------------------------------------------- */
@@ -115,19 +124,19 @@ static omma_status add_layer(adding *a, const omma_field_row *row) {
     say_shape(shape, sizeof shape, row->value);
     say_made_by(made_by, sizeof made_by, row->node);
     const omma_fov_status status = status_of(a, row, c);
-    const bool whole = row->whole || status == OMMA_FOV_WHOLE;
+    const bool whole = row->whole || status == OMMA_FOV_WHOLE, opened = whole || row->odd;
     const omma_report_layer_info l = {.label = row->label,
                                       .made_by = made_by,
                                       .shape = shape,
                                       .stage = row->stage,
                                       .whole = whole,
-                                      .whole_by = whole && !a->whole ? whole_by(a->t, row) : NULL,
+                                      .whole_by = opened && !a->opened ? whole_by(a->t, row) : NULL,
                                       .mixed = c->mixed,
                                       .bound = c->bound,
                                       .status = status,
                                       .y = axis_of(row, &row->y, &c->rows),
                                       .x = axis_of(row, &row->x, &c->columns)};
-    a->whole |= whole;
+    a->opened |= opened;
     return omma_report_layer(a->r, &l, &a->part[row->value->index], a->err);
 }
 
@@ -136,11 +145,23 @@ static bool same_lines(const omma_lines *a, const omma_lines *b) {
     return !a->bits || !memcmp(a->bits, b->bits, (size_t)(a->cells * a->words) * sizeof *a->bits);
 }
 
+/* Where lines are no more than bounds, what joins two layers may see more than either. */
+static bool joins(const adding *a, const omma_node *n) {
+    int part = -1;
+    for (int i = 0; i < n->n_in; i++) {
+        const int in = n->in[i] ? a->part[n->in[i]->index] : -1;
+        if (in >= 0 && part >= 0 && in != part) return true;
+        if (in >= 0) part = in;
+    }
+    return false;
+}
+
 /* The layer that a row only repeats: its operator changes no place, and an input has its cells. */
 static int repeats(const adding *a, const omma_field_row *row) {
     const omma_node *n = row->node;
     if (row->stage || !(n->op->flags & (OMMA_OP_VIEW | OMMA_OP_ELEMENTWISE))) return -1;
     const omma_cell_field *mine = &a->cells[row->value->index];
+    if (mine->bound && joins(a, n)) return -1;
     for (int i = 0; i < n->n_in; i++) {
         if (!n->in[i] || a->part[n->in[i]->index] < 0) continue;
         const omma_cell_field *its = &a->cells[n->in[i]->index];
@@ -154,6 +175,7 @@ static omma_status add_all(adding *a) {
     for (int i = 0; i < a->t->count; i++) {
         const omma_field_row *row = &a->t->row[i];
         if (!row->y.cells || !row->x.cells || !a->cells[row->value->index].rows.bits) continue;
+        if (a->bound) a->bound[row->value->index] = a->cells[row->value->index].bound;
         const int same = repeats(a, row);
         if (same >= 0) a->part[row->value->index] = same;
         else OMMA_TRY(add_layer(a, row));
@@ -161,14 +183,15 @@ static omma_status add_all(adding *a) {
     return OMMA_OK;
 }
 
-omma_status omma_report_layers(omma_report *r, const omma_fov *f, int *part, omma_error *err) {
+omma_status omma_report_layers(omma_report *r, const omma_fov *f, int *part, bool *bound,
+                               omma_error *err) {
     omma_budget budget = {.limit = f->budget.limit};
     omma_arena arena;
     omma_field_table t;
     const int n = f->specialised.graph->n_values;
     omma_arena_init(&arena, &budget);
     omma_status s = omma_field_table_make(&t, f, OMMA_FOV_STRUCTURAL, false, &arena, err);
-    adding a = {.r = r, .t = &t, .part = part, .err = err};
+    adding a = {.r = r, .t = &t, .part = part, .bound = bound, .err = err};
     if (!s) {
         a.cells = omma_cells(&f->fields, t.image, t.down, t.across, OMMA_FOV_STRUCTURAL, &arena);
         if (!part) a.part = omma_arena_array(&arena, (size_t)n + 1, sizeof *a.part);

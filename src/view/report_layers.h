@@ -11,9 +11,12 @@
  * unless it ends a stage; it counts as that one.
  *   part  int [number of values of f's graph], by a value's index: receives the number of the layer
  *         whose cells are its cells, -1: none. NULL: not wanted.
+ *   bound bool, likewise: receives true where the product of the lines may hold more than a cell
+ *         sees; zeroed before by the caller. NULL: not wanted.
  * Returns what omma_report_layer does, OMMA_E_UNSUPPORTED (no input is a picture) or OMMA_E_NOMEM.
  */
-omma_status omma_report_layers(omma_report *r, const omma_fov *f, int *part, omma_error *err);
+omma_status omma_report_layers(omma_report *r, const omma_fov *f, int *part, bool *bound,
+                               omma_error *err);
 
 /* For plain reports, behind the layers: the cells of each that pixel y, x reaches, as runs of rows
  * and of columns.

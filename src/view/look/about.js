@@ -14,7 +14,7 @@ const aboutView = {
   scale: () => null,
   shared: () => null,
   draw() {},
-  caption: p => `*${p.model().info.name || "The model"}* saw this picture at ${W} × ${H} px.`,
+  caption: p => `*${p.model().info.name || "The model"}* saw this picture at ${p.W} × ${p.H} px.`,
   build: p => buildAbout(p),
 };
 
@@ -28,7 +28,7 @@ function buildAbout(p) {
     ["Parameters", i.parameters ? count(i.parameters) : undefined],
     ["Input", i.input],
     ["One run", i.seconds === undefined ? undefined : fixed(1000 * i.seconds) + " ms"],
-    ["Picture", `${report.picture.name || ""} ${W} × ${H} px`],
+    ["Picture", `${report.picture.name || ""}, ${m.W} × ${m.H} px as the model got it`],
   ]);
   const have = [
     [m.layers.length, "layers"],
@@ -40,7 +40,7 @@ function buildAbout(p) {
   ]
     .filter(x => x[0])
     .map(x => `${count(x[0])} ${x[1]}`);
-  const other = m.notes.filter(n => n.about);
+  const other = m.notes;
   return {
     update() {},
     e: h(
@@ -57,7 +57,7 @@ function buildAbout(p) {
         : null,
       other.length
         ? [
-            h("h3", { text: "What was not found, what was left out" }),
+            h("h3", { text: "What was not found, what was left out, what to know" }),
             h(
               "ul",
               { class: "notes" },
@@ -80,8 +80,10 @@ function buildAbout(p) {
           " something and look at what changes.",
       ),
       para(
-        "Colours are *raw* (each map from its own least to its own greatest number) or " +
-          "*shared* (one range for all); the scale below the picture says which.",
+        "Colours are *raw* (each map up to its own greatest number, from zero, or from its " +
+          "negative where there are negative ones) or *shared* (one range for all maps that can " +
+          "be compared); the scale below the picture says which."
+,
       ),
       report.command
         ? [h("h3", { text: "Made by" }), h("pre", {}, h("code", { text: report.command }))]

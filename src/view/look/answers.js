@@ -20,13 +20,14 @@ const answersView = {
   answer: p => p.model().answers[p.s.answer],
   unitOf: p => ({ what: "answer", part: p.s.answer, y: 0, x: 0 }),
 
-  /* All maps of an answer, of its edges too: attributions, and relevance through attention. */
+  /* Maps of an answer: attributions, relevance through attention; those of its edges last. */
   maps: p =>
     p
       .model()
       .heats.filter(
         x => x.family !== "effective" && x.unit.what === "answer" && x.unit.part === p.s.answer,
-      ),
+      )
+      .sort((a, b) => !!a.unit.edge - !!b.unit.edge),
   map(p) {
     const list = this.maps(p);
     return list[Math.min(p.s.map, list.length - 1)];
@@ -54,7 +55,7 @@ const answersView = {
     p.s.map = Math.max(0, Math.min(this.maps(p).length - 1, p.s.map + by));
   },
   flip(p) {
-    p.s.shown = { map: "set", set: "none", none: "map" }[p.s.shown];
+    p.s.shown = { map: hasSets(p) ? "set" : "none", set: "none", none: "map" }[p.s.shown];
   },
 
   scale(p) {
@@ -128,7 +129,7 @@ function drawCorners(p, a, color, width) {
   p.line(
     g => {
       for (let i = 0; i < a.corners.length; i += 2)
-        g[i ? "lineTo" : "moveTo"](a.corners[i] * p.k, (a.corners[i + 1] * p.height) / H);
+        g[i ? "lineTo" : "moveTo"](a.corners[i] * p.k, (a.corners[i + 1] * p.height) / p.H);
       g.closePath();
     },
     color,
@@ -146,8 +147,8 @@ function drawEdge(p, b, edge) {
   if (at)
     p.line(
       g => {
-        g.moveTo(b[at[0]] * p.k, (b[at[1]] * p.height) / H);
-        g.lineTo(b[at[2]] * p.k, (b[at[3]] * p.height) / H);
+        g.moveTo(b[at[0]] * p.k, (b[at[1]] * p.height) / p.H);
+        g.lineTo(b[at[2]] * p.k, (b[at[3]] * p.height) / p.H);
       },
       mark.unit,
       4,
@@ -168,25 +169,38 @@ function buildAnswers(p) {
     heading("What did it say, and why?"),
     add(answerList(p)),
     add(mapChoice(p)),
-    add(
-      choice(
-        "Shown",
-        [
-          { value: "map", text: "Map" },
-          { value: "set", text: "Exact set", title: "Every pixel that can change this answer" },
-          { value: "none", text: "Neither" },
-        ],
-        () => p.s.shown,
-        v => {
-          p.s.shown = v;
-        },
-      ),
-    ),
-    add(scaleChoice()),
+    hasShown(p) && add(shownChoice(p)),
+    hasMaps(p) && add(scaleChoice()),
     add(mapNumbers(p)),
   );
   return { e, update: () => updates.forEach(u => u()) };
 }
+
+function shownChoice(p) {
+  return choice(
+    "Shown",
+    [
+      { value: "map", text: "Map" },
+      hasSets(p) && {
+        value: "set",
+        text: "Exact set",
+        title: "Every pixel that can change this answer",
+      },
+      { value: "none", text: "Neither" },
+    ].filter(Boolean),
+    () => p.s.shown,
+    v => {
+      p.s.shown = v;
+    },
+  );
+}
+
+/* Is there anything of answers in this report, that switches would switch? */
+const hasMaps = p =>
+  p.model().heats.some(x => x.family === "attribution" && x.unit.what === "answer");
+const hasSets = p =>
+  p.model().sets.some(s => s.unit.what === "answer" || s.unit.what === "query");
+const hasShown = p => hasMaps(p) || hasSets(p);
 
 function answerList(p) {
   const items = p.model().answers.map((a, i) => ({

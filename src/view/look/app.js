@@ -35,7 +35,7 @@ function firstLayer(model) {
   model.layers.forEach((l, i) => {
     if (!hasCells(l) || !l.stage) return;
     const set = cellSet(l, l.y.cells >> 1, l.x.cells >> 1);
-    if (set && setCount(set) < (W * H) / 5) best = i;
+    if (set && setCount(set) < (l.W * l.H) / 5) best = i;
   });
   return Math.max(0, best);
 }
@@ -49,7 +49,7 @@ function freshState(index) {
     forth: false,
     pinned: false,
     recipe: 0,
-    pixel: { y: H >> 1, x: W >> 1 },
+    pixel: { y: model.H >> 1, x: model.W >> 1 },
     cell: { y: 0, x: 0 },
   };
   const l = model.layers[layer];
@@ -66,6 +66,7 @@ function startAt(p, unit) {
   const model = p.model();
   if (unit.what === "cell" && model.layers[unit.part]) {
     goToCell(p, unit);
+    p.s.pinned = false; /* nobody has held it yet: the mouse moves on */
     return "field";
   }
   if (unit.what === "token" && model.tokens[unit.part]) {
@@ -86,6 +87,12 @@ function startAt(p, unit) {
     return "answers";
   }
   return "field";
+}
+
+/* In the view at hand, at the unit that the report names for this model, if there it is one. */
+function beginAt(p) {
+  const kept = JSON.stringify(p.s);
+  if (p.model().start && startAt(p, p.model().start) !== app.tab) p.s = JSON.parse(kept);
 }
 
 /* --- up to date --------------------------------------------------------------------------- */
@@ -115,15 +122,19 @@ function render() {
       if (scales[i]) shared = unionScale(unionScale(shared, scales[i]), v.shared(p));
     });
   app.panes.forEach((p, i) => {
-    const scale = scales[i] && shared ? { ...shared, of: scales[i].of } : scales[i],
+    const scale =
+        scales[i] && shared
+          ? { ...shared, of: scales[i].of, unseen: scales[i].unseen }
+          : scales[i],
       missing = v.missing(p.model());
     p.begin();
     p.scale = scale;
     if (!missing) v.draw(p, scale);
     setRich(p.caption, missing || v.caption(p));
+    p.figure.dataset.unit = missing ? "" : JSON.stringify(v.unitOf(p));
     setText(p.title, paneTitle(p));
     p.title.hidden = app.panes.length < 2 && !p.s.pinned;
-    p.legend.update(scale);
+    p.legend.update(scale && !scale.unseen ? scale : null);
     const chips = !missing && v.chips ? v.chips(p) : [];
     p.chips.hidden = !chips.length;
     p.chips.replaceChildren(...chips);
@@ -157,10 +168,9 @@ function buildPanel() {
   const which = app.panes.length > 1 ? paneChoice() : null,
     mine = models.length > 1 ? modelChoice(p) : null;
   body.e.classList.add("body");
+  const notes = missing || !v.about ? null : notesOf(model, v.about);
   $("view").replaceChildren(
-    ...[which && which.e, mine && mine.e, body.e, missing ? null : notesOf(model, v.about)].filter(
-      Boolean,
-    ),
+    ...[which && which.e, mine && mine.e, body.e, notes].filter(Boolean),
   );
   $("view").setAttribute("aria-labelledby", "tab-" + v.id);
   panel = {
@@ -186,6 +196,7 @@ function modelChoice(p) {
     () => p.s.model,
     v => {
       p.s = freshState(v);
+      beginAt(p);
       buildPanel();
     },
   );
@@ -244,7 +255,10 @@ function addPane() {
   const pane = new Pane("B", figure);
   pane.s = JSON.parse(JSON.stringify(app.panes[0].s));
   const other = models.findIndex((m, i) => i !== pane.s.model && !view().missing(m));
-  if (other >= 0) pane.s = freshState(other);
+  if (other >= 0) {
+    pane.s = freshState(other);
+    beginAt(pane);
+  }
   app.panes[0].s.pinned = true;
   app.panes.push(pane);
   watch(pane);
@@ -332,8 +346,8 @@ function start() {
   }
   setText(
     $("subtitle"),
-    `${models.map(m => m.info.name).join(" and ")} on ` +
-      `${report.picture.name || "a picture"}, ${W} × ${H} px`,
+    `${models.map(m => m.info.name).join(" and ")} on ${report.picture.name || "a picture"}` +
+      (models.length > 1 ? "" : `, ${models[0].W} × ${models[0].H} px`),
   );
   const pane = new Pane("A", document.querySelector(".pane"));
   pane.s = freshState(0);
@@ -342,9 +356,8 @@ function start() {
   app.stages = models[0].layers.length > 24;
   buildTabs();
   setTheme(savedTheme());
-  const first = report.parts.filter(part => part.part === "start").pop();
-  if (first) pane.s = freshState(first.model);
-  showTab(first ? startAt(pane, first.unit) : "field");
+  pane.resize();
+  showTab(models[0].start ? startAt(pane, models[0].start) : "field");
   watch(pane);
   $("compare").addEventListener("click", toggleCompare);
   $("theme").addEventListener("click", nextTheme);

@@ -86,7 +86,7 @@ const attentionView = {
     s.by = false;
     s.tokenMap = -1;
     s.token = model.tokens.map(t => {
-      const at = nearestToken(t, H / 2, W / 2),
+      const at = nearestToken(t, model.H / 2, model.W / 2),
         query = model.queries.find(q => q.answer >= 0);
       return at >= 0 ? at : t.queries && query ? query.number : 0;
     });
@@ -172,8 +172,14 @@ const attentionView = {
   scale(p) {
     const map = this.map(p);
     if (map) return scaleOf(numbersOf(map.map), map.of || "relevance");
-    const v = this.values(p, p.s.head);
-    return v && scaleOf(v, p.s.by ? "weight received" : "attention weight");
+    const v = this.values(p, p.s.head),
+      others = this.others(p);
+    return (
+      v && {
+        ...scaleOf(v, p.s.by ? "weight received" : "attention weight"),
+        unseen: !others.grids.length && !(others.queries && p.model().queries.length),
+      }
+    );
   },
 
   /* Of all heads of this layer at this token. */
@@ -208,8 +214,13 @@ const attentionView = {
     if (!v) return `*${a.label}*: its weights are not in this file, only the numbers beside are.`;
     const best = top(v, 1)[0],
       others = this.others(p);
+    const lit = others.grids.length
+      ? "the lit tokens"
+      : others.queries && p.model().queries.length
+        ? "the queries of these boxes"
+        : "tokens that have no place on the picture (see the bars of its heads)";
     return (
-      `In *${a.label}* (${headName(p.s.head)}) ${who} *${what}* the lit tokens; ` +
+      `In *${a.label}* (${headName(p.s.head)}) ${who} *${what}* ${lit}; ` +
       `most ${p.s.by ? "by" : "at"} ${tokenName(others, best)}: ${show(v[best], 2)}.`
     );
   },

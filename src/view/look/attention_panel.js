@@ -15,13 +15,13 @@ function buildAttention(p) {
     heading("Who looks at whom?"),
     para(
       "Attention lets every token weigh every other. Begin with the plot: a dot is a head, " +
-        "the higher it lies the farther it looks.",
+        "the higher it lies the farther it looks, or the more evenly it spreads (entropy).",
     ),
     add(headPlot(p)),
     add(
       select(
         "Layer",
-        order.map(i => `${list[i].label} · ${list[i].kind}`),
+        order.map(i => `${list[i].short} · ${list[i].kind}`),
         () => order.indexOf(p.s.att),
         v => attentionView.setLayer(p, order[v]),
       ),
@@ -79,6 +79,7 @@ function headPlot(p) {
   if (!measures.length) return { e: box, update() {} };
   let measure = measures[0][0],
     key = "";
+  const title = h("p", { class: "plot-title" });
   const pick = choice(
     "Plotted",
     measures.map(m => ({ value: m[0], text: m[1] })),
@@ -88,12 +89,13 @@ function headPlot(p) {
     },
   );
   if (measures.length > 1) box.append(pick.e);
-  box.append(plot);
+  box.append(title, plot);
   plot.addEventListener("keydown", e => movePlot(p, plot, e, measure));
   const update = () => {
     const now = [p.s.att, p.s.head, measure].join();
     if (now === key) return;
     key = now;
+    setText(title, plotWords(list, measure));
     const focused = plot.contains(document.activeElement);
     drawHeads(plot, p, list, measure);
     if (focused) {
@@ -105,8 +107,20 @@ function headPlot(p) {
   return { e: box, update };
 }
 
+const isMeasured = (a, measure) => a[measure] && a[measure].some(v => v !== null);
+
+function plotWords(list, measure) {
+  const over = measure === "distance" ? "uniform" : "ceiling",
+    line = list.some(a => Number.isFinite(size(a[over])))
+      ? "; dashed: if it looked at all alike"
+      : "";
+  return measure === "distance"
+    ? `Mean attention distance of each head, px${line}`
+    : `Entropy of each head, nats${line}`;
+}
+
 function drawHeads(plot, p, list, measure) {
-  const kept = list.filter(a => a[measure]),
+  const kept = list.filter(a => isMeasured(a, measure)),
     over = measure === "distance" ? "uniform" : "ceiling";
   const most =
     Math.max(...kept.flatMap(a => [...a[measure].filter(v => v !== null), size(a[over]) || 0])) *
@@ -126,18 +140,8 @@ function drawHeads(plot, p, list, measure) {
         text: show((most * i) / 4, 2),
       }),
     );
-  const every = Math.ceil(kept.length / 8);
+  drawLayerTicks(plot, kept, x);
   kept.forEach((a, i) => {
-    if (i % every === 0)
-      plot.append(
-        svg("text", {
-          class: "tick",
-          x: x(i),
-          y: 163,
-          "text-anchor": "middle",
-          text: a.label.length > 12 ? "…" + a.label.slice(-11) : a.label,
-        }),
-      );
     if (Number.isFinite(size(a[over])))
       plot.append(
         svg(
@@ -164,14 +168,14 @@ function drawHeads(plot, p, list, measure) {
             class: "head" + (lit ? " on" : ""),
             cx: x(i) + off,
             cy: y(v),
-            r: lit ? 5.5 : 4,
+            r: Math.max(2.5, Math.min(lit ? 5.5 : 4, (wide * (lit ? 0.9 : 0.7)) / a.heads + 2)),
             fill: hueColor(k),
             role: "option",
             "aria-selected": String(lit),
             tabindex: on ? 0 : -1,
             "data-layer": a.index,
             "data-head": k,
-            "aria-label": `${a.label}, head ${k}: ${show(v)}`,
+            "aria-label": `${a.short}, head ${k}: ${show(v)}`,
             onclick: () => {
               attentionView.setLayer(p, a.index);
               p.s.head = k;
@@ -179,7 +183,7 @@ function drawHeads(plot, p, list, measure) {
             },
           },
           svg("title", {
-            text: `${a.label}, head ${k}: ${show(v)} ${measure === "distance" ? "px" : "nats"}`,
+            text: `${a.short}, head ${k}: ${show(v)} ${measure === "distance" ? "px" : "nats"}`,
           }),
         ),
       );
@@ -187,9 +191,28 @@ function drawHeads(plot, p, list, measure) {
   });
 }
 
+/* Below the plot: the layers' names where there is room for them, else their numbers. */
+function drawLayerTicks(plot, kept, x) {
+  const room = Math.floor(350 / kept.length / 6.2),
+    words = Math.max(...kept.map(a => a.short.length)) <= room,
+    every = words ? 1 : Math.ceil((kept.length * 18) / 350);
+  kept.forEach((a, i) => {
+    if (i % every) return;
+    plot.append(
+      svg(
+        "text",
+        { class: "tick", x: x(i), y: 163, "text-anchor": "middle", text: words ? a.short : i },
+        svg("title", { text: a.label }),
+      ),
+    );
+  });
+  if (!words)
+    plot.append(svg("text", { class: "tick", x: 38, y: 163, "text-anchor": "end", text: "layer" }));
+}
+
 /* Left and right: layers; up and down: heads. */
 function movePlot(p, plot, e, measure) {
-  const kept = ordered(p).filter(a => a[measure]),
+  const kept = ordered(p).filter(a => isMeasured(a, measure)),
     at = kept.indexOf(attentionView.a(p));
   const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
     e.key
@@ -214,6 +237,7 @@ function tokenChoice(p) {
     if (now === key || !tokens) return;
     key = now;
     const queries = p.model().queries.filter(q => q.answer >= 0);
+    if (tokens.queries && !queries.length) return e.replaceChildren(tokenNumber(p, tokens));
     const buttons = tokens.queries
       ? queries.map(q => [
           q.number,
@@ -245,6 +269,29 @@ function tokenChoice(p) {
   };
   update();
   return { e, update };
+}
+
+/* Of tokens that neither have a place nor became an answer: by number. */
+function tokenNumber(p, tokens) {
+  const id = newId(),
+    input = h("input", {
+      type: "number",
+      id,
+      min: 0,
+      max: tokens.count - 1,
+      value: attentionView.token(p),
+      onchange: () => {
+        attentionView.choose(p, Math.max(0, Math.min(tokens.count - 1, Math.round(+input.value))));
+        redraw();
+      },
+    });
+  return h(
+    "span",
+    { class: "number" },
+    h("label", { for: id, text: tokens.queries ? "Query" : "Token" }),
+    input,
+    h("span", { text: `of ${count(tokens.count)}, numbered from 0` }),
+  );
 }
 
 /* Weights of one layer, or maps that were carried through all of them. */
@@ -326,33 +373,45 @@ function headGrid(p) {
 function drawMiniHead(p, x) {
   const v = attentionView.values(p, x.k),
     others = attentionView.others(p),
-    g = fit(x.canvas, miniWidth, miniHeight());
+    high = miniHeight(p),
+    g = fit(x.canvas, miniWidth, high);
   if (!v) return;
   const scale = app.scale === "shared" && p.scale ? p.scale : scaleOf(v, "");
   for (const grid of others.grids) {
-    const w = (grid.jump_x * miniWidth) / W,
-      k = (grid.jump_y * miniHeight()) / H;
-    for (let r = 0; r < grid.rows; r++)
-      for (let c = 0; c < grid.columns; c++) {
-        g.fillStyle = rampColor(place(scale, v[gridToken(grid, r, c)]));
-        g.fillRect(
-          ((grid.first_x + 0.5) * miniWidth) / W + c * w - w / 2,
-          ((grid.first_y + 0.5) * miniHeight()) / H + r * k - k / 2,
-          w + 0.4,
-          k + 0.4,
-        );
-      }
+    const w = (grid.jump_x * miniWidth) / p.W,
+      k = (grid.jump_y * high) / p.H;
+    g.imageSmoothingEnabled = false;
+    g.drawImage(
+      gridImage(grid, t => ramps.one[Math.round(255 * place(scale, v[t]))]),
+      ((grid.first_x + 0.5) * miniWidth) / p.W - w / 2,
+      ((grid.first_y + 0.5) * high) / p.H - k / 2,
+      w * grid.columns,
+      k * grid.rows,
+    );
   }
-  if (!others.grids.length) drawMiniBars(g, v, scale);
+  if (!others.grids.length) drawMiniBars(g, v, scale, high);
   setText(x.text, `max ${show(scaleOf(v, "").max, 2)}`);
 }
 
-function drawMiniBars(g, v, scale) {
+/* A pixel for each token of a grid. */
+function gridImage(grid, color) {
+  const small = document.createElement("canvas"),
+    image = new ImageData(grid.columns, grid.rows);
+  for (let r = 0, i = 0; r < grid.rows; r++)
+    for (let c = 0; c < grid.columns; c++, i += 4)
+      image.data.set([...color(gridToken(grid, r, c)), 255], i);
+  small.width = grid.columns;
+  small.height = grid.rows;
+  small.getContext("2d").putImageData(image, 0, 0);
+  return small;
+}
+
+function drawMiniBars(g, v, scale, high) {
   const w = miniWidth / v.length;
   v.forEach((n, i) => {
     g.fillStyle = "#5fd6cb";
-    const t = place(scale, n) * miniHeight();
-    g.fillRect(i * w, miniHeight() - t, Math.max(0.6, w - 0.4), t);
+    const t = place(scale, n) * high;
+    g.fillRect(i * w, high - t, Math.max(0.6, w - 0.4), t);
   });
 }
 
@@ -412,7 +471,7 @@ function strongest(p) {
     setText(title, p.s.by ? "Who looks here most" : "Where it looks most");
     e.hidden = !v;
     if (!v) return;
-    const best = top(v, 5),
+    const best = top(v, 5).filter(t => v[t] > 0),
       most = v[best[0]] || 1;
     list.replaceChildren(
       ...best.map(t =>

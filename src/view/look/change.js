@@ -100,6 +100,7 @@ const changeView = {
     const ref = this.map(p);
     return (
       ref &&
+      this.tokens(p).grids.length > 0 &&
       scaleOf(
         numbersOf(ref),
         this.cut(p)
@@ -122,7 +123,7 @@ const changeView = {
     const l = this.ledger(p),
       tokens = this.tokens(p),
       ref = this.map(p);
-    if (ref) p.tokenHeat(tokens, numbersOf(ref), scale);
+    if (ref && scale) p.tokenHeat(tokens, numbersOf(ref), scale);
     for (const o of this.others(p)) {
       const place = tokenPlace(p.model().tokens[o.tokens], o.token);
       if (place && o !== l) p.ring(place.y, place.x, mark.second, 4);
@@ -142,8 +143,12 @@ const changeView = {
         (cut.cosine === undefined ? "." : `, at a cosine of ${fixed(cut.cosine, 3)} to what it is.`)
       );
     return (
-      `In *${l.label}* ${name} kept *${percent(l.own)}* of its new value from itself and took ` +
-      `*${percent(l.context)}* from other tokens; its direction changed to a cosine of ` +
+      `In *${l.label}* ${name} kept *${percent(l.own)}* of its new value from itself and ` +
+      (l.feed_forward && !l.context
+        ? `made *${percent(l.feed_forward)}* of it anew`
+        : `took *${percent(l.context)}* from other tokens`) +
+      (l.feed_forward && l.context ? `, *${percent(l.feed_forward)}* it made anew` : "") +
+      `; its direction changed to a cosine of ` +
       `*${fixed(size(l.cosine), 3)}*.`
     );
   },
@@ -237,7 +242,7 @@ function buildChange(p) {
         () => ({ min: 0, max: changeView.blocks(p).length - 1 }),
         () => changeView.blocks(p).indexOf(changeView.ledger(p)),
         v => changeView.go(p, changeView.blocks(p)[v]),
-        () => changeView.ledger(p).label,
+        () => tail(changeView.ledger(p).short, 36),
       ),
     ),
     add(ledgerBars(p)),
@@ -301,7 +306,7 @@ function ledgerBars(p) {
         : [["Other tokens", l.context, "near"]]),
       ["Feed-forward", l.feed_forward, "forward"],
       ["Biases", l.rest, "rest"],
-    ].filter(r => r[1] !== undefined);
+    ].filter(r => r[1]);
     const least = Math.min(0, ...rows.map(r => r[1])),
       most = Math.max(0, ...rows.map(r => r[1])),
       range = most - least || 1;
@@ -404,15 +409,14 @@ function ledgerFacts(p) {
 /* Sources, each a switch that silences it, where the run without it is in the report. */
 function sourceList(p) {
   const list = h("ol", { class: "ranked sources" }),
+    title = h("h3"),
+    hint = h("p", { class: "hint" }),
     more = h("div", { class: "tokens" });
   const e = h(
     "div",
     {},
-    h("h3", { text: "Where the context came from" }),
-    para(
-      "Press one to silence it: the run again as if nobody could see that token, in any block.",
-      "hint",
-    ),
+    title,
+    hint,
     list,
     more,
   );
@@ -424,6 +428,15 @@ function sourceList(p) {
     key = now;
     const sources = sourcesOf(l),
       most = Math.max(...sources.map(s => Math.abs(s.share) || 0), 1e-9);
+    e.hidden = !sources.length && !l.silenced.length;
+    hint.hidden = !sources.length;
+    setText(title, sources.length ? "Where the context came from" : "Without context");
+    setText(
+      hint,
+      l.silenced.length
+        ? "Press one to silence it: the run again as if nobody could see that token, in any block."
+        : "Runs with one of them silenced are not in this report.",
+    );
     list.replaceChildren(
       ...sources.map(s => {
         const at = l.silenced.findIndex(c => c.cut === "source" && c.source === s.token),

@@ -50,8 +50,8 @@ const rampColor = t => `rgb(${ramps.one[Math.round(255 * t)].join(" ")})`;
 
 /* How opaque a map lies on the picture at 0..1 of its ramp: nothing is see-through, much is not. */
 const opacity = {
-  one: t => Math.min(0.92, 0.92 * Math.sqrt(t) + 0.02),
-  both: t => Math.min(0.92, 0.95 * Math.sqrt(Math.abs(2 * t - 1))),
+  one: t => 0.78 * Math.sqrt(t) + 0.02,
+  both: t => 0.8 * Math.sqrt(Math.abs(2 * t - 1)),
 };
 
 /* A scale: {min, max, signed, of}. */
@@ -108,7 +108,9 @@ function show(v, digits = 3) {
 const percent = v =>
   v === null || v === undefined || Number.isNaN(v)
     ? "–"
-    : (Math.abs(v) < 0.0995
+    : v && Math.abs(v) < 0.00005
+      ? (v < 0 ? "> −" : "< ") + "0.01\u00a0%"
+      : (Math.abs(v) < 0.0995
         ? (100 * v).toFixed(Math.abs(v) < 0.00995 ? 2 : 1)
         : (100 * v).toFixed(0)
       ).replace("-", "−") + "\u00a0%";

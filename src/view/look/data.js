@@ -2,8 +2,6 @@
    bytes behind them, which are decoded when somebody looks. */
 
 const report = JSON.parse(document.getElementById("omma-data").textContent);
-const W = report.picture.width,
-  H = report.picture.height;
 
 const listOf = {
   layer: "layers",
@@ -26,21 +24,90 @@ function readModels(parts) {
   let model = null;
   for (const part of parts) {
     if (part.part === "model") {
-      model = { info: part, index: models.length };
+      /* W, H: of the picture as this model got it */
+      const { width, height } = report.picture;
+      model = {
+        info: part,
+        index: models.length,
+        W: part.width || width,
+        H: part.height || height,
+      };
       part.name = (part.name || "model").replace(/\*/g, "∗");
       for (const kind in listOf) model[listOf[kind]] = [];
       models.push(model);
-    } else if (!model) common.push(part);
+    } else if (part.part === "start") models[part.model].start = part.unit;
+    else if (!model) common.push(part);
     else if (listOf[part.part]) {
       const list = model[listOf[part.part]];
       part.index = list.length;
       part.label = (part.label || `${part.part} ${part.index}`).replace(/\*/g, "∗");
+      part.model = model.index;
+      part.W = model.W;
+      part.H = model.H;
       list.push(part);
     }
   }
-  for (const m of models) m.notes.unshift(...common);
+  for (const m of models) {
+    m.notes.unshift(...common);
+    for (const kind of ["layers", "attentions", "samples", "ledgers"]) shorten(m[kind]);
+    const steps = m.queries.flatMap(q => q.steps);
+    for (const s of steps) s.label = (s.label || "").replace(/\*/g, "∗");
+    shorten(steps.filter(s => s.label.includes(".")));
+    indexSets(m);
+  }
+  tellApart(models);
   return models;
 }
+
+/* Labels without what all of them begin and end with, part by part: a.b.conv and a.c.conv are b and
+   c. A number keeps the word before it. */
+function shorten(parts) {
+  const split = parts.map(p => p.label.split(".")),
+    alike = at => split.length > 1 && split.every(s => at(s) === at(split[0])),
+    room = n => split.every(s => s.length > n);
+  let front = 0,
+    back = 0;
+  while (room(front + 1) && alike(s => s[front])) front++;
+  while (room(front + back + 1) && alike(s => s[s.length - 1 - back])) back++;
+  if (front && split.some(s => /^\d+$/.test(s[front]))) front--;
+  parts.forEach((p, i) => {
+    p.short = split[i].slice(front, split[i].length - back).join(".");
+  });
+}
+
+/* A text of at most n characters; what is cut is cut in front, where names differ least, at a dot
+   where one is near. */
+function tail(text, n) {
+  if (text.length <= n) return text;
+  const cut = text.slice(1 - n),
+    dot = cut.indexOf(".");
+  return "…" + (dot > 0 && dot < n / 2 ? cut.slice(dot) : cut);
+}
+
+/* Models of the same name get numbers. */
+function tellApart(list) {
+  const count = {};
+  for (const m of list) count[m.info.name] = (count[m.info.name] || 0) + 1;
+  const at = {};
+  for (const m of list) {
+    const name = m.info.name;
+    if (count[name] > 1) m.info.name = `${name} (${(at[name] = (at[name] || 0) + 1)})`;
+  }
+}
+
+/* Exact sets by unit; those that hold for every cell of a layer are the layer's, as are lists of
+   cells that have one. */
+function indexSets(m) {
+  m.setOfUnit = new Map();
+  for (const l of m.layers) l.exact = [];
+  for (const s of m.sets) {
+    const layer = s.unit.what === "cell" && m.layers[s.unit.part];
+    if (layer && s.unit.y < 0) layer.every = s;
+    else m.setOfUnit.set(unitKey(s.unit), s);
+    if (layer && s.unit.y >= 0 && s.status !== "bound") layer.exact.push(s.unit);
+  }
+}
+const unitKey = u => [u.what, u.part || 0, u.y, u.x, u.edge || ""].join();
 
 const models = readModels(report.parts);
 

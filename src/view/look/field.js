@@ -13,8 +13,8 @@ const fieldView = {
   point(p, at) {
     const layer = this.layer(p);
     p.s.pixel = {
-      y: Math.max(0, Math.min(H - 1, Math.round(at.y))),
-      x: Math.max(0, Math.min(W - 1, Math.round(at.x))),
+      y: Math.max(0, Math.min(p.H - 1, Math.round(at.y))),
+      x: Math.max(0, Math.min(p.W - 1, Math.round(at.x))),
     };
     if (layer && hasCells(layer)) p.s.cell = nearestCell(layer, at.y, at.x);
   },
@@ -23,7 +23,7 @@ const fieldView = {
     const layer = this.layer(p),
       within = (v, n) => Math.max(0, Math.min(n - 1, v));
     if (p.s.forth || !layer || !hasCells(layer)) {
-      p.s.pixel = { y: within(p.s.pixel.y + dy, H), x: within(p.s.pixel.x + dx, W) };
+      p.s.pixel = { y: within(p.s.pixel.y + dy, p.H), x: within(p.s.pixel.x + dx, p.W) };
       return;
     }
     p.s.cell = {
@@ -35,7 +35,7 @@ const fieldView = {
 
   pixelOf(layer, cell) {
     const near = (v, n) => Math.max(0, Math.min(n - 1, Math.round(v)));
-    return { y: near(centre(layer.y, cell.y), H), x: near(centre(layer.x, cell.x), W) };
+    return { y: near(centre(layer.y, cell.y), layer.H), x: near(centre(layer.x, cell.x), layer.W) };
   },
 
   deeper(p, by) {
@@ -116,6 +116,10 @@ function measuredCells(p) {
   return out;
 }
 
+/* Cells whose exact sets are in the report while others of their layer have a bound. */
+const ringedCells = layer =>
+  layer.every || layer.exact.length >= layer.y.cells * layer.x.cells ? [] : layer.exact;
+
 /* --- on the picture ------------------------------------------------------------------------ */
 
 function drawSeen(p, layer, heat, scale) {
@@ -129,8 +133,10 @@ function drawSeen(p, layer, heat, scale) {
   if (app.effective)
     for (const unit of measuredCells(p))
       p.ring(centre(layer.y, unit.y), centre(layer.x, unit.x), mark.second, 4);
+  for (const unit of ringedCells(layer))
+    p.ring(centre(layer.y, unit.y), centre(layer.x, unit.x), "#ffffff", 3.5);
   const hull = set && setHull(set);
-  if (hull) p.hull(hull);
+  if (hull) p.hull(hull, mark.unit, 2, set.status === "bound" ? [7, 6] : null);
   p.cell(cy, cx, layer.y.jump || 1, layer.x.jump || 1, mark.second);
   p.cross(cy, cx);
 }
@@ -150,14 +156,14 @@ function drawReached(p, layer) {
     small.height = layer.y.cells;
     small.getContext("2d").putImageData(image, 0, 0);
     p.g.imageSmoothingEnabled = false;
-    const jy = layer.y.jump || H,
-      jx = layer.x.jump || W;
+    const jy = layer.y.jump || p.H,
+      jx = layer.x.jump || p.W;
     p.g.drawImage(
       small,
       p.X((layer.x.first || 0) - jx / 2),
       p.Y((layer.y.first || 0) - jy / 2),
       jx * layer.x.cells * p.k,
-      (jy * layer.y.cells * p.height) / H,
+      (jy * layer.y.cells * p.height) / p.H,
     );
     if (jx * p.k >= 9) drawCentres(p, layer, reached);
   }
@@ -180,11 +186,33 @@ function drawCentres(p, layer, reached) {
 /* --- in words -------------------------------------------------------------------------------- */
 
 function windowWords(layer) {
+  const w = windowOf(layer);
+  if (!w) return "only a bound is known";
+  if (w.whole) return "the whole picture";
+  return `${w.about ? "about " : ""}${fixed(w.y)} × ${fixed(w.x)} px`;
+}
+
+/* What a cell's window is: {y, x} or {whole}; about: no window describes all cells, this is around
+   what the middle one sees. null: all that is known is a bound. */
+function windowOf(layer) {
   const y = size(layer.y.size),
-    x = size(layer.x.size);
-  if (y === Infinity || x === Infinity) return "the whole picture";
-  if (Number.isNaN(y) || Number.isNaN(x)) return "what no one window describes";
-  return `${fixed(y)} × ${fixed(x)} px`;
+    x = size(layer.x.size),
+    whole = { y: Infinity, x: Infinity, whole: true };
+  if (layer.every && ownSet(layer.every).all) return whole;
+  if (!isBound(layer) && (y === Infinity || x === Infinity)) return whole;
+  if (Number.isFinite(y) && Number.isFinite(x)) return { y, x };
+  const set = hasCells(layer) && middleSet(layer),
+    hull = set && setHull(set);
+  if (!hull) return null;
+  if (setCount(set) === layer.W * layer.H) return whole;
+  return { y: hull.y1 - hull.y0, x: hull.x1 - hull.x0, about: true };
+}
+
+/* Of the cell in the middle, null where only a bound of it is known. */
+function middleSet(layer) {
+  const unit = { what: "cell", part: layer.index, y: layer.y.cells >> 1, x: layer.x.cells >> 1 },
+    set = setOf(models[layer.model], unit);
+  return set && set.status !== "bound" ? set : null;
 }
 
 function seenCaption(p, layer) {
@@ -194,8 +222,13 @@ function seenCaption(p, layer) {
   if (!set) return `${who}: its exact set is not in this report.`;
   const n = setCount(set),
     hull = setHull(set),
-    share = n / (W * H);
+    share = n / (p.W * p.H);
   if (!n) return `${who} sees *nothing* of the picture: it is made of constants alone.`;
+  if (share === 1 && set.status === "bound")
+    return (
+      `${who}: *only a bound is known*, and from its rows and columns alone it could be ` +
+      `the whole picture.${exactHint(layer)}`
+    );
   if (share === 1) return `${who} sees the *whole picture*: every pixel can change it.`;
   const box = `${hull.y1 - hull.y0} × ${hull.x1 - hull.x0}`,
     cover = coverage(set);
@@ -207,21 +240,25 @@ function seenCaption(p, layer) {
       : "";
   return (
     `${who} sees ${most}*${count(n)} pixels* in a window of ${box}, ` +
-    `${percent(share)} of the picture.${holes}${data}`
+    `${percent(share)} of the picture.${holes}${data}` +
+    (set.status === "bound" ? exactHint(layer) : "")
   );
 }
+
+const exactHint = layer =>
+  layer.exact.length ? " Rings mark cells whose exact sets are here." : "";
 
 function reachedCaption(p, layer) {
   const { y, x } = p.s.pixel;
   if (!hasCells(layer)) return `Pixel (${y}, ${x}).`;
-  if (!layer.y.lines || !layer.x.lines)
+  if (!layer.every && (!layer.y.lines || !layer.x.lines))
     return `Pixel (row ${y}, column ${x}): what *${layer.label}* sees is not in this report.`;
   const r = reachedCells(layer, y, x),
     all = layer.y.cells * layer.x.cells;
   const can =
     r.count === all ? `*all ${count(all)} cells*` : `*${count(r.count)}* of ${count(all)} cells`;
   return (
-    `Pixel (row ${y}, column ${x}) can change ${layer.bound ? "at most " : ""}${can} of ` +
+    `Pixel (row ${y}, column ${x}) can change ${isBound(layer) ? "at most " : ""}${can} of ` +
     `*${layer.label}*. Lit squares are those cells, drawn about their centres.`
   );
 }

@@ -68,20 +68,23 @@ function buildField(p) {
 
 function layerWords(p) {
   const l = fieldView.layer(p);
-  return l ? `${l.label}: sees ${windowWords(l)}` : "";
+  return l ? `${tail(l.short, 22)}: ${windowWords(l)}` : "";
 }
 
-/* The side of the window, of {v, about}; where no window describes all cells, about what the middle
-   one sees. */
+/* The side of the window, of {v, about}; NaN: only a bound is known. */
 function windowSize(layer) {
-  const v = Math.max(size(layer.y.size), size(layer.x.size));
-  if (!Number.isNaN(v)) return { v, about: false };
-  const set = hasCells(layer) && cellSet(layer, layer.y.cells >> 1, layer.x.cells >> 1),
-    hull = set && setHull(set);
-  return { v: hull ? Math.max(hull.y1 - hull.y0, hull.x1 - hull.x0) : NaN, about: true };
+  const w = (layer.window = layer.window || windowOf(layer) || {});
+  return { v: w.y === undefined ? NaN : Math.max(w.y, w.x), about: !!w.about };
 }
 const sizeWords = s =>
   s.v === Infinity ? "whole" : Number.isNaN(s.v) ? "?" : (s.about ? "≈" : "") + fixed(s.v);
+
+/* The first layer that sees everything, and what made it so; -1: none does. */
+function momentOf(layers) {
+  const at = layers.findIndex(l => windowSize(l).v === Infinity),
+    by = layers.slice(0, at + 1).filter(l => l.whole_by);
+  return { at, by: at < 0 ? "" : by.length ? by[by.length - 1].whole_by : layers[at].made_by };
+}
 
 /* The size of the window from layer to layer, on a logarithmic scale, and the same as numbers to
    press: 3, 5, 7, ..., the whole picture. */
@@ -107,7 +110,7 @@ function drawGrowth(plot, p, list) {
   const layers = p.model().layers,
     top = 18,
     bottom = 112,
-    most = Math.log2(2 * Math.max(W, H));
+    most = Math.log2(2 * Math.max(p.W, p.H));
   const x = i => 34 + (list.length > 1 ? i / (list.length - 1) : 0.5) * 356;
   const y = v =>
     v === Infinity ? top : bottom - (Math.log2(Math.max(1, v)) / most) * (bottom - top - 14);
@@ -132,10 +135,11 @@ function drawGrowth(plot, p, list) {
     if (!Number.isNaN(v)) path += `${path ? "L" : "M"}${x(i)} ${y(v)}`;
   });
   plot.append(svg("path", { class: "curve", d: path }));
-  const first = list.findIndex(l => layers[l].whole);
+  const moment = momentOf(layers),
+    first = moment.at < 0 ? -1 : list.findIndex(l => l >= moment.at);
   if (first >= 0) {
     const near = x(first) > 230,
-      by = layers[list[first]].whole_by || layers[list[first]].made_by || "this layer";
+      by = moment.by || "this layer";
     plot.append(
       svg("line", { class: "moment", x1: x(first), x2: x(first), y1: top - 6, y2: bottom }),
       svg("text", {
@@ -143,17 +147,19 @@ function drawGrowth(plot, p, list) {
         x: x(first) + (near ? -6 : 6),
         y: bottom - 6,
         "text-anchor": near ? "end" : "start",
-        text: `${by} makes it global`,
+        text: `${tail(by, 24)} makes it global`,
       }),
     );
   }
+  let last = bottom;
   list.forEach((l, i) => {
     const { v, about } = windowSize(layers[l]),
       on = l === p.s.layer;
+    last = Number.isNaN(v) ? last : y(v);
     const dot = svg("circle", {
-      class: "dot" + (on ? " on" : "") + (about ? " about" : ""),
+      class: "dot" + (on ? " on" : "") + (about || Number.isNaN(v) ? " about" : ""),
       cx: x(i),
-      cy: Number.isNaN(v) ? bottom : y(v),
+      cy: last,
       r: on ? 6 : list.length > 60 ? 0 : 3.5,
     });
     const hit = svg(
@@ -184,6 +190,7 @@ function fillSizes(chips, p, list) {
   const layers = p.model().layers,
     seen = [];
   for (const l of list) {
+    if (Number.isNaN(windowSize(layers[l]).v)) continue;
     const text = sizeWords(windowSize(layers[l])),
       last = seen[seen.length - 1];
     if (last && last.text === text) last.layers.push(l);
@@ -299,14 +306,18 @@ function layerFacts(p) {
     const plain = (axis, n, i) => ((i + 0.5) * n) / axis.cells - 0.5;
     const off = cells
       ? Math.max(
-          Math.abs(plain(l.y, H, y) - centre(l.y, y)),
-          Math.abs(plain(l.x, W, x) - centre(l.x, x)),
+          Math.abs(plain(l.y, l.H, y) - centre(l.y, y)),
+          Math.abs(plain(l.x, l.W, x) - centre(l.x, x)),
         )
       : 0;
     f.update([
       ["Made by", l.made_by],
       ["Shape", l.shape],
       ["Window", windowWords(l)],
+      ringedCells(l).length && [
+        "Exact sets",
+        `of ${count(l.exact.length)} of its ${count(l.y.cells * l.x.cells)} cells: the rings`,
+      ],
       cells && ["Cells", cellWords(l)],
       size(l.y.least) < size(l.y.most) && [
         "Along its paths",
@@ -351,7 +362,7 @@ function strip(p) {
           },
         },
         canvas,
-        h("span", { text: l.label }),
+        h("span", { text: tail(l.short, 13), title: l.label }),
         text,
       );
       return { i, l, canvas, text, b };
@@ -382,7 +393,7 @@ function strip(p) {
 }
 
 const miniWidth = 96,
-  miniHeight = () => Math.max(28, Math.min(120, Math.round((miniWidth * H) / W)));
+  miniHeight = part => Math.max(28, Math.min(120, Math.round((miniWidth * part.H) / part.W)));
 
 /* Rows times columns; where they are too many to be told apart, paler as a whole. */
 function fillRuns(g, rows, cols, sy, sx) {
@@ -402,7 +413,8 @@ function fillRuns(g, rows, cols, sy, sx) {
 }
 
 function miniSeen(p, x) {
-  const g = fit(x.canvas, miniWidth, miniHeight());
+  const high = miniHeight(x.l),
+    g = fit(x.canvas, miniWidth, high);
   if (!hasCells(x.l)) return "no cells";
   const unit = {
     what: "cell",
@@ -411,24 +423,27 @@ function miniSeen(p, x) {
   };
   const set = setOf(p.model(), unit);
   if (!set) return "not in this report";
-  const sx = miniWidth / W,
-    sy = miniHeight() / H;
+  const sx = miniWidth / x.l.W,
+    sy = high / x.l.H;
   g.fillStyle = css("--seen");
-  if (set.all) g.fillRect(0, 0, miniWidth, miniHeight());
+  if (set.all) g.fillRect(0, 0, miniWidth, high);
   else if (set.rows) fillRuns(g, set.rows, set.cols, sy, sx);
   else
-    eachPixelRun(set.pixels, (y, from, to) =>
+    eachPixelRun(set, (y, from, to) =>
       g.fillRect(from * sx, y * sy, Math.max(0.7, (to - from) * sx), Math.max(0.7, sy)),
     );
-  return `${percent(setCount(set) / (W * H))} seen`;
+  const most = set.status === "bound" ? "≤ " : "";
+  return `${most}${percent(setCount(set) / (x.l.W * x.l.H))} seen`;
 }
 
 function miniReached(x, pixel) {
-  const g = fit(x.canvas, miniWidth, miniHeight());
+  const high = miniHeight(x.l),
+    g = fit(x.canvas, miniWidth, high);
   if (!hasCells(x.l)) return "no cells";
   if (!x.l.y.lines || !x.l.x.lines) return "not in this report";
   const r = reachedCells(x.l, pixel.y, pixel.x);
   g.fillStyle = css("--seen");
-  fillRuns(g, runsIn(r.rows), runsIn(r.cols), miniHeight() / x.l.y.cells, miniWidth / x.l.x.cells);
-  return `${count(r.count)} of ${count(x.l.y.cells * x.l.x.cells)}`;
+  fillRuns(g, runsIn(r.rows), runsIn(r.cols), high / x.l.y.cells, miniWidth / x.l.x.cells);
+  const most = x.l.bound && !x.l.whole ? "≤ " : "";
+  return `${most}${count(r.count)} of ${count(x.l.y.cells * x.l.x.cells)}`;
 }

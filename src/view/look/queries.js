@@ -10,7 +10,9 @@ const queriesView = {
     m.queries.length
       ? null
       : (m.notes.find(n => n.about === 4) || {}).text ||
-        "No object queries were found in this model.",
+        (m.tokens.some(t => t.queries)
+          ? "This model has object queries, but how their answers come about is not in this report."
+          : "No object queries were found in this model."),
 
   reset(s, model) {
     s.query = Math.max(
@@ -198,6 +200,8 @@ function drawSamples(p, part, query) {
 
 /* --- the panel ---------------------------------------------------------------------------- */
 
+const stepName = s => tail(s.short || s.label || "", 24);
+
 function buildQueries(p) {
   const updates = [],
     add = w => {
@@ -224,7 +228,7 @@ function buildQueries(p) {
         v => {
           p.s.step = v;
         },
-        () => queriesView.step(p).label || "",
+        () => stepName(queriesView.step(p)),
       ),
     ),
     h("button", {
@@ -339,7 +343,8 @@ function timeline(p) {
             h("button", {
               type: "button",
               class: "link",
-              text: s.label || String(i),
+              text: stepName(s) || String(i),
+              title: s.label,
               onclick: () => {
                 p.s.step = i;
                 redraw();

@@ -2,7 +2,7 @@
    columns; what is no product, as runs over all pixels. A set here is {rows, cols} or {pixels} or
    {all}, with its status. Pixels are whole numbers, cells lie at first + jump * i. */
 
-const ALL = { all: true, status: "whole" };
+const allOf = part => ({ all: true, status: "whole", W: part.W, H: part.H });
 
 /* Runs of line i of an axis of a layer: all lines may share one. */
 function lineRuns(axis, i) {
@@ -14,7 +14,9 @@ function lineRuns(axis, i) {
 function cellSet(layer, y, x) {
   const rows = lineRuns(layer.y, y),
     cols = lineRuns(layer.x, x);
-  return rows && cols ? { rows, cols, status: layer.bound ? "bound" : layer.status } : null;
+  return rows && cols
+    ? { rows, cols, status: layer.bound ? "bound" : layer.status, W: layer.W, H: layer.H }
+    : null;
 }
 
 const runLength = runs => {
@@ -29,7 +31,7 @@ const inRuns = (runs, v) => {
 
 function setCount(set) {
   return set.all
-    ? W * H
+    ? set.W * set.H
     : set.pixels
       ? runLength(set.pixels)
       : runLength(set.rows) * runLength(set.cols);
@@ -39,7 +41,7 @@ function setCount(set) {
 function setHull(set) {
   if (set.hull !== undefined) return set.hull;
   let hull = null;
-  if (set.all) hull = { y0: 0, x0: 0, y1: H, x1: W };
+  if (set.all) hull = { y0: 0, x0: 0, y1: set.H, x1: set.W };
   else if (set.rows && set.rows.length && set.cols.length)
     hull = {
       y0: set.rows[0],
@@ -49,7 +51,7 @@ function setHull(set) {
     };
   else if (set.pixels && set.pixels.length) {
     hull = { y0: Infinity, x0: Infinity, y1: 0, x1: 0 };
-    eachPixelRun(set.pixels, (y, from, to) => {
+    eachPixelRun(set, (y, from, to) => {
       hull.y0 = Math.min(hull.y0, y);
       hull.y1 = Math.max(hull.y1, y + 1);
       hull.x0 = Math.min(hull.x0, from);
@@ -60,7 +62,9 @@ function setHull(set) {
 }
 
 /* Runs over all pixels, cut into rows. */
-function eachPixelRun(runs, use) {
+function eachPixelRun(set, use) {
+  const runs = set.pixels,
+    W = set.W;
   for (let i = 0; i < runs.length; i += 2)
     for (let at = runs[i]; at < runs[i + 1];) {
       const y = Math.floor(at / W),
@@ -82,9 +86,10 @@ function runsIn(list) {
 
 /* Fill a Uint32Array [H, W] with one colour outside of the set and another in it. */
 function paintSet(pixels, set, outside, inside) {
+  const W = set.W;
   pixels.fill(set.all ? inside : outside);
   if (set.pixels)
-    eachPixelRun(set.pixels, (y, from, to) => pixels.fill(inside, y * W + from, y * W + to));
+    eachPixelRun(set, (y, from, to) => pixels.fill(inside, y * W + from, y * W + to));
   if (!set.rows) return;
   const row = new Uint32Array(W).fill(outside);
   for (let i = 0; i < set.cols.length; i += 2) row.fill(inside, set.cols[i], set.cols[i + 1]);
@@ -99,6 +104,9 @@ function coverage(set) {
 }
 
 /* --- cells of a layer ------------------------------------------------------------------ */
+
+/* Is all that is known of a layer's cells a bound? */
+const isBound = layer => layer.bound && !layer.every;
 
 const hasCells = layer => layer.y.cells > 0 && layer.x.cells > 0;
 const centre = (axis, i) => (axis.first || 0) + (axis.jump || 0) * i;
@@ -123,6 +131,12 @@ function reachedLines(axis, v) {
 }
 
 function reachedCells(layer, y, x) {
+  if (layer.every) {
+    const set = ownSet(layer.every),
+      on = set.all || inRuns(set.pixels, y * set.W + x) ? 1 : 0,
+      line = axis => new Uint8Array(axis.cells).fill(on);
+    return { rows: line(layer.y), cols: line(layer.x), count: on * layer.y.cells * layer.x.cells };
+  }
   const rows = reachedLines(layer.y, y),
     cols = reachedLines(layer.x, x);
   const sum = list => list.reduce((a, b) => a + b, 0);
@@ -202,12 +216,20 @@ const sameUnit = (a, b) =>
   a.x === b.x &&
   (a.edge || "") === (b.edge || "");
 
+/* Of a part of the report that is a set. */
+const ownSet = own =>
+  (own.set =
+    own.set ||
+    (own.pixels
+      ? { pixels: runsOf(own.pixels)[0], status: own.status, W: own.W, H: own.H }
+      : allOf(own)));
+
 /* The exact set of a unit; null: not in this report. */
 function setOf(model, unit) {
-  const own = model.sets.find(s => sameUnit(s.unit, unit));
-  if (own)
-    return (own.set =
-      own.set || (own.pixels ? { pixels: runsOf(own.pixels)[0], status: own.status } : ALL));
+  const own =
+    (unit.what === "cell" && model.layers[unit.part] && model.layers[unit.part].every) ||
+    model.setOfUnit.get(unitKey(unit));
+  if (own) return ownSet(own);
   if (unit.what === "cell" && model.layers[unit.part])
     return cellSet(model.layers[unit.part], unit.y, unit.x);
   if (unit.what === "answer") {
@@ -217,7 +239,8 @@ function setOf(model, unit) {
   if (unit.what === "token") {
     const tokens = model.tokens[unit.part],
       p = tokens && tokenPlace(tokens, unit.y);
-    if (p && p.grid.layer >= 0) return cellSet(model.layers[p.grid.layer], p.row, p.column);
+    if (p && p.grid.layer >= 0)
+      return setOf(model, { what: "cell", part: p.grid.layer, y: p.row, x: p.column });
   }
   return null;
 }

@@ -9,7 +9,6 @@ class Pane {
     this.frame = figure.querySelector(".frame");
     this.photo = figure.querySelector("img");
     this.photo.alt = report.picture.name || "the picture";
-    this.frame.style.setProperty("--ratio", W / H);
     this.canvas = h("canvas", {
       tabindex: 0,
       role: "application",
@@ -23,24 +22,39 @@ class Pane {
     figure.append(this.title, this.caption, this.chips, this.legend.e);
     this.canvas.setAttribute("aria-describedby", this.caption.id);
     this.whole = document.createElement("canvas"); /* the picture's size, for sets */
+    this.listen();
+  }
+
+  get W() {
+    return this.model().W;
+  }
+  get H() {
+    return this.model().H;
+  }
+
+  /* The picture as the model at hand got it. */
+  resize() {
+    const { W, H } = this;
+    if (this.image && this.whole.width === W && this.whole.height === H) return;
+    this.frame.style.setProperty("--ratio", W / H);
+    Object.assign(this.figure.dataset, { width: W, height: H });
     this.whole.width = W;
     this.whole.height = H;
     this.image = new ImageData(W, H);
-    this.listen();
   }
 
   /* Where on the picture [px]. */
   at(event) {
     const r = this.canvas.getBoundingClientRect();
     return {
-      y: ((event.clientY - r.top) / r.height) * H - 0.5,
-      x: ((event.clientX - r.left) / r.width) * W - 0.5,
+      y: ((event.clientY - r.top) / r.height) * this.H - 0.5,
+      x: ((event.clientX - r.left) / r.width) * this.W - 0.5,
     };
   }
 
   listen() {
     const c = this.canvas,
-      within = p => p.y >= -0.5 && p.x >= -0.5 && p.y < H - 0.5 && p.x < W - 0.5;
+      within = p => p.y >= -0.5 && p.x >= -0.5 && p.y < this.H - 0.5 && p.x < this.W - 0.5;
     c.addEventListener("pointermove", e => {
       if (e.pointerType === "touch" || this.s.pinned) return;
       const p = this.at(e);
@@ -87,10 +101,11 @@ class Pane {
   /* --- drawing ---------------------------------------------------------------------------- */
 
   begin() {
+    this.resize();
     const r = this.frame.getBoundingClientRect();
     this.width = Math.max(1, r.width);
     this.height = Math.max(1, r.height);
-    this.k = this.width / W; /* css pixels per pixel of the picture */
+    this.k = this.width / this.W; /* css pixels per pixel of the picture */
     this.g = fit(this.canvas, this.width, this.height);
     this.photo.classList.remove("faded");
   }
@@ -99,7 +114,7 @@ class Pane {
     return (x + 0.5) * this.k;
   }
   Y(y) {
-    return ((y + 0.5) * this.height) / H;
+    return ((y + 0.5) * this.height) / this.H;
   }
 
   /* Lay a veil over all that is not in the set; its holes show as what they are. */
@@ -133,9 +148,9 @@ class Pane {
   /* A box whose edges are at half pixels, as setHull gives it. */
   hull(b, color, width, dash) {
     const x = b.x0 * this.k,
-      y = (b.y0 * this.height) / H;
+      y = (b.y0 * this.height) / this.H;
     const w = (b.x1 - b.x0) * this.k,
-      k = ((b.y1 - b.y0) * this.height) / H,
+      k = ((b.y1 - b.y0) * this.height) / this.H,
       in_ = (width || 2) / 2 + 0.5;
     this.line(
       g => g.rect(x + in_, y + in_, Math.max(1, w - 2 * in_), Math.max(1, k - 2 * in_)),
@@ -151,9 +166,9 @@ class Pane {
       g =>
         g.rect(
           b[0] * this.k,
-          (b[1] * this.height) / H,
+          (b[1] * this.height) / this.H,
           (b[2] - b[0]) * this.k,
-          ((b[3] - b[1]) * this.height) / H,
+          ((b[3] - b[1]) * this.height) / this.H,
         ),
       color,
       width,
@@ -203,7 +218,7 @@ class Pane {
     g.font = "600 12px system-ui, sans-serif";
     const w = g.measureText(text).width + 10,
       X = Math.max(1, Math.min(this.width - w - 1, x * this.k));
-    const Y = Math.max(18, Math.min(this.height - 1, (y * this.height) / H));
+    const Y = Math.max(18, Math.min(this.height - 1, (y * this.height) / this.H));
     g.fillStyle = color || mark.unit;
     g.beginPath();
     g.roundRect(X, Y - 18, w, 17, 4);
@@ -235,7 +250,7 @@ class Pane {
       this.X(first.x - jump.x / 2),
       this.Y(first.y - jump.y / 2),
       jump.x * columns * this.k,
-      (jump.y * rows * this.height) / H,
+      (jump.y * rows * this.height) / this.H,
     );
   }
 

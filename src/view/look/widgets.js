@@ -211,7 +211,7 @@ function notesOf(model, about) {
   return h(
     "details",
     {},
-    h("summary", { text: `${notes.length} notes on what is missing here` }),
+    h("summary", { text: `${notes.length} notes` }),
     list,
   );
 }
@@ -270,14 +270,14 @@ function legend() {
   return { e, update };
 }
 
-const scaleChoice = () =>
-  choice(
+function scaleChoice() {
+  const c = choice(
     "Colour scale",
     [
       {
         value: "raw",
         text: "Raw",
-        title: "Every map from its own least to its own greatest number",
+        title: "Every map up to its own greatest number",
       },
       { value: "shared", text: "Shared", title: "All maps that can be compared have one range" },
     ],
@@ -286,3 +286,9 @@ const scaleChoice = () =>
       app.scale = v;
     },
   );
+  const update = () => {
+    c.update();
+    c.e.hidden = !app.active.scale;
+  };
+  return { e: c.e, update };
+}
