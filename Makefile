@@ -66,7 +66,8 @@ test-arm:
 	@JOBS=$(JOBS) scripts/test-arm.sh build-arm $(CMAKE_FLAGS)
 
 test-zoo: setup-zoo build
-	@$(PYTHON) zoo/run.py --omma $(BUILD)/omma --work $(BUILD)/zoo --record docs/zoo.md
+	@MAKEFLAGS=--no-print-directory cmake --build $(BUILD) -j $(JOBS) --target zoo_weights
+	@$(PYTHON) zoo/run.py --omma $(BUILD)/omma --weights $(BUILD)/zoo_weights --work $(BUILD)/zoo --record docs/zoo.md
 
 test-look: setup-look build
 	@OMMA_BUILD=$(BUILD) PYTHON=$(PYTHON) tests/test_look_page.sh

@@ -188,6 +188,28 @@ def attention():
     check("a strong token can be followed", near_token in caption(), (near_token, caption()))
 
 
+def blocks():
+    part = first["blocks"][0]
+    b.js("document.querySelector('.plot .head[data-layer=\"2\"][data-head=\"0\"]')"
+         ".dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    b.settle()
+    heads = texts(".blocks thead th")[1:]
+    want = [c["name"] + (" [%s]" % c["unit"] if "unit" in c else "") for c in part["columns"]]
+    equal("the table of blocks has its columns, with their units", heads, want)
+    equal("a line for each block", len(texts(".blocks tbody tr")), len(part["rows"]))
+    for i, row in enumerate(part["rows"]):
+        cells = texts(".blocks tbody tr:nth-child(%d) td" % (i + 1))
+        same = all(c == "–" if v is None else abs(number(c) - v) <= .006 * v
+                   for c, v in zip(cells, row["values"]))
+        check("line %d has the report's numbers" % i, same and len(cells) == len(row["values"]), cells)
+    says = b.js("return [...document.querySelectorAll('.blocks thead th')].slice(1).map(x => x.title)")
+    equal("what a column means is said", says, [c["says"] for c in part["columns"]])
+    equal("the layer at hand is marked", texts(".blocks tr.on button"), ["encoder.2"])
+    b.click(".blocks tbody tr:nth-child(4) button")
+    check("a line leads to its layer", "encoder.3" in caption(), caption())
+    equal("which is marked then", texts(".blocks tr.on button"), ["encoder.3"])
+
+
 def windows():
     grid, a = first["tokens"][0]["grids"][0], first["attention"][0]
     choose("Layer", 0)
@@ -318,6 +340,9 @@ def answers():
     check("an answer's exact set is its query's", "{:,} pixels".format(n) in caption(), caption())
     equal("a hole is veiled, a pixel of it is not", [drawn(150, 225)[3] > 150, drawn(150, 160)[3]], [True, 0])
     radio("map")
+    b.click(".answers button:nth-child(2)")
+    choose("Map", 2)
+    check("relevance through attention is a map of an answer", "Chefer et al. 2021" in caption(), caption())
     click_at(0.8 * report.height, 0.59 * report.width)
     check("a click on a box takes its answer", caption().startswith("nose"), caption())
     tab("about")
@@ -534,7 +559,7 @@ try:
     equal("the picture is the picture", b.js("const i = document.querySelector('.photo'); return [i.naturalWidth, i.naturalHeight]"),
           [report.width, report.height])
     equal("nothing is fetched", b.js("return performance.getEntriesByType('resource').filter(x => !x.name.startsWith('data:')).length"), 0)
-    for part in (fields, sliders, picture_keys, reached, effective, attention, windows, change, queries, answers,
+    for part in (fields, sliders, picture_keys, reached, effective, attention, blocks, windows, change, queries, answers,
                  side_by_side, themes, tabs_and_focus, reach_all_by_tab, narrow):
         try:
             part()

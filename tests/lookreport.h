@@ -213,6 +213,31 @@ static inline void look_ledgers(look_model *m) {
         for (int b = 1; b < 4; b++) look_ledger(m, token[i], b);
 }
 
+/* What three blocks did; the first line is of the tokens in front of them. */
+static inline void look_blocks(look_model *m) {
+    static const omma_report_number column[] = {
+        {"changed", 0, "|\xce\x94| / |x|", "how far tokens moved, relative to their length"},
+        {"cosine", 0, NULL, "of a token before and after"},
+        {"mixed", 0, "%", "what comes from other tokens, by norms"},
+        {"length", 0, "L2", "the median token's"},
+        {"outliers", 0, "tokens", "robust z-score of the length above 3.5"}};
+    enum { COLUMNS = sizeof column / sizeof *column };
+    double value[4][COLUMNS];
+    omma_report_blocks_row row[4];
+    char label[4][32] = {"the first block"};
+    for (int b = 0; b < 4; b++) {
+        for (int i = 0; i < COLUMNS; i++)
+            value[b][i] = b || i > 2 ? (i + 1.25) * (1 + 0.1 * b) : NAN;
+        if (b) snprintf(label[b], sizeof label[b], "encoder.%d", b);
+        row[b] = (omma_report_blocks_row){.label = label[b],
+                                          .kind = b ? "attention" : "before",
+                                          .attention = b ? m->self[b] : -1,
+                                          .value = value[b]};
+    }
+    const omma_report_blocks_info info = {m->tokens, column, COLUMNS, row, 4};
+    look_must(m, omma_report_blocks(m->r, &info, NULL, &m->err));
+}
+
 /* --- attribution ---------------------------------------------------------------------------- */
 
 static inline void look_attribution(look_model *m) {
@@ -243,6 +268,11 @@ static inline void look_attribution(look_model *m) {
             look_heat(m, &heat, (b[1] + b[3]) / 2 * h, (b[0] + b[2]) / 2 * w, side * how[k].spread,
                       2 * side, how[k].below);
         }
+    omma_report_heat relevance = {.family = OMMA_REPORT_RELEVANCE,
+                                  .unit = {OMMA_REPORT_ANSWER, 1, 0, 0, NULL},
+                                  .method = "relevance",
+                                  .settings = "Chefer et al. 2021"};
+    look_heat(m, &relevance, 120, 180, 40, 90, 0);
     static const char *const edge[] = {"left edge", "top edge", "right edge", "bottom edge"};
     for (int e = 0; e < 4; e++) {
         const float *b = look_things[0].box;
@@ -318,6 +348,7 @@ static inline void look_report(FILE *file, const void *picture, size_t size, con
     look_tokens(&m);
     look_windowed(&m);
     for (int b = 1; b < 4; b++) look_self(&m, b);
+    look_blocks(&m);
     look_queries(&m);
     look_ledgers(&m);
     look_attribution(&m);

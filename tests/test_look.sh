@@ -76,6 +76,25 @@ number "what it looks at in a window looks at it" says "
 number "its accounts add up" says "len(parts('ledger')) == 4 and
     all(abs(l['own'] + l['context'] + l['feed_forward'] + l['rest'] - 1) < 1e-5 and l['mismatch'] < 1e-5
         for l in parts('ledger'))"
+rolled="[h for h in parts('heat') if h['family'] == 'relevance']"
+number "its rollout: two layers' windows, nothing else; shares that sum to 1" says "
+    [h['unit']['part'] for h in $rolled] == [1] and abs(sum($rolled[0]['map']) - 1) < 1e-5 and
+    {v > 0 for v in $rolled[0]['map']} == {True, False}"
+number "a fourth is its own: half of half, and what it looks at itself" says "
+    .25 < [n['value'] for n in $rolled[0]['numbers'] if n['name'] == 'of itself'][0] < .4"
+number "what each block did to all tokens, stage by stage" says "
+    [b['tokens'] for b in parts('blocks')] == [0, 1, 2, 3] and
+    [len(b['rows']) for b in parts('blocks')] == [5, 5, 13, 5] and
+    all(len(r['values']) == len(b['columns']) for b in parts('blocks') for r in b['rows'])"
+number "in numbers that have names and make sense" says "
+    all(0 <= v <= top for b in parts('blocks') for r in b['rows'] for v, c in zip(r['values'], b['columns'])
+        for name, top in (('CKA', 1 + 1e-6), ('mixing', 100), ('with residual', 100), ('rank', 784))
+        if c['name'] == name and v is not None)
+    and {c['name'] for c in parts('blocks')[0]['columns']} >=
+        {'changed', 'cosine', 'CKA', 'mixing', 'with residual', 'length', 'outliers', 'rank', 'variance', 'high frequencies'}"
+number "heads: as far as uniform weights at most in a window, and how far those are" says "
+    all(0 < d < 1.5 * a['uniform'] and e <= a['ceiling'] + 1e-5 for a in parts('attention')
+        for d, e in zip(a['distance'], a['entropy']))"
 silenced="[(l, s) for l in parts('ledger') for s in l['silenced']]"
 check "of each account runs with something silenced: all others, the far ones, four sources" says "
     all([s['cut'] for s in l['silenced']] == ['rest', 'far'] + 4 * ['source'] for l in parts('ledger'))"

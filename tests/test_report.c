@@ -432,6 +432,36 @@ static void hostile_texts(void **state) {
     look_page_free(&p);
 }
 
+static void blocks_come_back(void **state) {
+    (void)state;
+    const omma_report_number column[] = {{.name = "cosine"},
+                                         {.name = "length", .unit = "L2", .says = "median"}};
+    const double first[] = {NAN, 3.5}, second[] = {0.25, 4.5};
+    omma_report_blocks_row row[] = {{"in front", "before", -1, first},
+                                    {"layer", "attention", -1, second}};
+    omma_report_tokens_info t = {.label = "t", .count = 9};
+    omma_report_blocks_info b = {0, column, 2, row, 2};
+    job j;
+    begin(&j, 0);
+    assert_int_equal(omma_report_blocks(j.r, &b, NULL, &j.err), OMMA_E_RANGE); /* no such tokens */
+    omma_report_free(j.r);
+    fclose(j.f);
+    begin(&j, 0);
+    assert_int_equal(omma_report_tokens(j.r, &t, NULL, &j.err), OMMA_OK);
+    assert_int_equal(omma_report_blocks(j.r, &b, NULL, &j.err), OMMA_OK);
+    look_page p = end(&j);
+    const omma_json *part = look_part(&p, "blocks", 0);
+    const omma_json *columns = omma_json_get(part, "columns"), *rows = omma_json_get(part, "rows");
+    assert_string_equal(omma_json_as_text(omma_json_get(omma_json_at(columns, 1), "unit")), "L2");
+    const omma_json *values = omma_json_get(omma_json_at(rows, 1), "values");
+    double v;
+    assert_true(omma_json_as_double(omma_json_at(values, 0), &v) && v == 0.25);
+    assert_true(omma_json_as_double(omma_json_at(values, 1), &v) && v == 4.5);
+    values = omma_json_get(omma_json_at(rows, 0), "values");
+    assert_false(omma_json_as_double(omma_json_at(values, 0), &v)); /* null */
+    look_page_free(&p);
+}
+
 static void wrong_use(void **state) {
     (void)state;
     job j;
@@ -666,6 +696,7 @@ int main(void) {
                                        cmocka_unit_test(windows_come_back),
                                        cmocka_unit_test(limit_holds),
                                        cmocka_unit_test(hostile_texts),
+                                       cmocka_unit_test(blocks_come_back),
                                        cmocka_unit_test(wrong_use),
                                        cmocka_unit_test(full_disk),
                                        cmocka_unit_test(memory_runs_out),

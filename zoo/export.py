@@ -2,8 +2,8 @@
 
     python3 zoo/export.py NAME -o FOLDER
 
-writes FOLDER/model.onnx, FOLDER/CASE/in_NAME.npy, FOLDER/CASE/out_NAME.npy and
-FOLDER/export.json: what was exported, or the reason why PyTorch could not export it. A model
+writes FOLDER/model.onnx, FOLDER/CASE/in_NAME.npy, FOLDER/CASE/out_NAME.npy, of models with
+attention FOLDER/CASE/attention_K.npy (attention.py), and FOLDER/export.json: what was exported, or the reason why PyTorch could not export it. A model
 that gives no meaningful output (too few boxes, an output that does not depend on the picture)
 is an error of the zoo's own and ends with exit status 1.
 """
@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 import torch
 
+import attention
 import catalog
 import qdq
 
@@ -115,6 +116,8 @@ def export(s, folder):
         for name, a in zip(outputs, y):
             np.save(os.path.join(where, f"out_{name}.npy"), a)
         about["cases"].append({"torch_ms": ms, "sizes": [list(a.shape) for a in case]})
+    if s.kind in ("classify", "detr") and attention.can_be_watched(model):
+        about["attention"] = attention.save(model, cases, folder, s.kind == "detr")
     return about
 
 

@@ -1,6 +1,7 @@
 """Export every model of the zoo, run it with omma, compare with PyTorch, print a table.
 
-    python3 zoo/run.py [--omma build/omma] [--work build/zoo] [--record docs/zoo.md]
+    python3 zoo/run.py [--omma build/omma] [--weights build/zoo_weights] [--work build/zoo]
+                       [--record docs/zoo.md]
 
 Environment: ONLY=substring (or several, with commas) runs a part; KEEP=1 keeps the exports,
 which are then used again as long as the files of zoo/ have not changed; RESUME=1 takes over
@@ -20,6 +21,7 @@ import time
 
 import numpy as np
 
+import attention
 import check
 
 QUANTIZED_FLIPS = 1e-4  # the share of quantized numbers that may round the other way
@@ -39,7 +41,7 @@ def digest(paths):
 def sources(kind):
     """What an export depends on."""
     own = {"detect": ["detectors"], "detr": ["detr"], "quantized": ["qdq"]}.get(kind, [])
-    return [os.path.join(HERE, n + ".py") for n in ["catalog", "export", "pictures", "settle"] + own]
+    return [os.path.join(HERE, n + ".py") for n in ["attention", "catalog", "export", "pictures", "settle"] + own]
 
 
 def read_json(path, otherwise):
@@ -147,7 +149,7 @@ def examine(a, s, state):
     elif "reason" in about:
         row.update(result="no export", note=about["reason"])
     else:
-        worst, ms, seconds, note = (0.0, 0.0, 0.0), [], [], ""
+        worst, ms, seconds, note, away = (0.0, 0.0, 0.0), [], [], "", []
         row["sizes"] = sizes_of(about)
         row["torch_ms"] = [c["torch_ms"] for c in about["cases"]]
         try:
@@ -157,6 +159,10 @@ def examine(a, s, state):
                 ms.append(t)
                 seconds.append(wall)
                 note += (", " if note and said else "") + said
+                if "attention" in about:
+                    away.append(attention.examine(a.weights, s.name, about, folder, k))
+            if away:
+                note = attention.said_of(about, away)
             row.update(result="equal", max_rel=worst[0], rms_rel=worst[1], off=worst[2], note=note)
         except check.Differs as e:
             row.update(result="FAIL", note=f"case {len(ms)}: {e}")
@@ -243,14 +249,16 @@ def line_of(r):
 def main():
     a = argparse.ArgumentParser(description="Compare omma with PyTorch on torchvision's models.")
     a.add_argument("--omma", default="build/omma")
+    a.add_argument("--weights", default="build/zoo_weights")
     a.add_argument("--work", default="build/zoo")
     a.add_argument("--record", help="write the table to this markdown file after a whole run")
     a = a.parse_args()
     check.selftest()
+    attention.selftest()
     import catalog
 
     os.makedirs(a.work, exist_ok=True)
-    binary = digest([a.omma])
+    binary = digest([a.omma, a.weights])
     store = os.path.join(a.work, "results.json")
     known = read_json(store, {})
     rows, start = [], time.time()

@@ -126,9 +126,11 @@ static omma_status put_parts(omma_look_job *j, omma_error *err) {
     OMMA_TRY(omma_look_put_sets(j, err));
     OMMA_TRY(omma_look_put_pixels(j, err));
     OMMA_TRY(omma_look_put_attentions(j, err));
+    OMMA_TRY(omma_look_put_blocks(j, err));
     OMMA_TRY(omma_look_put_ledgers(j, err));
     OMMA_TRY(omma_look_put_queries(j, err));
     OMMA_TRY(omma_look_put_heat(j, err));
+    OMMA_TRY(omma_look_put_relevance(j, err));
     return a->missing && *a->missing ? omma_report_note(j->report, OMMA_REPORT_ALL, a->missing, err)
                                      : OMMA_OK;
 }

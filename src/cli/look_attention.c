@@ -69,60 +69,6 @@ omma_status omma_look_put_tokens(omma_look_job *j, omma_error *err) {
 
 /* --- attention -------------------------------------------------------------------------------- */
 
-typedef struct heads {
-    double *distance, *entropy, *on_self;
-} heads;
-
-/* Means over queries: of the distance to what is looked at [px], over tokens with a place; entropy
- * [nats]; what goes to the token itself. */
-static void measure(const omma_look_job *j, const omma_attention *a, const float *w,
-                    const heads *h) {
-    const omma_fov *f = omma_sight_fov(j->sight);
-    for (int64_t k = 0; k < a->heads; k++) {
-        double far = 0, placed = 0, entropy = 0, self = 0;
-        for (int64_t v = 0; v < a->windows; v++)
-            for (int64_t q = 0; q < a->queries; q++) {
-                const float *row = w + ((v * a->heads + k) * a->queries + q) * a->keys;
-                const int64_t from = omma_attention_token(a, f, false, v, q);
-                double y0, x0, y1, x1, sum = 0, mass = 0;
-                const bool here = from >= 0 && omma_tokens_place(&a->query, from, &y0, &x0);
-                for (int64_t i = 0; i < a->keys; i++) {
-                    const double p = (double)row[i];
-                    const int64_t to = omma_attention_token(a, f, true, v, i);
-                    if (p > 0) entropy -= p * log(p);
-                    if (a->kind == OMMA_ATTENTION_SELF && to == from) self += p;
-                    if (!here || to < 0 || !omma_tokens_place(&a->key, to, &y1, &x1)) continue;
-                    sum += p * hypot(y1 - y0, x1 - x0);
-                    mass += p;
-                }
-                if (mass > 0) far += sum / mass, placed++;
-            }
-        const double rows = (double)(a->windows * a->queries);
-        h->distance[k] = placed > 0 ? far / placed : NAN;
-        h->entropy[k] = entropy / rows;
-        h->on_self[k] = a->kind == OMMA_ATTENTION_SELF ? self / rows : NAN;
-    }
-}
-
-/* The mean distance if every token looked at all alike, within its window [px]. */
-static double uniform_distance(const omma_look_job *j, const omma_attention *a) {
-    const omma_fov *f = omma_sight_fov(j->sight);
-    double far = 0, n = 0;
-    for (int64_t v = 0; v < a->windows; v++)
-        for (int64_t q = 0; q < a->queries; q++) {
-            const int64_t from = omma_attention_token(a, f, false, v, q);
-            double y0, x0, y1, x1;
-            if (from < 0 || !omma_tokens_place(&a->query, from, &y0, &x0)) continue;
-            for (int64_t i = 0; i < a->keys; i++) {
-                const int64_t to = omma_attention_token(a, f, true, v, i);
-                if (to < 0 || !omma_tokens_place(&a->key, to, &y1, &x1)) continue;
-                far += hypot(y1 - y0, x1 - x0);
-                n++;
-            }
-        }
-    return n > 0 ? far / n : NAN;
-}
-
 /* What all weights of an attention take in the file, at most [bytes]. */
 static double bytes_of(const omma_attention *a) {
     return 1.4 * (double)a->windows * (double)a->heads * (double)a->queries * (double)a->keys;
@@ -160,11 +106,10 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
     const omma_attention *a = &all->attention[k];
     const float *w = omma_sight_weights(j->sight, k);
     const double room = fmax((double)omma_report_room(j->report) - keep, 0);
-    double *sums = omma_arena_array(&j->arena, (size_t)(3 * a->heads), sizeof *sums);
-    const heads h = {sums, sums + a->heads, sums + 2 * a->heads};
     const omma_report_unit *of = units(j);
-    if (!w || !sums || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
-    measure(j, a, w, &h);
+    omma_look_heads h;
+    if (!w || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    OMMA_TRY(omma_look_measure_heads(&h, j, a, w, err));
     const bool windowed = a->windows > a->batch;
     const char *kind = a->kind == OMMA_ATTENTION_CROSS ? "cross"
                        : windowed                      ? "windowed self"
@@ -185,8 +130,9 @@ static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int 
                                              .distance = h.distance,
                                              .entropy = h.entropy,
                                              .on_self = h.on_self,
-                                             .uniform = uniform_distance(j, a),
-                                             .ceiling = log((double)a->keys),
+                                             .on_special = h.on_special,
+                                             .uniform = h.uniform,
+                                             .ceiling = h.ceiling,
                                              .of = of,
                                              .n_of = j->n_unit,
                                              .most = share_of(all, k, room)};

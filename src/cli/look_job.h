@@ -78,6 +78,16 @@ bool omma_look_is_unit(const char *text);
 enum { OMMA_LOOK_UNITS = 64 };
 int omma_look_chosen_tokens(const omma_look_job *j, int sequence, int64_t *token);
 
+/* The numbers of an attention's heads, [heads] each; NAN where there is none. */
+typedef struct omma_look_heads {
+    double *distance, *entropy, *on_self, *on_special;
+    double uniform, ceiling;
+} omma_look_heads;
+
+/* Measure them; they are on j->arena. Returns OMMA_OK or OMMA_E_NOMEM. */
+omma_status omma_look_measure_heads(omma_look_heads *out, omma_look_job *j, const omma_attention *a,
+                                    const float *weights, omma_error *err);
+
 /* In this order: later parts refer to earlier ones. */
 omma_status omma_look_put_layers(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_pixels(omma_look_job *j, omma_error *err); /* chosen ones */
@@ -86,9 +96,11 @@ omma_status omma_look_put_answers(omma_look_job *j, omma_error *err);
 /* (omma_look_choose) */
 omma_status omma_look_put_sets(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_attentions(omma_look_job *j, omma_error *err);
+omma_status omma_look_put_blocks(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_ledgers(omma_look_job *j, omma_error *err);
 omma_status omma_look_put_queries(omma_look_job *j, omma_error *err); /* and edges of a box */
 omma_status omma_look_put_heat(omma_look_job *j, omma_error *err);
+omma_status omma_look_put_relevance(omma_look_job *j, omma_error *err);
 
 /* Is a text a list of methods (or all, or none)? */
 bool omma_look_are_methods(const char *list);

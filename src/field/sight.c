@@ -148,10 +148,17 @@ const omma_tensor *omma_sight_output(const omma_sight *s, int i) {
     return omma_session_output(s->session, i);
 }
 
-/* Other types, or another order. */
-static const float *in_order(omma_sight *s, const omma_attention *a, const omma_tensor *t) {
+const omma_tensor *omma_sight_named(const omma_sight *s, const char *name) {
+    for (int i = 0; i < s->graph->n_outputs; i++)
+        if (!strcmp(s->graph->outputs[i]->name, name)) return omma_sight_output(s, i);
+    const omma_value *v = omma_graph_find(s->fov->specialised.graph, name);
+    return v ? omma_sight_tensor(s, v) : NULL;
+}
+
+const float *omma_sight_in_order(const omma_attention *a, const omma_tensor *t, omma_arena *arena) {
+    if (t->dtype == OMMA_F32 && omma_attention_row_major(a)) return t->data;
     const size_t n = (size_t)omma_tensor_count(t);
-    float *w = omma_arena_array(&s->arena, n + 1, sizeof *w), *to = w;
+    float *w = omma_arena_array(arena, n + 1, sizeof *w), *to = w;
     if (!w) return NULL;
     for (int64_t i = 0; i < a->windows * a->heads * a->queries; i++) {
         const int64_t query = i % a->queries, head = i / a->queries;
@@ -168,7 +175,6 @@ const float *omma_sight_weights(omma_sight *s, int attention) {
     const omma_attention *a = &s->anatomy.attention[attention];
     const omma_tensor *t = omma_sight_tensor(s, a->weights);
     const float **w = &s->weights[attention];
-    if (*w || !t) return *w;
-    *w = t->dtype == OMMA_F32 && omma_attention_row_major(a) ? t->data : in_order(s, a, t);
+    if (!*w && t) *w = omma_sight_in_order(a, t, &s->arena);
     return *w;
 }

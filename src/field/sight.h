@@ -38,4 +38,11 @@ const omma_graph *omma_sight_graph(const omma_sight *s);
  * session's memory. */
 const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v);
 
+/* What an output or a kept value of that name was in the run; NULL: it is not kept. */
+const omma_tensor *omma_sight_named(const omma_sight *s, const char *name);
+
+/* Numbers laid out as an attention's weights are (its weights, their gradient) in the order of
+ * omma_sight_weights: t's own memory, or on arena; NULL: no memory. */
+const float *omma_sight_in_order(const omma_attention *a, const omma_tensor *t, omma_arena *arena);
+
 #endif

@@ -243,6 +243,25 @@ typedef struct omma_report_samples_info {
 omma_status omma_report_samples(omma_report *r, const omma_report_samples_info *s, int *index,
                                 omma_error *err);
 
+/* What each block did to all tokens of a sequence: a table, a line for each block, in order. */
+typedef struct omma_report_blocks_row {
+    const char *label;   /* of the block */
+    const char *kind;    /* "attention", "feed-forward", "before": for people */
+    int attention;       /* part: the attention it is; -1 */
+    const double *value; /* [n_column], NAN where there is none */
+} omma_report_blocks_row;
+
+typedef struct omma_report_blocks_info {
+    int tokens;                       /* part */
+    const omma_report_number *column; /* name, unit, says; values are not read */
+    int n_column;
+    const omma_report_blocks_row *row;
+    int n_row;
+} omma_report_blocks_info;
+
+omma_status omma_report_blocks(omma_report *r, const omma_report_blocks_info *b, int *index,
+                               omma_error *err);
+
 /* --- why did it change? ---------------------------------------------------------------- */
 
 /* An answer's number, before and after. */

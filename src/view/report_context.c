@@ -298,3 +298,50 @@ omma_status omma_report_samples(omma_report *r, const omma_report_samples_info *
     omma_report_drop(&b[1]);
     return status;
 }
+
+/* --- blocks ----------------------------------------------------------------------------- */
+
+static void say_column(omma_report *r, const omma_report_number *c) {
+    omma_json_begin_object(&r->json);
+    omma_report_say(r, "name", c->name);
+    omma_report_say(r, "unit", c->unit);
+    omma_report_say(r, "says", c->says);
+    omma_json_end_object(&r->json);
+}
+
+static void say_row(omma_report *r, const omma_report_blocks_row *row, int columns) {
+    omma_json_begin_object(&r->json);
+    omma_report_say(r, "label", row->label);
+    omma_report_say(r, "kind", row->kind);
+    omma_report_say_int(r, "attention", row->attention);
+    omma_report_say_numbers(r, "values", row->value, columns);
+    omma_json_end_object(&r->json);
+}
+
+static bool sound_blocks(const omma_report *r, const omma_report_blocks_info *b) {
+    if (b->n_column < 1 || b->n_row < 1 || !is_part(r, OMMA_PART_TOKENS, b->tokens)) return false;
+    for (int i = 0; i < b->n_row; i++)
+        if (!b->row[i].value || !is_part(r, OMMA_PART_ATTENTION, b->row[i].attention)) return false;
+    return true;
+}
+
+omma_status omma_report_blocks(omma_report *r, const omma_report_blocks_info *b, int *index,
+                               omma_error *err) {
+    if (!sound_blocks(r, b)) return omma_report_wrong("a table of blocks", err);
+    const size_t cost =
+        (size_t)b->n_column * 256 + (size_t)b->n_row * (256 + 16 * (size_t)b->n_column);
+    if (!omma_report_fits(r, cost))
+        return omma_report_left_out(r, OMMA_REPORT_ATTENTION, "what each block did", NULL, cost,
+                                    index, err);
+    OMMA_TRY(omma_report_part(r, "blocks", OMMA_PART_BLOCKS, index, err));
+    omma_report_say_int(r, "tokens", b->tokens);
+    omma_json_key(&r->json, "columns");
+    omma_json_begin_array(&r->json);
+    for (int i = 0; i < b->n_column; i++) say_column(r, &b->column[i]);
+    omma_json_end_array(&r->json);
+    omma_json_key(&r->json, "rows");
+    omma_json_begin_array(&r->json);
+    for (int i = 0; i < b->n_row; i++) say_row(r, &b->row[i], b->n_column);
+    omma_json_end_array(&r->json);
+    return omma_report_part_end(r, err);
+}

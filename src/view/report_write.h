@@ -17,6 +17,7 @@ typedef enum omma_report_kind {
     OMMA_PART_HEAT,
     OMMA_PART_ATTENTION,
     OMMA_PART_SAMPLES,
+    OMMA_PART_BLOCKS,
     OMMA_PART_LEDGER,
     OMMA_PART_QUERY,
     OMMA_PART_ANSWER,

@@ -20,12 +20,12 @@ const answersView = {
   answer: p => p.model().answers[p.s.answer],
   unitOf: p => ({ what: "answer", part: p.s.answer, y: 0, x: 0 }),
 
-  /* All maps of an answer, those of its edges last. */
+  /* Maps of an answer: attributions, relevance through attention; those of its edges last. */
   maps: p =>
     p
       .model()
       .heats.filter(
-        x => x.family === "attribution" && x.unit.what === "answer" && x.unit.part === p.s.answer,
+        x => x.family !== "effective" && x.unit.what === "answer" && x.unit.part === p.s.answer,
       )
       .sort((a, b) => !!a.unit.edge - !!b.unit.edge),
   map(p) {
@@ -70,7 +70,7 @@ const answersView = {
       .model()
       .heats.filter(
         x =>
-          m && x.family === "attribution" && x.method === m.method && !x.unit.edge === !m.unit.edge,
+          m && x.family === m.family && x.method === m.method && !x.unit.edge === !m.unit.edge,
       )
       .map(x => scaleOf(numbersOf(x.map), ""))
       .reduce(unionScale, null);

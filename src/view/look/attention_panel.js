@@ -54,6 +54,7 @@ function buildAttention(p) {
     add(scaleChoice()),
     add(headFacts(p)),
     add(strongest(p)),
+    add(blockTable(p)),
   );
   return { e, update: () => updates.forEach(u => u()) };
 }
@@ -499,4 +500,87 @@ function followToken(p, t) {
   if (to !== attentionView.side(p)) p.s.by = !p.s.by;
   p.s.token[to] = t;
   redraw();
+}
+
+/* --- what each block did to all tokens -------------------------------------------------------- */
+
+/* The table of the tokens that look at the layer at hand; its line is marked. */
+function blockTable(p) {
+  const e = h("div", {
+    class: "blocks",
+    role: "region",
+    tabindex: 0,
+    "aria-label": "What each block did to all tokens",
+  });
+  let key = null,
+    lines = [];
+  const update = () => {
+    const a = attentionView.a(p),
+      part = p.model().blocks.find(b => b.tokens === a.query);
+    e.hidden = !part;
+    if (part && key !== part.index) {
+      key = part.index;
+      lines = part.rows.map(r => ({ r, e: blockLine(p, part, r) }));
+      e.replaceChildren(blockHead(part, lines));
+    }
+    for (const l of lines) {
+      const on = l.r.attention === a.index;
+      l.e.classList.toggle("on", on);
+      l.e.setAttribute("aria-current", String(on));
+    }
+  };
+  update();
+  return { e, update };
+}
+
+const blockHead = (part, lines) =>
+  h(
+    "table",
+    { class: "numbers" },
+    h("caption", { text: "What each block did to all tokens" }),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col", text: "Behind" }),
+        part.columns.map(c =>
+          h(
+            "th",
+            { scope: "col", title: c.says },
+            c.name,
+            c.unit && h("small", { text: ` [${c.unit}]` }),
+          ),
+        ),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      lines.map(l => l.e),
+    ),
+  );
+
+function blockLine(p, part, r) {
+  const text = r.label.length > 17 ? "…" + r.label.slice(-16) : r.label;
+  const name =
+    r.attention < 0
+      ? h("span", { text, title: r.label })
+      : h("button", {
+          type: "button",
+          class: "link",
+          text,
+          title: r.label,
+          onclick: () => {
+            attentionView.setLayer(p, r.attention);
+            redraw();
+          },
+        });
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, name, h("small", { text: r.kind })),
+    r.values.map((v, i) => h("td", { title: part.columns[i].says, text: show(size(v)) })),
+  );
 }

@@ -10,6 +10,7 @@ const listOf = {
   tokens: "tokens",
   attention: "attentions",
   samples: "samples",
+  blocks: "blocks",
   ledger: "ledgers",
   query: "queries",
   answer: "answers",
