@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cli/look_job.h"
 #include "cli/samples.h"
@@ -46,7 +48,7 @@ static const char help_text[] =
     "  omma look photo.jpg -m deimv2.onnx\n"
     "  omma look cat.jpg -m vit.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225\n";
 
-enum { MODELS = 4 };
+enum { MODELS = 4, PARTS = 14, SECONDS = 5 };
 
 /* --- options and picture --------------------------------------------------------------------- */
 
@@ -99,6 +101,22 @@ static const char *name_of(const char *path) {
     return slash;
 }
 
+/* How far it is: a line that is written over on a terminal, else one every few seconds. done 0: the
+ * end. */
+static void tell_progress(omma_look_job *j, int done, const char *what) {
+    struct timespec t;
+    const bool terminal = isatty(STDERR_FILENO);
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    const double now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    if (j->told <= 0) j->told = now;
+    if (terminal && !done) fputs("\r\033[K", stderr);
+    else if (terminal) fprintf(stderr, "\r\033[Klook %d/%d: %s", done, PARTS, what);
+    else if (done && now - j->told > SECONDS) {
+        fprintf(stderr, "look %d/%d: %s\n", done, PARTS, what);
+        j->told = now;
+    }
+}
+
 static omma_status put_model(omma_look_job *j, omma_error *err) {
     char shape[96];
     int n = 0;
@@ -115,22 +133,31 @@ static omma_status put_model(omma_look_job *j, omma_error *err) {
     return omma_report_model(j->report, &about, err);
 }
 
+/* In this order: later parts refer to earlier ones. */
+static const struct {
+    const char *what;
+    omma_status (*put)(omma_look_job *j, omma_error *err);
+} parts[PARTS] = {{"the model", put_model},
+                  {"layers", omma_look_put_layers},
+                  {"tokens", omma_look_put_tokens},
+                  {"queries", omma_look_find_queries},
+                  {"answers", omma_look_put_answers},
+                  {"units", omma_look_choose},
+                  {"sets", omma_look_put_sets},
+                  {"pixels", omma_look_put_pixels},
+                  {"attention", omma_look_put_attentions},
+                  {"what blocks do", omma_look_put_blocks},
+                  {"why tokens changed", omma_look_put_ledgers},
+                  {"queries through the decoder", omma_look_put_queries},
+                  {"effective fields and attributions", omma_look_put_heat},
+                  {"relevance", omma_look_put_relevance}};
+
 static omma_status put_parts(omma_look_job *j, omma_error *err) {
     const omma_anatomy *a = omma_sight_anatomy(j->sight);
-    OMMA_TRY(put_model(j, err));
-    OMMA_TRY(omma_look_put_layers(j, err));
-    OMMA_TRY(omma_look_put_tokens(j, err));
-    OMMA_TRY(omma_look_find_queries(j, err));
-    OMMA_TRY(omma_look_put_answers(j, err));
-    OMMA_TRY(omma_look_choose(j, err));
-    OMMA_TRY(omma_look_put_sets(j, err));
-    OMMA_TRY(omma_look_put_pixels(j, err));
-    OMMA_TRY(omma_look_put_attentions(j, err));
-    OMMA_TRY(omma_look_put_blocks(j, err));
-    OMMA_TRY(omma_look_put_ledgers(j, err));
-    OMMA_TRY(omma_look_put_queries(j, err));
-    OMMA_TRY(omma_look_put_heat(j, err));
-    OMMA_TRY(omma_look_put_relevance(j, err));
+    for (int i = 0; i < PARTS; i++) {
+        tell_progress(j, i + 1, parts[i].what);
+        OMMA_TRY(parts[i].put(j, err));
+    }
     return a->missing && *a->missing ? omma_report_note(j->report, OMMA_REPORT_ALL, a->missing, err)
                                      : OMMA_OK;
 }
@@ -169,6 +196,7 @@ static omma_status begin(omma_look_job *j, FILE *file, omma_error *err) {
                                      .width = (int)j->table.image->dims[j->table.across],
                                      .height = (int)j->table.image->dims[j->table.down],
                                      .name = slash ? slash + 1 : j->image,
+                                     .command = j->command,
                                      .plain = is_plain(j)};
     const omma_status s = omma_report_begin(&j->report, file, &about, err);
     omma_bytes_free(&picture);
@@ -188,9 +216,10 @@ static omma_status stream(omma_look_job *j, FILE *file, omma_error *err) {
         s = open_model(j, i, err);
         if (!s && !i) s = begin(j, file, err);
         if (!s) s = put_parts(j, err);
-        if (!s && !is_plain(j)) tell(j);
+        if (!s && !is_plain(j)) tell_progress(j, 0, NULL), tell(j);
         close_model(j);
     }
+    tell_progress(j, 0, NULL);
     if (s) omma_report_free(j->report);
     else s = omma_report_end(j->report, err);
     return s;
@@ -256,8 +285,25 @@ static int check(omma_look_job *j, const omma_cli_list *args) {
     return 0;
 }
 
+/* What was typed, for the reader of the report to repeat; NULL: too long. */
+static const char *typed(int argc, char **argv, char *out, size_t size) {
+    size_t n = (size_t)snprintf(out, size, "omma look");
+    for (int i = 1; i < argc; i++) {
+        const bool quoted = strpbrk(argv[i], " \t\n'\"\\$`*?[]{}()<>|&;#!") != NULL;
+        if (strchr(argv[i], '\'')) return NULL;  /* rather nothing than a command that is another */
+        if (!strncmp(argv[i], "--threads", 9)) { /* reports do not depend on them */
+            i += argv[i][9] != '=';
+            continue;
+        }
+        n += (size_t)snprintf(out + n, n < size ? size - n : 0, quoted ? " '%s'" : " %s", argv[i]);
+        if (n >= size) return NULL;
+    }
+    return out;
+}
+
 int omma_cli_look(int argc, char **argv) {
     omma_look_job j = {.layer = -1, .head = -1, .effort = -1};
+    char command[1000];
     omma_error err;
     omma_cli_list args;
     int want_help;
@@ -279,7 +325,8 @@ int omma_cli_look(int argc, char **argv) {
     int status =
         omma_cli_parse(argc, argv, options, sizeof options / sizeof *options, &args, &want_help);
     if (want_help) fputs(help_text, stdout);
-    else if (!status && !(status = check(&j, &args)) && work(&j, &err))
+    j.command = typed(argc, argv, command, sizeof command);
+    if (!want_help && !status && !(status = check(&j, &args)) && work(&j, &err))
         status = omma_cli_failed("look", &err);
     free(j.models.items);
     free(j.units.items);

@@ -22,6 +22,8 @@ typedef struct omma_look_job {
     omma_cli_list models, units;
     int json, layer, head; /* of the picture: which attention, block or layer, -1: any */
     omma_options opt;
+    const char *command; /* as it was typed; NULL: not known */
+    double told;         /* when its progress was told last [s] */
     omma_report *report;
     /* Of the model at hand: */
     const char *path;
