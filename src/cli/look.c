@@ -285,14 +285,26 @@ static int check(omma_look_job *j, const omma_cli_list *args) {
     return 0;
 }
 
+/* Does an option say nothing about what is in a report? How many arguments it takes up; 0: no. */
+static int is_beside(const char *arg) {
+    static const char *const words[] = {"--threads", "--output"};
+    if (!strncmp(arg, "-o", 2)) return arg[2] ? 1 : 2;
+    for (int i = 0; i < 2; i++) {
+        const size_t n = strlen(words[i]);
+        if (!strncmp(arg, words[i], n)) return arg[n] == '=' ? 1 : 2;
+    }
+    return 0;
+}
+
 /* What was typed, for the reader of the report to repeat; NULL: too long. */
 static const char *typed(int argc, char **argv, char *out, size_t size) {
     size_t n = (size_t)snprintf(out, size, "omma look");
     for (int i = 1; i < argc; i++) {
         const bool quoted = strpbrk(argv[i], " \t\n'\"\\$`*?[]{}()<>|&;#!") != NULL;
-        if (strchr(argv[i], '\'')) return NULL;  /* rather nothing than a command that is another */
-        if (!strncmp(argv[i], "--threads", 9)) { /* reports do not depend on them */
-            i += argv[i][9] != '=';
+        if (strchr(argv[i], '\'')) return NULL; /* rather nothing than a command that is another */
+        const int beside = is_beside(argv[i]);
+        if (beside) {
+            i += beside - 1;
             continue;
         }
         n += (size_t)snprintf(out + n, n < size ? size - n : 0, quoted ? " '%s'" : " %s", argv[i]);
