@@ -199,6 +199,7 @@ static omma_status add_token(field_list *l, int sequence, int64_t token, omma_er
     const omma_report_unit u = {
         .what = queries ? OMMA_REPORT_QUERY : OMMA_REPORT_TOKEN, .part = sequence, .y = token};
     const omma_tokens *t = j->sequence[sequence].tokens;
+    if (t->axes > 1 && !t->placed) return OMMA_OK; /* on two axes, and of no picture */
     const omma_unit unit = {.value = v->name,
                             .by_token = t->axes < 2,
                             .token = token,
