@@ -5,7 +5,21 @@
 
 #include "cli/look_job.h"
 
+enum { SPECIAL = 32 }; /* names of tokens without a place */
+
 /* --- tokens --------------------------------------------------------------------------------- */
+
+/* The tokens in front that have no place: which is a distillation token and which are registers no
+ * graph says. NULL: no memory. */
+static const char **name_special(omma_look_job *j, int64_t n) {
+    const char **names = omma_arena_array(&j->arena, (size_t)n + 1, sizeof *names);
+    for (int64_t i = 0; i < n && names; i++) {
+        names[i] =
+            i ? omma_arena_printf(&j->arena, "special token %lld", (long long)i) : "class token";
+        if (!names[i]) return NULL;
+    }
+    return names;
+}
 
 static omma_status put_sequence(omma_look_job *j, const omma_look_tokens *s, const char *label,
                                 int *index, omma_error *err) {
@@ -22,8 +36,13 @@ static omma_status put_sequence(omma_look_job *j, const omma_look_tokens *s, con
                                 .jump_y = t->jump_y,
                                 .jump_x = t->jump_x,
                                 .layer = j->part[t->value->index]};
+    const int64_t n = grid && t->special < SPECIAL ? t->special : 0;
+    const char **special = name_special(j, n);
+    if (!special) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
     const omma_report_tokens_info info = {.label = label,
                                           .count = t->count,
+                                          .special = special,
+                                          .n_special = (int)n,
                                           .grid = grid ? &g : NULL,
                                           .n_grid = grid,
                                           .queries = s->queries};
