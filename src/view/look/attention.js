@@ -209,7 +209,7 @@ const attentionView = {
     const who = theToken(tokens, this.token(p)),
       what = p.s.by ? "is looked at by" : "looks at";
     if (map)
-      return `${map.method}${inBrackets(map.settings)} of *${who}*: ${mapWords[map.family]}.`;
+      return `${mapName(map)}${inBrackets(map.settings)} of *${who}*: ${mapWords[map.family]}.`;
     const v = this.values(p, p.s.head);
     if (!v) return `*${a.label}*: its weights are not in this file, only the numbers beside are.`;
     const best = top(v, 1)[0],
@@ -236,6 +236,10 @@ const attentionView = {
 
   build: p => buildAttention(p),
 };
+
+/* A recipe of effective fields alone would not say what it is of. */
+const mapName = map =>
+  map.family === "effective" ? `effective field, recipe “${map.method}”` : map.method;
 
 const mapWords = {
   relevance: "attention carried through the layers",

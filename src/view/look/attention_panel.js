@@ -310,7 +310,11 @@ function mapsChoice(p) {
             "Shown",
             [
               { value: "-1", text: "Weights" },
-              ...maps.map((x, i) => ({ value: String(i), text: x.method, title: x.settings })),
+              ...maps.map((x, i) => ({
+                value: String(i),
+                text: x.family === "effective" ? "effective field" : x.method,
+                title: x.settings,
+              })),
             ],
             () => p.s.tokenMap,
             v => {

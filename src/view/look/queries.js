@@ -435,7 +435,7 @@ function queryMaps(p) {
       inner = list.length
         ? select(
             "Map",
-            list.map(x => x.method + (x.unit.edge ? " of its " + x.unit.edge : "")),
+            list.map(x => mapName(x) + (x.unit.edge ? " of its " + x.unit.edge : "")),
             () => Math.min(p.s.queryMap, list.length - 1),
             v => {
               p.s.queryMap = v;
