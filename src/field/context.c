@@ -67,7 +67,7 @@ static omma_status add_step(finding *f, int k) {
     const omma_attention *a = &f->a->attention[k];
     int to, from;
     OMMA_TRY(stack_of(f, &a->query, a->q, &to));
-    if (a->kind == OMMA_ATTENTION_SELF) from = to;
+    if (omma_attention_same_tokens(a)) from = to;
     else OMMA_TRY(stack_of(f, &a->key, a->k, &from));
     omma_stack *s = &f->c->stack[to];
     s->step[s->n_step++] = (omma_stack_step){k, from};

@@ -88,7 +88,7 @@ omma_status omma_sight_account(const omma_sight *s, int attention, int64_t token
                               .mismatch = l.error};
         for (int64_t i = 0; i < a->key.count && from; i++) from[i] = 0;
         for (int64_t i = 0; i < l.sources && from; i++)
-            if (l.entry[i].token >= 0) from[l.entry[i].token] = l.entry[i].share;
+            if (l.entry[i].token >= 0) from[l.entry[i].token] += l.entry[i].share;
     }
     omma_arena_free(&arena);
     return bad;
