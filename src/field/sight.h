@@ -41,8 +41,9 @@ const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v);
 /* What an output or a kept value of that name was in the run; NULL: it is not kept. */
 const omma_tensor *omma_sight_named(const omma_sight *s, const char *name);
 
-/* As omma_sight_weights, and why there are none: OMMA_E_RANGE (no such attention), OMMA_E_UNSUPPORTED
- * (of a model that is cut an operator that stands for attention runs whole) or OMMA_E_NOMEM. */
+/* As omma_sight_weights, and why there are none: OMMA_E_RANGE (no such attention),
+ * OMMA_E_UNSUPPORTED (of a model that is cut an operator that stands for attention runs whole) or
+ * OMMA_E_NOMEM. */
 omma_status omma_sight_read_weights(const float **out, omma_sight *s, int attention,
                                     omma_error *err);
 
