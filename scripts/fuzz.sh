@@ -28,6 +28,7 @@ longest() {
     case $1 in
     graph) echo 512 ;;
     onnx) echo 16384 ;;
+    sight) echo 40000 ;;
     png | jpeg | webp) echo 8192 ;;
     *) echo 4096 ;;
     esac
@@ -40,7 +41,7 @@ run() {
     # What was found earlier is tried again first: it is a finding until it is mended.
     find "$found" -type f -exec mv {} "$new/" \;
     case $name in
-    onnx | proto) dict=fuzz/onnx.dict ;;
+    onnx | proto | sight) dict=fuzz/onnx.dict ;;
     json | coco | safetensors | npy) dict=fuzz/json.dict ;;
     *) dict= ;;
     esac

@@ -19,7 +19,7 @@ static inline bool causal_is_shut(const omma_attention *a, const omma_shut *what
     for (int i = 0; i < what->n_token; i++) in |= what->token[i] == query;
     for (int i = 0; i < what->n_source; i++) from |= what->source[i] == key;
     if (query < 0 || !in || !from) return false;
-    if (a->kind == OMMA_ATTENTION_SELF && query == key) return false;
+    if (omma_attention_same_tokens(a) && query == key) return false;
     if (!(what->radius > 0)) return true;
     return !omma_tokens_place(&a->query, query, &y0, &x0) ||
            !omma_tokens_place(&a->key, key, &y1, &x1) || hypot(y1 - y0, x1 - x0) > what->radius;

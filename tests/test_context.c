@@ -10,7 +10,9 @@
 #include "field/change.h"
 #include "field/context.h"
 #include "field/dense.h"
+#include "field/ledger.h"
 #include "field/relevance.h"
+#include "anatomynets.h"
 #include "attentiongold.h"
 #include "fieldnets.h"
 #include "gradgold.h"
@@ -434,6 +436,61 @@ static void swin(void **state) {
     mk_free(&bytes);
 }
 
+/* --- keys that are made from several tokens each -----------------------------------------------
+ */
+
+/* Their numbers are not the queries': they are a sequence of their own, here 4 of 16 tokens. */
+static void reduced(void **state) {
+    (void)state;
+    static subject its;
+    subject *s = &its;
+    memset(s, 0, sizeof *s);
+    omma_arena_init(&s->arena, NULL);
+    mk bytes = anatomynet("reduced", 1);
+    if (mk_open(&s->model, &bytes, NULL, &s->err)) fail_msg("%s", s->err.message);
+    omma_tensor in = {.dtype = OMMA_F32, .rank = 4};
+    memcpy(in.dims, omma_model_input(s->model, 0)->dims, sizeof in.dims);
+    float *x = omma_arena_array(&s->arena, (size_t)omma_tensor_count(&in), sizeof *x);
+    for (int64_t i = 0; i < omma_tensor_count(&in); i++) x[i] = (float)(i * 7919 % 1009) / 1009;
+    in.data = x;
+    OK(omma_sight_new(&s->sight, s->model, &in, 1, NULL, &s->err));
+    OK(omma_context_find(&s->c, s->sight, &s->arena, &s->err));
+    const omma_attention *a = &omma_sight_anatomy(s->sight)->attention[0];
+    assert_true(a->kind == OMMA_ATTENTION_SELF && !omma_attention_same_tokens(a));
+    assert_int_equal(a->query.count, 16);
+    assert_int_equal(a->key.count, 4);
+    const omma_stack *own = &s->c.stack[0];
+    assert_int_equal(own->n_self, 0);
+    assert_int_equal(own->step[0].source, 1);
+    assert_int_equal(s->c.stack[1].tokens->count, 4);
+
+    double row[16], sum = 0;
+    const int64_t token[] = {2};
+    const omma_context_ask ask = {.token = token, .n_token = 1, .alpha = OMMA_ROLLOUT_ALPHA};
+    OK(omma_context_rollout(row, &s->c, &ask, &s->arena, &s->err));
+    for (int i = 0; i < 16; i++) assert_true(row[i] == (i == 2));
+    OK(omma_context_rollout_cross(row, &s->c, &ask, 0, &s->arena, &s->err));
+    for (int i = 0; i < 4; i++) sum += row[i];
+    assert_true(fabs(sum - 1) < 1e-6);
+
+    omma_slopes l;
+    omma_slopes_begin(&l, &s->c, &in, 0, NULL);
+    OK(omma_slopes_take(&l, &(omma_target){.value = "y", .at = {0, 2, 0}}, &s->err));
+    const omma_relevance_ask last = {.stack = 0, .source = 1, .token = -1};
+    OK(omma_context_relevance(row, NULL, &l, &last, &s->arena, &s->err));
+    for (int i = 0; i < 4; i++) assert_true(row[i] >= 0 && isfinite(row[i]));
+    omma_slopes_free(&l);
+
+    /* Key 2 is not token 2: nothing of the account is what the token gave itself. */
+    omma_ledger account;
+    OK(omma_ledger_attention(&account, s->sight, a, 2, &s->arena, &s->err));
+    assert_true(account.own == 0 && account.sources == 4);
+    omma_sight_free(s->sight);
+    omma_arena_free(&s->arena);
+    omma_model_free(s->model);
+    mk_free(&bytes);
+}
+
 /* --- what can go wrong ------------------------------------------------------------------------ */
 
 static void faults(void **state) {
@@ -508,9 +565,9 @@ static void memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vit),         cmocka_unit_test(detr), cmocka_unit_test(vit_blocks),
-        cmocka_unit_test(detr_blocks), cmocka_unit_test(swin), cmocka_unit_test(faults),
-        cmocka_unit_test(memory),
+        cmocka_unit_test(vit),         cmocka_unit_test(detr),   cmocka_unit_test(vit_blocks),
+        cmocka_unit_test(detr_blocks), cmocka_unit_test(swin),   cmocka_unit_test(reduced),
+        cmocka_unit_test(faults),      cmocka_unit_test(memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -404,7 +404,8 @@ OMMA_API omma_status omma_sight_attention(const omma_sight *s, int attention, om
                                           omma_error *err);
 
 /* The weights of an attention, f32 [windows, heads, queries, keys], rows sum to 1; NULL: no such
- * attention, or no memory. Lives as long as the sight. One thread at a time. */
+ * attention, no memory, or its operator ran whole (ONNX's Attention in a model whose shapes the
+ * data decide). Lives as long as the sight. One thread at a time. */
 OMMA_API const float *omma_sight_weights(omma_sight *s, int attention);
 
 /* A line of them over whole sequences, whatever windows there are.
@@ -412,8 +413,8 @@ OMMA_API const float *omma_sight_weights(omma_sight *s, int attention);
  *   by     0: what the query `token` looks at; 1: what looks at the key `token`.
  *   line   receives a weight for each token at the other end; 0 where no window has both. Of a
  *          batch: of the first picture.
- * Returns OMMA_OK, OMMA_E_RANGE (no such attention, head or token) or OMMA_E_NOMEM. One thread at
- * a time. */
+ * Returns OMMA_OK, OMMA_E_RANGE (no such attention, head or token), OMMA_E_UNSUPPORTED (there are
+ * no weights, as above) or OMMA_E_NOMEM. One thread at a time. */
 OMMA_API omma_status omma_sight_look(omma_sight *s, int attention, int head, int64_t token, int by,
                                      float *line, omma_error *err);
 

@@ -123,11 +123,17 @@ static const omma_report_unit *units(omma_look_job *j) {
 static omma_status put_attention(omma_look_job *j, const omma_anatomy *all, int k, double keep,
                                  omma_error *err) {
     const omma_attention *a = &all->attention[k];
-    const float *w = omma_sight_weights(j->sight, k);
+    const float *w;
+    omma_error why;
     const double room = fmax((double)omma_report_room(j->report) - keep, 0);
     const omma_report_unit *of = units(j);
     omma_look_heads h;
-    if (!w || !of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    if (!of) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
+    const omma_status bad = omma_sight_read_weights(&w, j->sight, k, &why);
+    j->attention[k] = -1;
+    if (bad == OMMA_E_UNSUPPORTED)
+        return omma_report_note(j->report, OMMA_REPORT_ATTENTION, why.message, err);
+    if (bad) return omma_fail(err, bad, "%s", why.message);
     OMMA_TRY(omma_look_measure_heads(&h, j, a, w, err));
     const bool windowed = a->windows > a->batch;
     const char *kind = a->kind == OMMA_ATTENTION_CROSS ? "cross"

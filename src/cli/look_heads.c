@@ -91,7 +91,7 @@ static omma_status measure(omma_look_heads *out, const omma_look_job *j, const o
                                    .keys = a->keys,
                                    .query = {query.y, query.x, query.kind},
                                    .key = {key.y, key.x, key.kind},
-                                   .same = a->kind == OMMA_ATTENTION_SELF && a->queries == a->keys,
+                                   .same = omma_attention_same_tokens(a) && a->queries == a->keys,
                                    .allowed = find_allowed(a, w, tmp)};
     omma_parallel(omma_threads_default(), a->heads, 1, measure_some, &m);
     if (!atomic_load(&m.status)) read_heads(a, &m, out);

@@ -86,7 +86,7 @@ static omma_status find_sources(const work *w, const subject *s, int64_t *source
     if (!sum) return no_memory(w->err);
     for (int b = 0; b < w->all->n_attention; b++) {
         const omma_ledger *l = &s->ledger[b];
-        if (!l->width || w->all->attention[b].kind != OMMA_ATTENTION_SELF) continue;
+        if (!l->width || !omma_attention_same_tokens(&w->all->attention[b])) continue;
         for (int64_t i = 0; i < l->sources; i++)
             if (l->entry[i].token >= 0 && l->entry[i].token != s->token)
                 sum[l->entry[i].token] += fabs(l->entry[i].share);
@@ -178,13 +178,13 @@ static omma_status put_account(const work *w, const subject *s, int b) {
     const omma_attention *a = &w->all->attention[k];
     const omma_ledger *l = &s->ledger[b];
     const omma_value *in = feed ? feed->in : a->in, *out = feed ? feed->out : a->out;
-    const bool self = a->kind == OMMA_ATTENTION_SELF;
+    const bool self = omma_attention_same_tokens(a);
     const double radius = self && !feed ? s->silence.radius : NAN;
     float *from = omma_arena_array(&w->j->arena, (size_t)a->key.count, sizeof *from);
     if (!from) return no_memory(w->err);
     for (int64_t i = 0; i < l->sources && !feed; i++)
         if (!(self && l->entry[i].token == l->token))
-            from[l->entry[i].token] = (float)l->entry[i].share;
+            from[l->entry[i].token] += (float)l->entry[i].share;
     const int n = s->silence.n;
     const omma_report_ledger_info info = {.tokens = w->j->tokens[2 * k],
                                           .token = l->token,

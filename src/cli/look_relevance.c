@@ -20,6 +20,7 @@ typedef struct following {
     omma_look_job *j;
     omma_context c;
     int *sequence; /* by stack: part of the report */
+    bool told;     /* that a rollout is missing */
     omma_arena arena;
     omma_error *err;
 } following;
@@ -157,6 +158,23 @@ static omma_status put_query(following *f, int stack, int64_t token, int step) {
     return put_map(f, &h, source->tokens, row);
 }
 
+/* The rollout of a token or query. One that cannot be made, of weights that are not finite or not
+ * there, is told, once. */
+static omma_status put_rollout(following *f, int stack, int64_t token, int step) {
+    omma_error why, *err = f->err;
+    char note[400];
+    f->err = &why;
+    const omma_status s = step < 0 ? put_self(f, stack, token) : put_query(f, stack, token, step);
+    f->err = err;
+    if (!s) return OMMA_OK;
+    if (s != OMMA_E_RANGE && s != OMMA_E_UNSUPPORTED) return omma_fail(err, s, "%s", why.message);
+    if (f->told) return OMMA_OK;
+    f->told = true;
+    snprintf(note, sizeof note, "Attention cannot be followed through the layers: %.300s.",
+             why.message);
+    return omma_report_note(f->j->report, OMMA_REPORT_ATTENTION, note, err);
+}
+
 static omma_status put_rollouts(following *f, int stack) {
     const omma_tokens *t = f->c.stack[stack].tokens;
     const int step = last_cross(f, stack);
@@ -168,8 +186,8 @@ static omma_status put_rollouts(following *f, int stack) {
         if (!there) token[n++] = 0;
     }
     for (int i = 0; i < n; i++) {
-        if (is_grid(t) && f->c.stack[stack].n_self) OMMA_TRY(put_self(f, stack, token[i]));
-        else if (step >= 0) OMMA_TRY(put_query(f, stack, token[i], step));
+        const bool self = is_grid(t) && f->c.stack[stack].n_self;
+        if (self || step >= 0) OMMA_TRY(put_rollout(f, stack, token[i], self ? -1 : step));
     }
     return OMMA_OK;
 }
@@ -197,7 +215,7 @@ static omma_status put_relevance(following *f, const omma_slopes *s, int answer,
     omma_error why;
     if (!row) return no_memory(f->err);
     const omma_status status = omma_context_relevance(row, &rows, s, &ask, &f->arena, &why);
-    if (status == OMMA_E_UNSUPPORTED) return OMMA_OK;
+    if (status == OMMA_E_UNSUPPORTED || status == OMMA_E_RANGE) return OMMA_OK;
     if (status) return omma_fail(f->err, status, "%s", why.message);
     *done = true;
     snprintf(settings, sizeof settings, "Chefer et al. 2021, %s; %d layers of %lld tokens",

@@ -184,7 +184,7 @@ static omma_status begin(omma_anatomist *s) {
     const omma_fields *f = &s->f->fields;
     if (!omma_anatomist_read(s)) return omma_anatomist_nomem(s);
     s->image = omma_fov_image(s->f, &s->down, &s->across);
-    s->pictures = s->image ? s->image->dims[0] : 1;
+    s->pictures = s->image && s->image->dims[0] > 0 ? s->image->dims[0] : 1;
     if (!s->image) return OMMA_OK;
     s->rows = omma_reaches(f, s->image, s->down, OMMA_FIELD_CONTENT, &s->tmp);
     s->columns = omma_reaches(f, s->image, s->across, OMMA_FIELD_CONTENT, &s->tmp);

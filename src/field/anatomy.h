@@ -140,6 +140,13 @@ bool omma_tokens_place(const omma_tokens *t, int64_t token, double *y, double *x
 int64_t omma_attention_token(const omma_attention *a, const omma_fov *f, bool key, int64_t window,
                              int64_t q);
 
+/* Do token numbers mean the same at both ends? Not in cross-attention, and not in self-attention
+ * whose keys are made from several of the tokens each, as behind a convolution. */
+static inline bool omma_attention_same_tokens(const omma_attention *a) {
+    return a->kind == OMMA_ATTENTION_SELF && a->key.value == a->query.value &&
+           a->key.axis == a->query.axis && a->key.count == a->query.count;
+}
+
 /* The element of a value that a layout finds. */
 static inline int64_t omma_heads_at(const omma_heads_layout *l, int64_t window, int64_t head,
                                     int64_t row, int64_t column) {

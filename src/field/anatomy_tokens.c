@@ -283,7 +283,7 @@ static int64_t number_windows(const work *w, int64_t *window, omma_arena *tmp) {
 static bool take_windows(work *w, int64_t windows, const int64_t *window) {
     const int64_t heads = w->leads / windows;
     bool inside = true, outside = true;
-    if (w->leads % windows) return false;
+    if (w->leads % windows || windows % w->a->batch) return false; /* pictures are mixed */
     for (int64_t l = 0; l < w->leads; l++) {
         inside &= window[l] == l / heads;
         outside &= window[l] == l % windows;

@@ -11,9 +11,9 @@
  *
  * Where a query shall not look, -inf is added to its scores: what is left shares the attention, as
  * if the other keys were not there. Rows of other queries stay as they are, but the tokens that
- * they look at may have changed a block before. In self-attention a token always sees itself. A
- * query that has lost all its keys takes nothing: its heads' mix is 0, and the output projection's
- * bias is all that is added to it.
+ * they look at may have changed a block before. In self-attention a token always sees itself, if
+ * it is a key (omma_attention_same_tokens). A query that has lost all its keys takes nothing: its
+ * heads' mix is 0, and the output projection's bias is all that is added to it.
  *
  * Only attention is shut. Tokens that mix otherwise (convolutions between them, windows that are
  * merged, statistics over all of them) still do, and what was mixed before the first attention is.

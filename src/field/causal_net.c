@@ -294,7 +294,7 @@ static omma_status add_gate(making *m, int i) {
     omma_value *mix = there(m, m->net->graph, a->mix);
     if (!soft || !mix || !mix->producer) return OMMA_OK;
     gate->dead = f->fields.zero[a->scores->index] ? NULL : f->fields.dead[a->scores->index];
-    const bool deaf = a->kind == OMMA_ATTENTION_CROSS || forbids_self(a, gate->dead, f);
+    const bool deaf = !omma_attention_same_tokens(a) || forbids_self(a, gate->dead, f);
     const int one = deaf && gate->dead ? -1 : head_axis(a);
     gate->at = a->at_scores;
     gate->heads = one < 0 ? a->heads : 1;

@@ -46,7 +46,7 @@ static bool is_near(const omma_attention *a, const place *p, int64_t key, double
 }
 
 static bool is_chosen(const omma_attention *a, const choice *c, const place *p, int64_t key) {
-    if (a->kind == OMMA_ATTENTION_SELF && key == p->token) return false;
+    if (omma_attention_same_tokens(a) && key == p->token) return false;
     if (c->source && (key < 0 || !c->source[key])) return false;
     return !is_near(a, p, key, c->radius);
 }

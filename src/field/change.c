@@ -73,14 +73,16 @@ static omma_status measure_norms(omma_state *s, const float *x, omma_arena *tmp,
 static bool grid_of(omma_feature_map *m, const omma_tokens *t, const float *x) {
     if (!t->placed || t->place || t->rows.axis < 0 || t->columns.axis < 0) return false;
     const bool one = t->rows.axis == t->columns.axis;
-    *m = (omma_feature_map){.data = x + (one ? t->rows.off * t->width : 0),
+    const int64_t off = one ? t->rows.off : 0, down = one ? t->rows.div : t->columns.mod,
+                  along = one ? t->columns.div : 1; /* [tokens] */
+    *m = (omma_feature_map){.data = x + off * t->width,
                             .height = t->rows.mod,
                             .width = t->columns.mod,
                             .channels = t->width,
-                            .step_y = (one ? t->rows.div : t->columns.mod) * t->width,
-                            .step_x = (one ? t->columns.div : 1) * t->width,
+                            .step_y = down * t->width,
+                            .step_x = along * t->width,
                             .step_c = 1};
-    return m->height * m->width + (one ? t->rows.off : 0) <= t->count;
+    return off + (m->height - 1) * down + (m->width - 1) * along < t->count;
 }
 
 static omma_status measure_map(omma_state *s, const float *x, omma_arena *tmp, omma_error *err) {

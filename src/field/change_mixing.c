@@ -13,6 +13,7 @@
 #include "field/change.h"
 #include "field/mixing.h"
 #include "field/way.h"
+#include "op/op.h"
 
 static const double ADDS_UP = 1e-3;
 
@@ -114,10 +115,10 @@ static const omma_node *norm_behind(const mixer *m) {
 }
 
 /* What the norm makes of a summand, but for the factor that all summands have. */
-static void centre_and_scale(double *u, const float *gamma, int64_t n) {
+static void centre_and_scale(double *u, const void *gamma, int64_t n) {
     double mean = 0;
     for (int64_t c = 0; c < n; c++) mean += u[c] / (double)n;
-    for (int64_t c = 0; c < n; c++) u[c] = (u[c] - mean) * (double)gamma[c];
+    for (int64_t c = 0; c < n; c++) u[c] = (u[c] - mean) * omma_get_number(OMMA_F32, gamma, c);
 }
 
 /* --- ratios ----------------------------------------------------------------------------------- */
@@ -125,7 +126,7 @@ static void centre_and_scale(double *u, const float *gamma, int64_t n) {
 /* The key that query q of a window is; -1: none. */
 static int64_t own_key(const mixer *m, int64_t w, int64_t q) {
     const omma_attention *a = m->a;
-    if (a->kind != OMMA_ATTENTION_SELF) return -1;
+    if (!omma_attention_same_tokens(a)) return -1;
     const int64_t token = omma_attention_token(a, m->f, false, w, q);
     if (token < 0) return -1;
     if (q < a->keys && omma_attention_token(a, m->f, true, w, q) == token) return q;
@@ -180,7 +181,7 @@ static void measure_token(const mixer *m, omma_token_mixing *out, parts *p, int6
     const int64_t n = m->t->width;
     read_row(m, p->kept, p->own, picture, i);
     read_row(m, p->mixed, p->others, picture, i);
-    if (m->a->kind == OMMA_ATTENTION_SELF) out->mixing[i] = ratio(p->mixed, p->kept, n);
+    if (omma_attention_same_tokens(m->a)) out->mixing[i] = ratio(p->mixed, p->kept, n);
     for (int64_t c = 0; c < n; c++) p->kept[c] += (double)p->x[i * n + c];
     out->residual[i] = ratio(p->mixed, p->kept, n);
     if (!p->norm) return;
@@ -299,7 +300,9 @@ static omma_status norms(mixer *m, double *norm, int64_t w, bool residual, bool 
     double *u = omma_arena_array(m->arena, width, sizeof *u);
     float *x = omma_arena_array(m->arena, queries * width, sizeof *x);
     float *scale = omma_arena_array(m->arena, queries, sizeof *scale);
-    if (!f || !y || !u || !x || !scale) return no_memory(m->err);
+    float *gamma = omma_arena_array(m->arena, width, sizeof *gamma);
+    if (!f || !y || !u || !x || !scale || !gamma) return no_memory(m->err);
+    if (behind) memcpy(gamma, behind->in[1]->data, width * sizeof *gamma); /* aligned */
     const float *in = omma_token_rows(m->s, m->t, a->in, picture, m->arena, m->err);
     const float *out = omma_token_rows(m->s, m->t, a->out, picture, m->arena, m->err);
     if (!in || !out) return OMMA_E_UNSUPPORTED;
@@ -312,10 +315,10 @@ static omma_status norms(mixer *m, double *norm, int64_t w, bool residual, bool 
                                 .queries = a->queries,
                                 .keys = a->keys,
                                 .width = m->t->width,
-                                .same = a->kind == OMMA_ATTENTION_SELF && a->queries == a->keys,
+                                .same = omma_attention_same_tokens(a) && a->queries == a->keys,
                                 .residual = residual ? x : NULL,
                                 .scale = behind ? scale : NULL,
-                                .gamma = behind ? behind->in[1]->data : NULL,
+                                .gamma = behind ? gamma : NULL,
                                 .centred = true};
     return omma_mixing_measure(&(omma_mixed){.norm = norm}, &mixing, m->arena, m->err);
 }

@@ -67,7 +67,7 @@ static omma_status add_step(finding *f, int k) {
     const omma_attention *a = &f->a->attention[k];
     int to, from;
     OMMA_TRY(stack_of(f, &a->query, a->q, &to));
-    if (a->kind == OMMA_ATTENTION_SELF) from = to;
+    if (omma_attention_same_tokens(a)) from = to;
     else OMMA_TRY(stack_of(f, &a->key, a->k, &from));
     omma_stack *s = &f->c->stack[to];
     s->step[s->n_step++] = (omma_stack_step){k, from};
@@ -97,11 +97,12 @@ static omma_status fuse(double *fused, const omma_context *c, int k, int64_t pic
                         omma_head_fusion heads, omma_arena *tmp, omma_error *err) {
     const omma_attention *a = &omma_sight_anatomy(c->sight)->attention[k];
     const omma_fov *f = omma_sight_fov(c->sight);
-    const float *weights = omma_sight_weights(c->sight, k);
+    const float *weights;
     const int64_t n = a->windows / a->batch, first = picture * n;
     int64_t *query = omma_arena_array(tmp, (size_t)(n * a->queries) + 1, sizeof *query);
     int64_t *key = omma_arena_array(tmp, (size_t)(n * a->keys) + 1, sizeof *key);
-    if (!weights || !query || !key) return no_memory(err);
+    if (!query || !key) return no_memory(err);
+    OMMA_TRY(omma_sight_read_weights(&weights, c->sight, k, err));
     for (int64_t i = 0; i < n * a->queries; i++)
         query[i] = omma_attention_token(a, f, false, first + i / a->queries, i % a->queries);
     for (int64_t i = 0; i < n * a->keys; i++)

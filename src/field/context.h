@@ -18,8 +18,9 @@
  *
  * An attention that depends on no picture (the first of DETR's queries among each other) is a
  * constant of the graph, no part of it, and left out here: in that layer queries mix what does not
- * come from the picture. Of two stacks that read from each other in turn (SAM) what the source's
- * tokens took from queries before is not followed. */
+ * come from the picture. Keys that are made from several tokens each are a stack of their own, and
+ * their attention one between stacks, as cross-attention is. Of two stacks that read from each
+ * other in turn (SAM) what the source's tokens took from queries before is not followed. */
 #ifndef OMMA_FIELD_CONTEXT_H
 #define OMMA_FIELD_CONTEXT_H
 

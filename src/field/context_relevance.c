@@ -49,9 +49,9 @@ static void put_window(const follow *f, const omma_attention *a, int64_t w) {
 /* f->prime becomes A' of attention k, [tokens of the query, tokens of the key]. */
 static omma_status make_prime(const follow *f, int k) {
     const omma_attention *a = &f->a->attention[k];
-    const float *weights = omma_sight_weights(f->s->c->sight, k), *slope = f->s->slope[k];
+    const float *weights, *slope = f->s->slope[k];
     const int64_t n = a->windows / a->batch, matrix = a->heads * a->queries * a->keys;
-    if (!weights) return omma_fail(f->err, OMMA_E_NOMEM, "no memory for relevance");
+    OMMA_TRY(omma_sight_read_weights(&weights, f->s->c->sight, k, f->err));
     memset(f->prime, 0, (size_t)(a->query.count * a->key.count) * sizeof *f->prime);
     for (int64_t w = f->ask->picture * n; w < (f->ask->picture + 1) * n; w++) {
         OMMA_TRY(omma_relevance_weights(f->part, weights + w * matrix, slope + w * matrix, a->heads,

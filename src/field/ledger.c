@@ -169,6 +169,7 @@ static void enter_source(giving *g, const float *y, const float *zero, int64_t r
     omma_ledger *l = c->l;
     const int64_t place = omma_attention_token(g->a, f, false, g->w, r);
     if (omma_attention_token(g->a, f, true, g->w, j) < 0) return; /* padding */
+    if (place < 0) return; /* it could not be given to: what it gave is missing from the sum */
     row(c->part, c->t, y, place);
     for (int64_t k = 0; k < l->width; k++)
         c->part[k] -= (double)zero[place * c->t->step + k * c->t->step_width];
@@ -177,7 +178,7 @@ static void enter_source(giving *g, const float *y, const float *zero, int64_t r
     e->share = enter(c, &e->norm);
     e->weight = mean_weight(g, j);
     e->far = distance(g->a, l->token, e->token);
-    if (g->a->kind == OMMA_ATTENTION_SELF && e->token == l->token) l->own += e->share;
+    if (omma_attention_same_tokens(g->a) && e->token == l->token) l->own += e->share;
     else l->context += e->share;
 }
 

@@ -141,7 +141,11 @@ static void take_answers(look *l) {
 /* The value that stage g's boxes, or its score, are made of, for a way that begins with `from`. */
 static const omma_tensor *given(const look *l, const omma_query_stage *g, const omma_value *from) {
     const omma_value *v = g->layer < 0 ? l->d->start : l->d->layer[g->layer].box;
-    return omma_sight_tensor(l->s, from == l->d->last_box ? v : l->d->layer[g->layer].out);
+    const omma_tensor *t =
+        omma_sight_tensor(l->s, from == l->d->last_box ? v : l->d->layer[g->layer].out);
+    const bool fits =
+        t && t->dtype == from->dtype && omma_tensor_count(t) == omma_value_count(from);
+    return fits ? t : NULL; /* layers may be of different widths */
 }
 
 static bool wants(const look *l, const omma_query_stage *g, const omma_value *from, bool boxes) {

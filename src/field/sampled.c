@@ -78,10 +78,12 @@ static void put_weights(omma_sampled *out, const omma_tensor *ids, const omma_te
     const int64_t channels = at->p->map->dims[1], n = omma_tensor_count(ids);
     const float *id = ids->data;
     for (int64_t i = 0; i < n; i++) {
-        const int64_t e = (int64_t)id[i], point = e % at->points, q = e / at->points % out->queries,
+        const int64_t e = (int64_t)id[i];
+        if (e < 0) continue; /* no point */
+        const int64_t point = e % at->points, q = e / at->points % out->queries,
                       c = e / at->points / out->queries % channels,
                       head = e / at->points / out->queries / channels;
-        if (e < 0 || c || head >= out->heads) continue;
+        if (c || head >= out->heads) continue;
         out->weight[(q * out->heads + head) * out->points + at->first + point] =
             (float)omma_get_number(w->dtype, w->data, broadcast_at(w, ids, i));
     }

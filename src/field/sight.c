@@ -43,6 +43,9 @@ static omma_status keep_constant(omma_sight *s, const omma_value *v, omma_error 
 static omma_status watch(omma_sight *s, const omma_value *v, omma_error *err) {
     if (!v || s->constant[v->index]) return OMMA_OK;
     if (v->data && !v->is_input) return keep_constant(s, v, err);
+    /* Of a cut model an operator that stands for others runs as it is. */
+    if (s->graph != s->fov->specialised.graph && !omma_graph_find(s->graph, v->name))
+        return OMMA_OK;
     return omma_session_watch(s->session, v->name, err);
 }
 
@@ -170,11 +173,24 @@ const float *omma_sight_in_order(const omma_attention *a, const omma_tensor *t, 
     return w;
 }
 
-const float *omma_sight_weights(omma_sight *s, int attention) {
-    if (attention < 0 || attention >= s->anatomy.n_attention) return NULL;
+omma_status omma_sight_read_weights(const float **out, omma_sight *s, int attention,
+                                    omma_error *err) {
+    *out = NULL;
+    if (attention < 0 || attention >= s->anatomy.n_attention)
+        return omma_fail(err, OMMA_E_RANGE, "attention %d: the model has %d", attention,
+                         s->anatomy.n_attention);
     const omma_attention *a = &s->anatomy.attention[attention];
     const omma_tensor *t = omma_sight_tensor(s, a->weights);
     const float **w = &s->weights[attention];
-    if (!*w && t) *w = omma_sight_in_order(a, t, &s->arena);
-    return *w;
+    if (!t)
+        return omma_fail(err, OMMA_E_UNSUPPORTED,
+                         "%s: its weights are inside of an operator that ran whole", a->label);
+    if (!*w) *w = omma_sight_in_order(a, t, &s->arena);
+    *out = *w;
+    return *w ? OMMA_OK : no_memory(err);
+}
+
+const float *omma_sight_weights(omma_sight *s, int attention) {
+    const float *w;
+    return omma_sight_read_weights(&w, s, attention, NULL) ? NULL : w;
 }

@@ -41,6 +41,12 @@ const omma_tensor *omma_sight_tensor(const omma_sight *s, const omma_value *v);
 /* What an output or a kept value of that name was in the run; NULL: it is not kept. */
 const omma_tensor *omma_sight_named(const omma_sight *s, const char *name);
 
+/* As omma_sight_weights, and why there are none: OMMA_E_RANGE (no such attention),
+ * OMMA_E_UNSUPPORTED (of a model that is cut an operator that stands for attention runs whole) or
+ * OMMA_E_NOMEM. */
+omma_status omma_sight_read_weights(const float **out, omma_sight *s, int attention,
+                                    omma_error *err);
+
 /* Numbers laid out as an attention's weights are (its weights, their gradient) in the order of
  * omma_sight_weights: t's own memory, or on arena; NULL: no memory. */
 const float *omma_sight_in_order(const omma_attention *a, const omma_tensor *t, omma_arena *arena);

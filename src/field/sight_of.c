@@ -51,14 +51,14 @@ omma_status omma_sight_look(omma_sight *s, int attention, int head, int64_t toke
                             float *line, omma_error *err) {
     const omma_attention *a = find(s, attention, err);
     if (!a) return OMMA_E_RANGE;
-    const float *w = omma_sight_weights(s, attention);
+    const float *w;
     const omma_fov *f = omma_sight_fov(s);
     const int64_t own = by ? a->key.count : a->query.count, n = by ? a->keys : a->queries,
                   other = by ? a->query.count : a->key.count;
-    if (!w) return omma_fail(err, OMMA_E_NOMEM, "no memory for an attention's weights");
     if (head < -1 || head >= a->heads || token < 0 || token >= own)
         return omma_fail(err, OMMA_E_RANGE, "head %d, token %lld: attention %d has %lld and %lld",
                          head, (long long)token, attention, (long long)a->heads, (long long)own);
+    OMMA_TRY(omma_sight_read_weights(&w, s, attention, err));
     for (int64_t i = 0; i < other; i++) line[i] = 0;
     for (int64_t v = 0; v < a->windows / a->batch; v++) /* of the first picture */
         for (int64_t i = 0; i < n; i++) {
@@ -88,7 +88,7 @@ omma_status omma_sight_account(const omma_sight *s, int attention, int64_t token
                               .mismatch = l.error};
         for (int64_t i = 0; i < a->key.count && from; i++) from[i] = 0;
         for (int64_t i = 0; i < l.sources && from; i++)
-            if (l.entry[i].token >= 0) from[l.entry[i].token] = l.entry[i].share;
+            if (l.entry[i].token >= 0) from[l.entry[i].token] += l.entry[i].share;
     }
     omma_arena_free(&arena);
     return bad;

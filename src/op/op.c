@@ -246,21 +246,25 @@ uint16_t omma_f32_to_bf16(float f) {
     return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 
+/* Element i of p, which need not be aligned: constants lie in the file as they lie. */
+#define AT(type) \
+    (*(type *)memcpy(&(type){0}, (const char *)p + i * (int64_t)sizeof(type), sizeof(type)))
+
 double omma_get_number(omma_dtype t, const void *p, int64_t i) {
     switch (t) {
-    case OMMA_F32: return ((const float *)p)[i];
-    case OMMA_F64: return ((const double *)p)[i];
+    case OMMA_F32: return AT(float);
+    case OMMA_F64: return AT(double);
     case OMMA_U8:
-    case OMMA_BOOL: return ((const uint8_t *)p)[i];
-    case OMMA_I8: return ((const int8_t *)p)[i];
-    case OMMA_U16: return ((const uint16_t *)p)[i];
-    case OMMA_I16: return ((const int16_t *)p)[i];
-    case OMMA_I32: return ((const int32_t *)p)[i];
-    case OMMA_U32: return ((const uint32_t *)p)[i];
-    case OMMA_I64: return (double)((const int64_t *)p)[i];
-    case OMMA_U64: return (double)((const uint64_t *)p)[i];
-    case OMMA_F16: return omma_f16_to_f32(((const uint16_t *)p)[i]);
-    case OMMA_BF16: return omma_bf16_to_f32(((const uint16_t *)p)[i]);
+    case OMMA_BOOL: return AT(uint8_t);
+    case OMMA_I8: return AT(int8_t);
+    case OMMA_U16: return AT(uint16_t);
+    case OMMA_I16: return AT(int16_t);
+    case OMMA_I32: return AT(int32_t);
+    case OMMA_U32: return AT(uint32_t);
+    case OMMA_I64: return (double)AT(int64_t);
+    case OMMA_U64: return (double)AT(uint64_t);
+    case OMMA_F16: return omma_f16_to_f32(AT(uint16_t));
+    case OMMA_BF16: return omma_bf16_to_f32(AT(uint16_t));
     case OMMA_NONE:
     case OMMA_STRING: break;
     }
