@@ -237,10 +237,6 @@ const attentionView = {
   build: p => buildAttention(p),
 };
 
-/* A recipe of effective fields alone would not say what it is of. */
-const mapName = map =>
-  map.family === "effective" ? `effective field, recipe “${map.method}”` : map.method;
-
 const mapWords = {
   relevance: "attention carried through the layers",
   effective: "how much each pixel matters to it",
