@@ -70,7 +70,7 @@ test-zoo: setup-zoo build
 	@$(PYTHON) zoo/run.py --omma $(BUILD)/omma --weights $(BUILD)/zoo_weights --work $(BUILD)/zoo --record docs/zoo.md
 
 test-look: setup-look build
-	@OMMA_BUILD=$(BUILD) PYTHON=$(PYTHON) tests/test_look_page.sh
+	@OMMA_LOOK=all OMMA_BUILD=$(BUILD) PYTHON=$(PYTHON) tests/test_look_page.sh
 
 test-big: setup-test build
 	@OMMA_TEST_BIG=2048 $(BUILD)/tests/test_external_rss

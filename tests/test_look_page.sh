@@ -5,6 +5,8 @@
 # says so and skips; `make test-look` installs them.
 #   OMMA_BUILD         the build folder; default build
 #   OMMA_SHARED        the photos, and DEIMv2-Atto
+#   OMMA_LOOK=all      as make test-look says: all reports; else only the made-up ones and DEIMv2's, which
+#                      take a minute instead of three
 #   OMMA_BENCH_MODELS  large exports, NAME/model.onnx; default build/bench-models, where it is
 build=${OMMA_BUILD:-build}
 python=${PYTHON:-python3}
@@ -41,16 +43,18 @@ if [ ! -r "$cat" ]; then
     "$build/omma" field "$look/nets/dilated_2_4_8-64.onnx" --at y:32,32 -o "$look/made.png" >/dev/null || exit 1
     cat=$look/made.png
 fi
-report resnet50 "$cat" -m "$look/nets/resnet50-224.onnx"
-report swin_t "$cat" -m "$look/nets/swin_t-224.onnx"
-report two "$cat" -m "$look/nets/swin_t-224.onnx" -m "$look/nets/alexnet_v2-321.onnx"
+all=
+[ "${OMMA_LOOK:-}" != all ] || all=1
+[ -z "$all" ] || report resnet50 "$cat" -m "$look/nets/resnet50-224.onnx"
+[ -z "$all" ] || report swin_t "$cat" -m "$look/nets/swin_t-224.onnx"
+[ -z "$all" ] || report two "$cat" -m "$look/nets/swin_t-224.onnx" -m "$look/nets/alexnet_v2-321.onnx"
 for model in "${OMMA_SHARED:-../shared}"/models/deimv2_atto/*.onnx; do
     if [ -r "$model" ]; then
         report deimv2 "$coffee" -m "$model"
-        report deimv2-swin_t "$cat" -m "$model" -m "$look/nets/swin_t-224.onnx"
+        [ -z "$all" ] || report deimv2-swin_t "$cat" -m "$model" -m "$look/nets/swin_t-224.onnx"
     fi
 done
-for name in vit_b_16_224 detr_r50_800x1066; do
+for name in ${all:+vit_b_16_224 detr_r50_800x1066}; do
     if [ -r "$bench/$name/model.onnx" ]; then report "$name" "$cat" -m "$bench/$name/model.onnx"; fi
 done
 rm -rf "$look/nets"
