@@ -11,6 +11,7 @@
 #include "cli/samples.h"
 #include "file/bytes.h"
 #include "file/image.h"
+#include "run/cost.h"
 
 static const char help_text[] =
     "omma look: see what a model sees in a picture, in a browser.\n\n"
@@ -49,6 +50,8 @@ static const char help_text[] =
     "  omma look cat.jpg -m vit.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225\n";
 
 enum { MODELS = 4, PARTS = 14, SECONDS = 5 };
+
+static const double LARGE = 20e9; /* [FLOP a run] */
 
 /* --- options and picture --------------------------------------------------------------------- */
 
@@ -172,8 +175,16 @@ static omma_status open_model(omma_look_job *j, int i, omma_error *err) {
     OMMA_TRY(prepare(j, err));
     OMMA_TRY(
         omma_sight_new(&j->sight, j->model, j->in, omma_model_input_count(j->model), &j->opt, err));
-    return omma_field_table_make(&j->table, omma_sight_fov(j->sight), OMMA_FIELD_STRUCTURAL, false,
-                                 &j->arena, err);
+    OMMA_TRY(omma_field_table_make(&j->table, omma_sight_fov(j->sight), OMMA_FIELD_STRUCTURAL,
+                                   false, &j->arena, err));
+    const omma_graph *g = omma_sight_fov(j->sight)->specialised.graph;
+    double flops = 0;
+    for (int k = 0; k < g->n_nodes; k++) flops += omma_cost_flops(g->nodes[k]);
+    j->large = flops > LARGE;
+    j->image_input = 0;
+    for (int k = 0; k < g->n_inputs; k++)
+        if (g->inputs[k] == j->table.image) j->image_input = k;
+    return OMMA_OK;
 }
 
 static void close_model(omma_look_job *j) {

@@ -83,7 +83,10 @@ omma_status omma_look_put_answers(omma_look_job *j, omma_error *err) {
     j->n_answer = 0;
     j->class_name = NULL;
     if (!j->answer) return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
-    if (omma_detector_new(&d, j->path, &j->opt, NULL)) {
+    omma_error why;
+    const omma_status found = omma_detector_new(&d, j->path, &j->opt, &why);
+    if (found == OMMA_E_NOMEM) return omma_fail(err, found, "%s", why.message);
+    if (found) {
         bool done;
         OMMA_TRY(omma_look_put_query_answers(j, &done, err));
         if (!done) OMMA_TRY(omma_look_put_text(j, &done, err));

@@ -9,7 +9,6 @@
 #include "cli/look_target.h"
 #include "field/appraise.h"
 #include "field/effective.h"
-#include "run/cost.h"
 
 /* What an effort buys. Windows of occlusion: so many lie beside each other along a square's side,
  * each moved by a part of itself. */
@@ -26,26 +25,8 @@ static const effort efforts[EFFORTS] = {{4, 1, 2, 4, 16, 4, 4, 8, 0, 0, 1, 3},
                                         {4, 2, 6, 16, 128, 6, 12, 32, 3, 4, 3, 24},
                                         {8, 2, 16, 32, 512, 8, 32, 64, 8, 8, 8, 64}};
 
-/* A model of more arithmetic a run than this gets no more than effort 0 unasked [FLOP]. */
-static const double LARGE = 20e9;
-
-static double flops_of(const omma_look_job *j) {
-    const omma_graph *g = omma_sight_fov(j->sight)->specialised.graph;
-    double sum = 0;
-    for (int i = 0; i < g->n_nodes; i++) sum += omma_cost_flops(g->nodes[i]);
-    return sum;
-}
-
 static omma_status no_memory(omma_error *err) {
     return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
-}
-
-/* The picture among the inputs. */
-static int image_of(const omma_look_job *j) {
-    const omma_graph *g = omma_sight_fov(j->sight)->specialised.graph;
-    for (int i = 0; i < g->n_inputs; i++)
-        if (g->inputs[i] == j->table.image) return i;
-    return 0;
 }
 
 /* --- maps and numbers ------------------------------------------------------------------------
@@ -114,7 +95,7 @@ static void count_spread(numbers *x, const omma_effective_measures *m) {
 /* of: whose field it is, for people. */
 static omma_status put_field(omma_look_job *j, const omma_report_unit *u, const omma_unit *unit,
                              const char *of, omma_arena *arena, omma_error *err) {
-    const omma_effective_what what = {.unit = *unit, .image = image_of(j), .seed = 1};
+    const omma_effective_what what = {.unit = *unit, .image = j->image_input, .seed = 1};
     omma_effective *e;
     omma_effective_measures m;
     numbers x = {.arena = arena};
@@ -422,8 +403,8 @@ static omma_status put_unit(asking *q, const omma_report_unit *u, omma_error *er
                      query ? "a query" : j->answer[u->part].name);
         return OMMA_OK;
     }
-    omma_status s =
-        omma_attribution_new(&a, omma_look_graph(j), j->path, &t.ask, image_of(j), &j->opt, &why);
+    omma_status s = omma_attribution_new(&a, omma_look_graph(j), j->path, &t.ask, j->image_input,
+                                         &j->opt, &why);
     if (s == OMMA_E_NOMEM && err) *err = why;
     if (s && s != OMMA_E_NOMEM) snprintf(q->why, sizeof q->why, "%.390s", why.message);
     if (s) return s == OMMA_E_NOMEM ? s : OMMA_OK;
@@ -496,7 +477,7 @@ static omma_status put_attributions(omma_look_job *j, const effort *e, bool thor
  */
 
 omma_status omma_look_put_heat(omma_look_job *j, omma_error *err) {
-    const int n = j->effort >= 0 ? j->effort : flops_of(j) > LARGE ? 0 : 1;
+    const int n = j->effort >= 0 ? j->effort : j->large ? 0 : 1;
     const effort *e = &efforts[n < EFFORTS ? n : EFFORTS - 1];
     OMMA_TRY(put_attributions(j, e, n + 1 >= EFFORTS, err));
     return put_fields(j, e, err);

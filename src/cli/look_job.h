@@ -32,6 +32,8 @@ typedef struct omma_look_job {
     const omma_tensor *in; /* by input, with data */
     omma_sight *sight;
     omma_field_table table;
+    int image_input;            /* which of the inputs is the picture */
+    bool large;                 /* a run is so much arithmetic that maps get few of them unasked */
     int *part;                  /* by value of the graph: the layer whose cells it has; -1: none */
     bool *bound;                /* likewise: its lines may hold more than a cell sees */
     omma_look_tokens *sequence; /* by tokens part of the report */

@@ -7,14 +7,9 @@
 #include "cli/look_job.h"
 #include "field/sampled.h"
 #include "op/op.h"
-#include "run/cost.h"
 #include "run/gradient.h"
 
 enum { QUERIES = 16, ANSWERS = 20, LEAST = 3, LAYERS = 64 };
-
-/* Gradients for four edges cost as much as a dozen runs: not unasked where a run is of more than
- * this [FLOP]. */
-static const double LARGE = 20e9;
 
 static omma_status no_memory(omma_error *err) {
     return omma_fail(err, OMMA_E_NOMEM, "no memory for a report");
@@ -253,29 +248,16 @@ static omma_status run_edges(omma_look_job *j, omma_gradient *g, int image, int 
     return OMMA_OK;
 }
 
-static double flops_of(const omma_look_job *j) {
-    const omma_graph *g = omma_sight_fov(j->sight)->specialised.graph;
-    double sum = 0;
-    for (int i = 0; i < g->n_nodes; i++) sum += omma_cost_flops(g->nodes[i]);
-    return sum;
-}
-
-static int image_of(const omma_look_job *j) {
-    const omma_graph *g = omma_sight_fov(j->sight)->specialised.graph;
-    int i = 0;
-    while (i < g->n_inputs - 1 && g->inputs[i] != j->table.image) i++;
-    return i;
-}
-
-/* Of the best answer. What cannot be differentiated is told. */
+/* Of the best answer; gradients for four edges cost as much as a dozen runs, so not unasked of a
+ * large model. What cannot be differentiated is told. */
 static omma_status put_edges(omma_look_job *j, omma_error *err) {
     const omma_answer *a = omma_sight_decoder(j->sight)->box;
     const omma_specialised *s = &omma_sight_fov(j->sight)->specialised;
-    const int image = image_of(j);
+    const int image = j->image_input;
     omma_gradient *g = NULL;
     omma_error why;
     if (!a || s->cut || !j->n_answer || j->answer[0].query < 0 || j->units.count) return OMMA_OK;
-    if (flops_of(j) > LARGE)
+    if (j->large)
         return omma_report_note(j->report, OMMA_REPORT_ANSWERS,
                                 "which pixels made the edges of boxes was not asked of a model of "
                                 "this size: --unit answer:0:left does",

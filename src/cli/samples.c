@@ -29,7 +29,7 @@ typedef struct reading {
 } reading;
 
 static omma_status no_memory(const reading *r) {
-    return omma_fail(r->err, OMMA_E_NOMEM, "no memory for the calibration's samples");
+    return omma_fail(r->err, OMMA_E_NOMEM, "no memory for the samples");
 }
 
 /* --- what is in the folder ----------------------------------------------------------- */
@@ -61,8 +61,7 @@ static omma_status list(reading *r, kind k) {
     int cap = 0;
     r->n_names = 0, r->kind = k;
     if (!d)
-        return omma_fail_at(r->err, OMMA_E_IO, r->folder, -1, "cannot open the folder: %s",
-                            strerror(errno));
+        return omma_fail_at(r->err, OMMA_E_IO, r->folder, -1, "cannot open: %s", strerror(errno));
     omma_status s = OMMA_OK;
     for (struct dirent *e; !s && (e = readdir(d));) {
         if (!belongs(r, k, e->d_name)) continue;
@@ -102,7 +101,7 @@ static omma_status look(reading *r) {
     if (!r->n_names) OMMA_TRY(list(r, one ? ARRAYS : FOLDERS));
     if (r->n_names) return OMMA_OK;
     return omma_fail_at(r->err, OMMA_E_IO, r->folder, -1,
-                        "holds no pictures (.jpg .jpeg .png .webp) and no %s to calibrate with",
+                        "holds no pictures (.jpg .jpeg .png .webp) and no %s",
                         one ? ".npy files" : "folders of .npy files");
 }
 
@@ -184,13 +183,16 @@ static omma_status sample(reading *r, omma_tensor *to, const char *name) {
 /* Pictures need a detector, or a model with a single input of pictures. */
 static omma_status open_door(reading *r) {
     if (r->kind != PICTURES) return OMMA_OK;
-    if (!omma_detector_new(&r->detector, r->how->model, &r->how->opt, NULL)) return OMMA_OK;
+    omma_error why;
+    const omma_status s = omma_detector_new(&r->detector, r->how->model, &r->how->opt, &why);
+    if (s == OMMA_E_NOMEM) return omma_fail(r->err, s, "%s", why.message);
+    if (!s) return OMMA_OK;
     const omma_port *p = omma_model_input(r->m, 0);
     if (omma_model_input_count(r->m) != 1 || p->dtype != OMMA_F32 || p->rank != 4 ||
         (p->dims[1] != 3 && p->dims[1] != -1))
         return omma_fail_at(r->err, OMMA_E_UNSUPPORTED, r->how->model, -1,
                             "cannot be given pictures: it wants one input float32 [N,3,H,W], or a "
-                            "detector's two; calibrate with .npy files");
+                            "detector's two; only .npy files can be its samples");
     if ((p->dims[2] < 1 || p->dims[3] < 1) && !r->how->h)
         return omma_fail_at(r->err, OMMA_E_USAGE, r->how->model, -1,
                             "leaves the size of its pictures open; give --size HxW");
