@@ -17,7 +17,7 @@ log="$build/tests/log"
 mkdir -p "$log"
 [ -d "$OMMA_SHARED" ] || echo "no shared data at $OMMA_SHARED: tests that need it are skipped"
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 faults=
 for test in "$build"/tests/test_* ${OMMA_TEST_SCRIPTS-tests/test_*.sh}; do
     name=$(basename "$test" .sh)
     case "$name" in *"${OMMA_TEST_ONLY:-}"*) ;; *) continue ;; esac
@@ -36,7 +36,12 @@ for test in "$build"/tests/test_* ${OMMA_TEST_SCRIPTS-tests/test_*.sh}; do
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     printf '%-24s %3d passed %3d failed %3d skipped\n' "$name" "$p" "$f" "$s"
     grep -iE 'SKIPPED:|# SKIP |COUNTED:' "$log/$name.txt" | sed 's/^/    /' | head -8
-    [ "$f" = 0 ] || sed 's/^/    /' "$log/$name.txt" | tail -40
+    [ "$f" = 0 ] || {
+        sed 's/^/    /' "$log/$name.txt" | tail -40
+        faults="$faults$(printf '\n%s, status %s:' "$name" "$status"; grep -E '^not ok' "$log/$name.txt" | grep -v '# SKIP' | head -5)"
+    }
 done
+# once more at the end, where whoever sees only the last lines finds it
+[ -z "$faults" ] || echo "FAILED:$faults"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
