@@ -242,7 +242,8 @@ static void loops_of_every_table(void **state) {
     for (int i = 0; (kern = omma_kernels_at(i)); i++) {
         const omma_limits *l = omma_limits_of(kern);
         double (*const loops[])(int64_t) = {l->fma_f32, l->dot_bf16, l->dot_int8};
-        assert_string_equal(l->isa, kern->isa);
+        /* avx512bf16 is measured by the loops of avx512 */
+        assert_int_equal(strncmp(l->isa, kern->isa, strlen(l->isa)), 0);
         assert_non_null(l->fma_f32);
         for (int k = 0; k < 3; k++)
             if (loops[k]) assert_true(loops[k](1) > 0 && loops[k](100) == 100 * loops[k](1));

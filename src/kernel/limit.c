@@ -44,7 +44,8 @@ static void fill(void) {
 const omma_limits *omma_limits_of(const omma_kernels *kern) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, fill);
-    return !strcmp(kern->isa, "avx512") ? &avx512 : !strcmp(kern->isa, "avx2") ? &avx2 : &plain;
+    /* a table of AVX-512 with more, such as avx512bf16, is one of AVX-512 */
+    return !strncmp(kern->isa, "avx512", 6) ? &avx512 : !strcmp(kern->isa, "avx2") ? &avx2 : &plain;
 }
 #elif defined __aarch64__
 static omma_limits neon;

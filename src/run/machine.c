@@ -154,7 +154,7 @@ static const size_t MEMORY_PART = (size_t)1 << 20;
 
 omma_status omma_machine_measure(omma_machine *m, int threads, double seconds, omma_error *err) {
     const omma_limits *l = omma_limits_of(omma_kernels_best());
-    *m = (omma_machine){.isa = l->isa, .threads = threads};
+    *m = (omma_machine){.isa = omma_kernels_best()->isa, .threads = threads};
     choose_sizes(m->size, threads);
     size_t bytes = m->size[3];
     for (int i = 0; i < 3; i++)
