@@ -101,15 +101,3 @@ ISA(bf16_finish)(int m, int n, const float *s, const omma_bf16_out *o, void *y, 
                 ISA(bf16_put)(y, o->y_wide, i * ldy + j * VL, s[i][j], j < NV - 1 ? VL : last);    \
         }                                                                                          \
     }
-
-static void ISA(bf16_widen)(int64_t n, const uint16_t *x, float *y) {
-    int64_t i = 0;
-    for (; i + VL <= n; i += VL) v_store(y + i, b_load_n(x + i, VL));
-    if (i < n) v_store_n(y + i, b_load_n(x + i, (int)(n - i)), (int)(n - i));
-}
-
-static void ISA(bf16_narrow)(int64_t n, const float *x, uint16_t *y) {
-    int64_t i = 0;
-    for (; i + VL <= n; i += VL) b_store_n(y + i, v_load(x + i), VL);
-    if (i < n) b_store_n(y + i, v_load_n(x + i, (int)(n - i)), (int)(n - i));
-}

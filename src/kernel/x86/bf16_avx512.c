@@ -29,6 +29,7 @@ static inline vf b_low(vf v) {
 #define TILE_NV 2
 #include "kernel/body/bf16_shift.h"
 #include "kernel/body/bf16_body.h"
+#include "kernel/body/bf16_cast_body.h"
 
 TILE(1, 1)
 TILE(2, 1)

@@ -1,5 +1,6 @@
 /* bf16_avx512bf16.c - the bfloat16 tile 14x32 by VDPBF16PS, which multiplies and adds a pair for
- * each of sixteen columns: twice the work of an FMA. See bf16_body.h. */
+ * each of sixteen columns: twice the work of an FMA. See bf16_body.h. What turns numbers to
+ * bfloat16 and back stays that of AVX-512: VCVTNEPS2BF16 makes zeros of the smallest. */
 #include "kernel/x86/vec_avx512.h"
 #include "kernel/body/vec_math.h"
 
@@ -74,8 +75,4 @@ static void bf16_14x32__avx512(int m, int n, int64_t taps, const int64_t *off, i
     tiles[m - 1][n > VL](n, taps, off, pairs, a, lda, b, o, y, ldy, next);
 }
 
-void omma_fill_bf16_avx512bf16(omma_kernels *k) {
-    k->bf16_tile = bf16_14x32__avx512;
-    k->bf16_widen = bf16_widen__avx512;
-    k->bf16_narrow = bf16_narrow__avx512;
-}
+void omma_fill_bf16_avx512bf16(omma_kernels *k) { k->bf16_tile = bf16_14x32__avx512; }
