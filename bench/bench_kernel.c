@@ -149,7 +149,7 @@ static double setup(const bench *t, const omma_kernels *kern, int threads, state
         s->b = floats(omma_gemm_packed_size(kern, t->k, t->n));
         s->c = floats((size_t)t->m * (size_t)t->n);
         s->bias = floats((size_t)t->n);
-        s->scratch = NULL;
+        s->scratch = floats(omma_gemm_room(kern, threads, t->m, t->n, t->k, t->k) / 4 + 1);
         omma_gemm_pack(kern, s->b, b, t->n, 1, t->k, t->n, threads);
         free(b);
         return 2.0 * t->m * t->n * t->k;
@@ -177,7 +177,7 @@ static double setup(const bench *t, const omma_kernels *kern, int threads, state
 static void once(const bench *t, const omma_kernels *kern, int threads, const state *s) {
     if (t->m) {
         const omma_epilogue e = {.col_bias = s->bias};
-        omma_gemm(kern, threads, t->m, t->n, t->k, s->a, t->k, s->b, s->c, t->n, &e);
+        omma_gemm(kern, threads, t->m, t->n, t->k, s->a, t->k, s->b, s->c, t->n, &e, s->scratch);
     } else if (is_last(t)) {
         const omma_conv *p = &t->conv;
         const omma_epilogue e = {.col_bias = s->bias, .act = OMMA_ACT_RELU};

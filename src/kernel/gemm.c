@@ -8,6 +8,10 @@
  *    v | panel ..|         |                 conv_tile
  *      +----+----+----+----+
  *
+ * Rows of A that lie a multiple of 4 KiB apart share one set of the L1 cache, which holds fewer
+ * lines than a tile has rows: a chunk of them is copied, a line further apart, where there is room
+ * for it.
+ *
  * While a tile computes it fetches into the L2 cache what comes next: the next panel of B, or, when
  * B as a whole stays in that cache, the next rows of A. So weights or activations that come from
  * memory, once, cost little time as long as there is enough to compute.
@@ -26,7 +30,9 @@ enum {
     B_BYTES = 1280 << 10, /* of B: can stay in the L2 cache */
     SMALL = 100000,       /* multiplications not worth waking a thread for, */
     CHUNK = 200000,       /* and worth a chunk */
-    CHUNKS = 8            /* for each thread: the last ones end at about the same time */
+    CHUNKS = 8,           /* for each thread: the last ones end at about the same time */
+    SET = 1024,           /* floats from a line to the next of its set in the L1 cache */
+    LINE = 16             /* floats */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -121,6 +127,8 @@ typedef struct gemm_job {
     bool rows_inside; /* neighbouring chunks share columns, not rows */
     bool b_fits;      /* in the L2 cache, as a whole */
     unsigned stream;  /* OMMA_TILE_STREAM or 0 */
+    float *room;      /* of every worker for its rows of A, or NULL: they are read where they lie */
+    int64_t room_each;
 } gemm_job;
 
 /* Rows [m0, m1) of C in one panel, for one part of k. */
@@ -132,7 +140,23 @@ static const float *a_at(const gemm_job *job, int64_t row, int64_t k) {
     return (const float *)((const omma_f32u *)job->a + row * job->lda + k);
 }
 
-static void multiply_block(const gemm_job *job, const block *b, omma_fetch f) {
+/* Rows of A: the first of them, from k0 on, and how far they are apart. */
+typedef struct rows_of_a {
+    const omma_f32u *p;
+    int64_t ld;
+} rows_of_a;
+
+static rows_of_a rows_here(const gemm_job *job, const block *b, int worker) {
+    rows_of_a a = {(const omma_f32u *)a_at(job, b->m0, b->k0), job->lda};
+    if (!job->room) return a;
+    const int64_t k = b->k1 - b->k0, ld = k / LINE * LINE + LINE;
+    float *copy = job->room + worker * job->room_each;
+    for (int64_t i = 0; i < b->m1 - b->m0; i++)
+        memcpy(copy + i * ld, a.p + i * a.ld, (size_t)k * sizeof *copy);
+    return (rows_of_a){copy, ld};
+}
+
+static void multiply_block(const gemm_job *job, const block *b, const rows_of_a *a, omma_fetch f) {
     static const int64_t none = 0;
     const omma_kernels *kern = job->kern;
     const int64_t n0 = b->panel * kern->nr, k = b->k1 - b->k0, m = b->m1 - b->m0;
@@ -145,11 +169,12 @@ static void multiply_block(const gemm_job *job, const block *b, omma_fetch f) {
         const omma_ahead ahead = omma_fetch_share(&f, looks);
         if (e && e->add) part.add = e->add + r0 * e->add_ld + n0;
         if (e && e->row_bias) part.row_bias = e->row_bias + r0;
-        kern->conv_tile(
-            (int)(r1 - r0), (int)min64(job->n - n0, kern->nr), 1, &none, k, a_at(job, r0, b->k0),
-            job->lda, job->b + (b->panel * job->k + b->k0) * kern->nr, job->c + r0 * job->ldc + n0,
-            job->ldc, (b->k0 ? OMMA_TILE_ACC : 0) | job->stream, e ? &part : NULL,
-            ahead.lines ? &ahead : NULL);
+        kern->conv_tile((int)(r1 - r0), (int)min64(job->n - n0, kern->nr), 1, &none, k,
+                        (const float *)(a->p + (r0 - b->m0) * a->ld), a->ld,
+                        job->b + (b->panel * job->k + b->k0) * kern->nr,
+                        job->c + r0 * job->ldc + n0, job->ldc,
+                        (b->k0 ? OMMA_TILE_ACC : 0) | job->stream, e ? &part : NULL,
+                        ahead.lines ? &ahead : NULL);
     }
 }
 
@@ -172,28 +197,28 @@ static omma_fetch next_rows(const gemm_job *job, const block *b, int64_t i, int6
                         ceil_div(min64(b->k1 - b->k0, job->k - k), 16), job->lda * 4, 0};
 }
 
-static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni) {
+static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni, int worker) {
     const int64_t p0 = job->panels * ni / job->n_chunks,
                   p1 = job->panels * (ni + 1) / job->n_chunks;
     const bool b_here = job->b_fits && mi >= job->threads; /* from an earlier chunk */
     block b = {.m0 = job->m * mi / job->m_chunks, .m1 = job->m * (mi + 1) / job->m_chunks};
     for (int64_t i = 0; i < job->parts; i++) {
         b.k0 = job->k * i / job->parts, b.k1 = job->k * (i + 1) / job->parts;
+        const rows_of_a a = rows_here(job, &b, worker);
         for (b.panel = p0; b.panel < p1; b.panel++) {
             omma_fetch f = b_here              ? next_rows(job, &b, b.panel - p0, p1 - p0)
                            : b.panel + 1 == p1 ? next_rows(job, &b, 0, 1)
                                                : next_panel(job, &b);
-            multiply_block(job, &b, f);
+            multiply_block(job, &b, &a, f);
         }
     }
 }
 
 static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
-    (void)worker;
     const gemm_job *job = arg;
     for (int64_t i = begin; i < end; i++) {
-        if (job->rows_inside) multiply_chunk(job, i % job->m_chunks, i / job->m_chunks);
-        else multiply_chunk(job, i / job->n_chunks, i % job->n_chunks);
+        if (job->rows_inside) multiply_chunk(job, i % job->m_chunks, i / job->m_chunks, worker);
+        else multiply_chunk(job, i / job->n_chunks, i % job->n_chunks, worker);
     }
 }
 
@@ -222,24 +247,41 @@ static void cut(gemm_job *job) {
     job->rows_inside = job->n + job->m * job->n_chunks < job->m + job->n * job->m_chunks;
 }
 
-void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
-               const float *a, int64_t lda, const float *b_packed, float *c, int64_t ldc,
-               const omma_epilogue *e) {
-    if (m <= 0 || n <= 0) return;
+/* The product with its chunks; room: NULL for one that copies nothing. */
+static gemm_job job_of(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
+                       int64_t lda, void *room) {
     if (threads < 1 || (double)m * (double)n * (double)k < SMALL) threads = 1;
     gemm_job job = {.kern = kern,
                     .threads = threads,
                     .m = m,
                     .n = n,
                     .k = k,
-                    .a = a,
                     .lda = lda,
-                    .b = b_packed,
-                    .c = c,
-                    .ldc = ldc,
-                    .e = e,
                     .panels = ceil_div(n, kern->nr)};
     cut(&job);
+    if (lda % SET || m < 2 || job.panels < 2) return job;
+    job.room = room;
+    job.room_each = ceil_div(m, job.m_chunks) * (ceil_div(k, job.parts) / LINE * LINE + LINE);
+    return job;
+}
+
+size_t omma_gemm_room(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
+                      int64_t lda) {
+    int64_t most = 0;
+    if (m <= 0 || n <= 0) return 0;
+    for (int t = 1; t <= threads || t == 1; t++) {
+        const int64_t each = job_of(kern, t, m, n, k, lda, NULL).room_each;
+        most = each * t > most ? each * t : most;
+    }
+    return (size_t)most * sizeof(float);
+}
+
+void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
+               const float *a, int64_t lda, const float *b_packed, float *c, int64_t ldc,
+               const omma_epilogue *e, void *room) {
+    if (m <= 0 || n <= 0) return;
+    gemm_job job = job_of(kern, threads, m, n, k, lda, room);
+    job.a = a, job.b = b_packed, job.c = c, job.ldc = ldc, job.e = e;
     if (job.parts == 1) job.stream = omma_tile_stream(m, n, c, e);
-    omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
+    omma_parallel(job.threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
 }

@@ -314,11 +314,17 @@ size_t omma_gemm_packed_size(const omma_kernels *kern, int64_t k, int64_t n);
 void omma_gemm_pack(const omma_kernels *kern, float *dst, const void *b, int64_t row, int64_t col,
                     int64_t k, int64_t n, int threads);
 
+/* Bytes of working memory with which a product of this form is fast, for that many threads or
+ * fewer; 0 for most: at most 1 MiB and a bit for each thread. */
+size_t omma_gemm_room(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
+                      int64_t lda);
+
 /* C[m,n] = act(A[m,k] x B[k,n] + biases), B packed. a may be unaligned to 4 bytes. e may be
- * NULL. lda, ldc [elements]. */
+ * NULL. lda, ldc [elements]. room: as omma_gemm_room says, aligned to 64 bytes, or NULL; it changes
+ * no bit of C. */
 void omma_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
                const float *a, int64_t lda, const float *b_packed, float *c, int64_t ldc,
-               const omma_epilogue *e);
+               const omma_epilogue *e, void *room);
 
 /* --- convolution, NCHW ---------------------------------------------------------- */
 

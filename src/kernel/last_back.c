@@ -243,7 +243,8 @@ static void run_band(const back_job *j, const chunk *c, int64_t i0, int64_t i1, 
         for (int64_t t0 = 0; t0 < p->kh; t0 += l->taps) {
             placing q = {j, c, g, i0, i1, t0, min64(t0 + l->taps, p->kh), 0};
             omma_gemm(j->kern, threads, (i1 - i0) * p->w, (q.t1 - t0) * p->kw * l->m, p->c,
-                      c->x + i0 * p->w * j->x_ld + g * p->c, j->x_ld, w, c->columns, l->ld, NULL);
+                      c->x + i0 * p->w * j->x_ld + g * p->c, j->x_ld, w, c->columns, l->ld, NULL,
+                      NULL);
             w += part_floats(j->kern, p, l, q.t1 - t0);
             place_band(&q, threads);
         }

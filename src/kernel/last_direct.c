@@ -176,7 +176,10 @@ static int threads_for(const omma_conv *p, int threads) {
 
 static bool scratch(const omma_kernels *kern, const omma_conv *p, int threads, size_t *bytes) {
     const layout l = lay_out(kern, p);
-    if (l.kind == PRODUCT) return true;
+    if (l.kind == PRODUCT) {
+        *bytes = omma_gemm_room(kern, threads, p->n * p->oh * p->ow, p->m, p->c, p->c);
+        return true;
+    }
     return worker_bytes(&l, p, bytes) && omma_mul(*bytes, (size_t)threads_for(p, threads), bytes) &&
            omma_add(*bytes, offsets_bytes(p), bytes);
 }
@@ -469,7 +472,7 @@ static void share(direct_job *job, int threads) {
         job->panel_chunks = min64(job->panels, ceil_div(want, p->n * l->bands));
 }
 
-static void run_product(const direct_job *job, int threads) {
+static void run_product(const direct_job *job, int threads, void *memory) {
     const omma_conv *p = job->p;
     omma_epilogue e;
     if (job->pairs) {
@@ -479,8 +482,11 @@ static void run_product(const direct_job *job, int threads) {
         return;
     }
     if (job->e) e = *job->e, e.row_bias = NULL;
-    omma_gemm(job->kern, threads, p->n * p->oh * p->ow, p->m, p->c, job->x, job->x_ld, job->packed,
-              job->y, job->y_ld, job->e ? &e : NULL);
+    /* what scratch knew: rows as dense as they can be */
+    const int64_t rows = p->n * p->oh * p->ow;
+    if (!omma_gemm_room(job->kern, threads, rows, p->m, p->c, p->c)) memory = NULL;
+    omma_gemm(job->kern, threads, rows, p->m, p->c, job->x, job->x_ld, job->packed, job->y,
+              job->y_ld, job->e ? &e : NULL, memory);
 }
 
 /* Fill in the rest and run. */
@@ -493,7 +499,7 @@ static void run_job(direct_job *job, int threads, void *memory) {
     *l = lay_out(kern, p);
     if (job->pairs) l->part = p->kh;
     if (l->kind == PRODUCT) {
-        run_product(job, threads);
+        run_product(job, threads, memory);
         return;
     }
     if (!worker_bytes(l, p, &job->worker_bytes)) return; /* the caller was told by scratch */

@@ -295,7 +295,7 @@ static void run_bands(void *arg, int64_t begin, int64_t end, int worker) {
         const float *src = (const float *)j->n->in[0]->mem + image * p->c * in + i0 * s->w;
         omma_gemm_pack(j->x->kern, panel, src, in, 1, p->c, pixels, 1);
         omma_gemm(j->x->kern, 1, rows, pixels, p->c, j->w + g * rows * p->c, p->c, panel, columns,
-                  pixels, NULL);
+                  pixels, NULL, NULL);
         for (int64_t m = 0; m < p->m; m++)
             for (int64_t r = i0; r < i1; r++)
                 place_row(s, columns + (r - i0) * s->w, pixels, r, m,
@@ -352,7 +352,7 @@ static void run_fast(const omma_exec *x, const omma_node *n, const float *bias) 
         const float *src = (const float *)n->in[0]->mem + i * p->c * in;
         omma_gemm_pack(x->kern, panel, src, in, 1, p->c, in, x->threads);
         omma_gemm(x->kern, x->threads, rows, in, p->c, w + g * rows * p->c, p->c, panel, columns,
-                  in, NULL);
+                  in, NULL, NULL);
         j.bias = bias ? bias + g * p->m : NULL;
         j.y = (float *)n->out[0]->mem + i * p->m * j.plane;
         omma_parallel(x->threads, p->m, 1, gather_planes, &j);

@@ -175,7 +175,7 @@ static void panels(void *arg, int64_t begin, int64_t end, int worker) {
                   (const float *)(const void *)((const char *)j->w +
                                                 (size_t)(group * m * k) * sizeof(float)),
                   k, own, (float *)j->n->out[0]->mem + (n * p->m + group * m) * p->d.pixels + first,
-                  p->d.pixels, &e);
+                  p->d.pixels, &e, NULL);
     }
 }
 

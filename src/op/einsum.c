@@ -326,7 +326,7 @@ static void run_products(const omma_exec *x, const omma_node *n, const einsum_pa
         omma_gemm_pack(x->kern, panel, b + at_b, e->sum.b, e->col.b, e->sum.len, e->col.len,
                        x->threads);
         omma_gemm(x->kern, x->threads, e->row.len, e->col.len, e->sum.len, rows, pitch, panel,
-                  y + at_y, pitch_y, NULL);
+                  y + at_y, pitch_y, NULL, NULL);
     }
 }
 

@@ -34,9 +34,10 @@ typedef struct product {
     float alpha, beta;     /* Gemm */
     int64_t c_row, c_col;  /* Gemm: strides of c, 0 where broadcast */
     omma_epilogue act;
-    bool apart;         /* one whole product for a chunk */
-    int workers;        /* threads the working memory is for */
-    size_t panel, a_at; /* bytes of one packed b; where the transposed a is */
+    bool apart;           /* one whole product for a chunk */
+    int workers;          /* threads the working memory is for */
+    size_t panel, a_at;   /* bytes of one packed b; where the transposed a is */
+    size_t room, room_at; /* working memory of one product, and where it begins */
 } product;
 
 static bool multiplies(omma_dtype t) {
@@ -274,7 +275,9 @@ static omma_status product_prepare(omma_build *b, omma_node *n) {
     p->a_at = bytes;
     if (p->trans_a && !omma_dims_bytes((int64_t[]){p->m, p->k}, 2, sizeof(float), &a_bytes))
         return omma_bad(b, n, "its working memory overflows");
-    if (!omma_add(bytes, a_bytes, &n->scratch))
+    p->room = omma_gemm_room(b->kern, p->apart ? 1 : p->workers, p->m, p->n, p->k, p->k);
+    if (!omma_add(bytes, a_bytes, &bytes) || !omma_align_up(bytes, 64, &p->room_at) ||
+        !omma_mul(p->room, own, &bytes) || !omma_add(p->room_at, bytes, &n->scratch))
         return omma_bad(b, n, "its working memory overflows");
     return OMMA_OK;
 }
@@ -295,6 +298,7 @@ static void one_product(const product_job *j, int64_t i, int threads, int worker
     omma_unravel(i, p->dims, p->rank, at);
     for (int d = 0; d < p->rank; d++) a += at[d] * p->a_step[d], b += at[d] * p->b_step[d];
     const float *panel;
+    char *room = p->room ? j->work + p->room_at + (size_t)worker * p->room : NULL;
     if (j->packed) {
         panel = (const float *)(const void *)(j->packed + (size_t)(b / (p->k * p->n)) * p->panel);
     } else {
@@ -303,7 +307,7 @@ static void one_product(const product_job *j, int64_t i, int threads, int worker
         panel = own;
     }
     omma_gemm(j->x->kern, threads, p->m, p->n, p->k, j->a + a, p->k, panel, j->y + i * p->m * p->n,
-              p->n, &j->e);
+              p->n, &j->e, room);
 }
 
 /* Items are whole products. */
@@ -313,12 +317,12 @@ static void whole_products(void *arg, int64_t begin, int64_t end, int worker) {
 
 static void run_products(product_job *j) {
     const product *p = j->p;
+    const int threads = j->x->threads < p->workers ? j->x->threads : p->workers;
     if (p->apart) {
-        int threads = j->x->threads < p->workers ? j->x->threads : p->workers;
         omma_parallel(threads, p->batch, 1, whole_products, j);
         return;
     }
-    for (int64_t i = 0; i < p->batch; i++) one_product(j, i, j->x->threads, 0);
+    for (int64_t i = 0; i < p->batch; i++) one_product(j, i, threads, 0);
 }
 
 /* y = act(alpha*y + beta*c) by rows, for what the epilogue of the product cannot do. */

@@ -374,14 +374,14 @@ static void one_step(job *j) {
     const omma_exec *x = j->x;
     const int64_t grain = 1 + OMMA_GRAIN / 8 / p->gates;
     omma_gemm(x->kern, x->threads, p->batch, p->parts[0], p->hidden, j->h, p->hidden, j->r[0],
-              j->hr, p->gates, NULL);
+              j->hr, p->gates, NULL, NULL);
     if (p->kind != OMMA_GRU) {
         omma_parallel(x->threads, p->batch, grain, p->kind == OMMA_RNN ? rnn_step : lstm_step, j);
         return;
     }
     omma_parallel(x->threads, p->batch, grain, gru_gates, j);
     omma_gemm(x->kern, x->threads, p->batch, p->parts[1], p->hidden, j->rh, p->hidden, j->r[1],
-              j->hr + p->parts[0], p->gates, NULL);
+              j->hr + p->parts[0], p->gates, NULL, NULL);
     omma_parallel(x->threads, p->batch, grain, gru_step, j);
 }
 
@@ -413,7 +413,7 @@ static void one_direction(job *j) {
     if (p->kind == OMMA_LSTM) begin_state(j, j->in[OMMA_REC_C], j->c);
     const omma_epilogue e = {.col_bias = j->bias};
     omma_gemm(j->x->kern, j->x->threads, p->steps * p->batch, p->gates, p->in, j->in[OMMA_REC_X],
-              p->in, j->w, j->xw, p->gates, &e);
+              p->in, j->w, j->xw, p->gates, &e, NULL);
     for (j->step = 0; j->step < p->steps; j->step++) one_step(j);
     for (int64_t b = 0; b < p->batch; b++) {
         for (int64_t t = length_of(j, b); y && t < p->steps; t++)
