@@ -77,6 +77,15 @@ void omma_bf16_conv_pack(const omma_kernels *kern, const omma_conv *p, int64_t w
 void omma_bf16_conv(const omma_kernels *kern, int threads, const omma_conv *p, const uint16_t *x,
                     const uint16_t *packed, void *y, const omma_bf16_out *o, void *scratch);
 
+/* 3x3 without strides where Winograd's way in float32 is the faster one (winograd.c), with float32
+ * weights as omma_last_pack packs them; x and y are dense. scratch: as for omma_bf16_depthwise. */
+bool omma_bf16_winograd_fits(const omma_kernels *kern, const omma_conv *p);
+bool omma_bf16_winograd_scratch(const omma_kernels *kern, const omma_conv *p, int threads,
+                                size_t *bytes);
+void omma_bf16_winograd(const omma_kernels *kern, int threads, const omma_conv *p,
+                        const uint16_t *x, const void *packed, void *y, const omma_bf16_out *o,
+                        void *scratch);
+
 /* Depthwise (p->c is 1, p->m is p->groups), computed in float32, with float32 weights as
  * omma_last_pack packs them. scratch: as many bytes as the first says for that many threads or
  * fewer; it returns false on overflow. */

@@ -5,8 +5,8 @@
  *
  * The weights are packed once a session in the form the kernel of this geometry reads
  * (kernel/last.h), in whose place the file's pages are given back. With x in bfloat16 (half_ops.h)
- * the products are of bfloat16 (kernel/bf16.h), and x may have more channels than the weights,
- * which count for nothing, so that their number is even. */
+ * the products are of bfloat16 (kernel/bf16.h) but where float32 is as fast, and x may have more
+ * channels than the weights, which count for nothing, so that their number is even. */
 #include "graph/scaled.h"
 #include "op/conv_grad.h"
 #include "op/half_ops.h"
@@ -19,6 +19,7 @@ typedef struct conv_param {
     int workers; /* threads the working memory is for */
     int64_t w_c; /* channels of the weights */
     bool depthwise;
+    bool winograd; /* of x in bfloat16 */
 } conv_param;
 
 /* x as Conv would see it. */
@@ -47,6 +48,7 @@ static omma_status find_channels(omma_build *b, const omma_node *n, conv_param *
     if (x->dims[3] != p->conv.groups * p->conv.c)
         return omma_bad(b, n, "weights for another number of channels");
     if (p->depthwise) return OMMA_OK;
+    p->winograd = p->w_c == p->conv.c && omma_bf16_winograd_fits(b->kern, &p->conv);
     if (!omma_bf16_conv_fits(b->kern, &p->conv) || n->in[1]->dtype != OMMA_F32)
         return omma_unsupported(b, n, "this geometry in bfloat16");
     return OMMA_OK;
@@ -101,25 +103,32 @@ static omma_status pack_weights(omma_build *b, omma_node *n, const conv_param *p
     return OMMA_OK;
 }
 
-/* Bytes of working memory and of packed weights; products: of bfloat16. */
-static bool find_sizes(const omma_kernels *kern, const conv_param *p, bool half, size_t *work,
-                       size_t *packed) {
+/* Are the weights bfloat16? */
+static bool half_weights(const omma_node *n, const conv_param *p) {
+    return n->in[0]->dtype == OMMA_BF16 && !p->depthwise && !p->winograd;
+}
+
+/* Bytes of working memory and of packed weights. */
+static bool find_sizes(const omma_kernels *kern, const omma_node *n, const conv_param *p,
+                       size_t *work, size_t *packed) {
     const omma_conv *c = &p->conv;
-    if (half && !p->depthwise) return omma_bf16_conv_sizes(kern, c, p->workers, packed, work);
-    return omma_last_packed_bytes(kern, c, packed) &&
-           omma_last_scratch(kern, c, p->workers, work) && /* checks more sizes */
-           (!half || omma_bf16_depthwise_scratch(c, p->workers, work));
+    if (half_weights(n, p)) return omma_bf16_conv_sizes(kern, c, p->workers, packed, work);
+    if (!omma_last_packed_bytes(kern, c, packed) ||
+        !omma_last_scratch(kern, c, p->workers, work)) /* checks more sizes */
+        return false;
+    if (n->in[0]->dtype != OMMA_BF16) return true;
+    return p->depthwise ? omma_bf16_depthwise_scratch(c, p->workers, work)
+                        : omma_bf16_winograd_scratch(kern, c, p->workers, work);
 }
 
 static omma_status convl_prepare(omma_build *b, omma_node *n) {
     conv_param *p = (conv_param *)n->param;
-    const bool half = n->in[0]->dtype == OMMA_BF16;
     size_t packed;
     p->workers = omma_workers(b);
-    if (!find_sizes(b->kern, p, half, &n->scratch, &packed))
+    if (!find_sizes(b->kern, n, p, &n->scratch, &packed))
         return omma_bad(b, n, "its working memory or packed weights overflow");
     if (omma_in(n, 3)) n->in_place |= 1u << 3;
-    return pack_weights(b, n, p, packed, half && !p->depthwise);
+    return pack_weights(b, n, p, packed, half_weights(n, p));
 }
 
 static void run_half(const omma_exec *x, const omma_node *n, const conv_param *p) {
@@ -128,6 +137,9 @@ static void run_half(const omma_exec *x, const omma_node *n, const conv_param *p
     if (p->depthwise)
         omma_bf16_depthwise(x->kern, threads, &p->conv, n->in[0]->mem, n->packed, n->out[0]->mem,
                             &o, n->work);
+    else if (p->winograd)
+        omma_bf16_winograd(x->kern, threads, &p->conv, n->in[0]->mem, n->packed, n->out[0]->mem, &o,
+                           n->work);
     else
         omma_bf16_conv(x->kern, threads, &p->conv, n->in[0]->mem, n->packed, n->out[0]->mem, &o,
                        n->work);
