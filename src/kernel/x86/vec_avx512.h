@@ -71,6 +71,13 @@ static inline vmask v_equal(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_E
 static inline vmask v_isnan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 static inline vf v_select(vmask m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
 
+/* Of a table of VL numbers, aligned to the vector, those that the lowest bits of i name. */
+#define V_PICK
+static inline vf v_pick(const float *table, vf i) {
+    return _mm512_permutexvar_ps(_mm512_castps_si512(i), _mm512_load_ps(table));
+}
+static inline bool v_some(vmask m) { return m; }
+
 /* p * 2^n for whole n in [-220, 130], rounded once. */
 static inline vf v_scale(vf p, vf n) { return _mm512_scalef_ps(p, n); }
 
