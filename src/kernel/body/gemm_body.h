@@ -25,14 +25,16 @@ static void ISA(finish_f32)(int64_t n, const float *x, const float *bias, int st
     }
 }
 
+V_ALL_ROWS
+
 /* Activations beyond OMMA_ACT_CLIP, as v_act. */
 static __attribute__((noinline)) void ISA(act_rows)(const omma_epilogue *e, int rows, int n,
                                                     float *y, int64_t ld) {
-    if (e->act == OMMA_ACT_GELU) v_each(v_gelu, rows, n, y, ld);
-    else if (e->act == OMMA_ACT_SILU) v_each(v_silu, rows, n, y, ld);
-    else if (e->act == OMMA_ACT_HSWISH) v_each(v_hswish, rows, n, y, ld);
-    else
-        for (int i = 0; i < rows; i++) ISA(finish_f32)(n, y + i * ld, NULL, 0, e, y + i * ld);
+    if (e->act == OMMA_ACT_GELU) rows_gelu(e, rows, n, y, ld);
+    else if (e->act == OMMA_ACT_SILU) rows_silu(e, rows, n, y, ld);
+    else if (e->act == OMMA_ACT_HSWISH) rows_hswish(e, rows, n, y, ld);
+    else if (e->act == OMMA_ACT_RELU_LINE) rows_relu_line(e, rows, n, y, ld);
+    else rows_hswish_line(e, rows, n, y, ld);
 }
 
 /* --- the tile ------------------------------------------------------------------------ */

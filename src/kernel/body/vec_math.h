@@ -180,21 +180,33 @@ static inline vf v_act(const omma_epilogue *e, vf x) {
     return x;
 }
 
-/* y = f(y) for rows of n numbers, ld apart, four vectors at once: f's chain of operations is long,
- * and one vector alone would wait for each. The last row may be done twice over, from what it was.
- */
-static inline __attribute__((always_inline)) void v_each(vf (*f)(vf), int rows, int n, float *y,
-                                                         int64_t ld) {
-    for (int i = 0; i < rows; i += 2)
-        for (int j = 0; j < n; j += 2 * VL) {
-            float *p = y + i * ld + j, *q = i + 1 < rows ? p + ld : p;
-            const int a = n - j < VL ? n - j : VL;
-            const int b = n - j - a < VL ? n - j - a : VL;
-            vf v[4] = {v_load_n(p, a), v_load_n(q, a), v_load_n(p + a, b), v_load_n(q + a, b)};
-            UNROLL for (int k = 0; k < 4; k++) v[k] = f(v[k]);
-            v_store_n(p, v[0], a), v_store_n(q, v[1], a);
-            v_store_n(p + a, v[2], b), v_store_n(q + a, v[3], b);
-        }
-}
+/* The longer activations, each for rows of n numbers, at most two vectors of them, ld apart: four
+ * vectors at once, since each is a long chain of operations and one alone would wait for every one
+ * of them. The last may be done several times over, from what it was. */
+#define V_ROWS(name, f)                                                                      \
+    static inline void name(const omma_epilogue *e, int rows, int n, float *y, int64_t ld) { \
+        const int wide = n > VL, all = rows << wide, rest = n - wide * VL;                   \
+        (void)e;                                                                             \
+        for (int i = 0; i < all; i += 4) {                                                   \
+            float *p[4];                                                                     \
+            int lanes[4];                                                                    \
+            vf v[4];                                                                         \
+            UNROLL for (int k = 0; k < 4; k++) {                                             \
+                const int at = i + k < all ? i + k : all - 1, second = at & wide;            \
+                p[k] = y + (at >> wide) * ld + second * VL;                                  \
+                lanes[k] = wide && !second ? VL : rest;                                      \
+                v[k] = v_load_n(p[k], lanes[k]);                                             \
+            }                                                                                \
+            UNROLL for (int k = 0; k < 4; k++) v[k] = f;                                     \
+            UNROLL for (int k = 0; k < 4; k++) v_store_n(p[k], v[k], lanes[k]);              \
+        }                                                                                    \
+    }
+
+#define V_ALL_ROWS                                                                   \
+    V_ROWS(rows_gelu, v_gelu(v[k]))                                                  \
+    V_ROWS(rows_silu, v_silu(v[k]))                                                  \
+    V_ROWS(rows_hswish, v_hswish(v[k]))                                              \
+    V_ROWS(rows_relu_line, v_fma(v_max(v_set(0), v[k]), v_set(e->lo), v_set(e->hi))) \
+    V_ROWS(rows_hswish_line, v_fma(v_hswish(v[k]), v_set(e->lo), v_set(e->hi)))
 
 #endif
