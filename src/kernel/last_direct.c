@@ -199,6 +199,10 @@ enum { PACK_ROWS = 64, MAX_NR = 64 };
 static void pack_panel(const pack_job *job, const omma_f32u *w, int n, float *panel) {
     const int64_t taps = (int64_t)job->p->kh * job->p->kw, k = taps * job->p->c;
     const int nr = job->kern->nr;
+    if (taps == 1) {
+        job->kern->pack_cols(k, n, (const float *)w, k, panel);
+        return;
+    }
     float block[PACK_ROWS * MAX_NR];
     for (int64_t k0 = 0; k0 < k; k0 += PACK_ROWS) {
         const int64_t rows = min64(PACK_ROWS, k - k0);
