@@ -488,7 +488,7 @@ static void run_product(const direct_job *job, int threads, void *memory) {
     if (job->e) e = *job->e, e.row_bias = NULL;
     /* what scratch knew: rows as dense as they can be */
     const int64_t rows = p->n * p->oh * p->ow;
-    if (!omma_gemm_room(job->kern, threads, rows, p->m, p->c, p->c)) memory = NULL;
+    if (!omma_gemm_room(job->kern, 1, rows, p->m, p->c, p->c)) memory = NULL;
     omma_gemm(job->kern, threads, rows, p->m, p->c, job->x, job->x_ld, job->packed, job->y,
               job->y_ld, job->e ? &e : NULL, memory);
 }

@@ -115,7 +115,7 @@ static inline vf v_gelu_far(vf x) {
 #ifdef V_PICK
 /* x Phi(x) = max(x, 0) - |x| Phi(-|x|). Of Phi(-a) sixteen pieces, each a polynomial of the
  * distance from its middle, number k from k/2.5625 on, error 5e-11 below 3, 1e-8 below 4.5, 3e-7
- * at 6. Beyond there are none: whole vectors with such numbers are done the long way. */
+ * at 6. Beyond there are none: such numbers are done the long way. */
 static inline vf v_gelu(vf x) {
     static const _Alignas(64) float piece[][16] = {
         {5.000000000e-01f, 3.481781003e-01f, 2.175519015e-01f, 1.208533180e-01f, 5.926475288e-02f,
@@ -180,22 +180,24 @@ static inline vf v_act(const omma_epilogue *e, vf x) {
     return x;
 }
 
-/* The longer activations, each for rows of n numbers, at most two vectors of them, ld apart: four
- * vectors at once, since each is a long chain of operations and one alone would wait for every one
- * of them. The last may be done several times over, from what it was. */
+/* The longer activations, each for rows of n numbers, ld apart: four vectors at once, since each is
+ * a long chain of operations and one alone would wait for every one of them. The last may be done
+ * several times over, from what it was. */
 #define V_ROWS(name, f)                                                                      \
     static inline void name(const omma_epilogue *e, int rows, int n, float *y, int64_t ld) { \
-        const int wide = n > VL, all = rows << wide, rest = n - wide * VL;                   \
+        const int wide = (n + VL - 1) / VL, rest = n - (wide - 1) * VL;                      \
+        int row = 0, at = 0;                                                                 \
         (void)e;                                                                             \
-        for (int i = 0; i < all; i += 4) {                                                   \
+        for (int i = 0; i < rows * wide; i += 4) {                                           \
             float *p[4];                                                                     \
             int lanes[4];                                                                    \
             vf v[4];                                                                         \
             UNROLL for (int k = 0; k < 4; k++) {                                             \
-                const int at = i + k < all ? i + k : all - 1, second = at & wide;            \
-                p[k] = y + (at >> wide) * ld + second * VL;                                  \
-                lanes[k] = wide && !second ? VL : rest;                                      \
+                p[k] = y + row * ld + at * VL;                                               \
+                lanes[k] = at + 1 < wide ? VL : rest;                                        \
                 v[k] = v_load_n(p[k], lanes[k]);                                             \
+                if (at + 1 < wide) at++;                                                     \
+                else if (row + 1 < rows) row++, at = 0;                                      \
             }                                                                                \
             UNROLL for (int k = 0; k < 4; k++) v[k] = f;                                     \
             UNROLL for (int k = 0; k < 4; k++) v_store_n(p[k], v[k], lanes[k]);              \
