@@ -21,7 +21,6 @@
 #endif
 
 enum { ALIGN = 64, BLOCK_MIN = 16 << 10, BLOCK_MAX = 1 << 20, MAPPED = 128 << 10 };
-enum { PAGE = 64 << 10, HUGE = 2 << 20 }; /* at least a page of any usual system; a huge one */
 
 struct omma_block {
     omma_block *next;
@@ -59,37 +58,18 @@ _Static_assert(sizeof(block_head) <= ALIGN, "the head fits in one line");
 static block_head *head_of(void *p) { return (block_head *)(void *)((char *)p - ALIGN); }
 
 /* Large blocks are mappings of their own: they come zeroed, so nothing is touched before it is
- * used, and go back to the system when freed. Those that fill huge pages begin where one may and
- * ask for them: they are got with fewer faults, and products stream through them with fewer misses
- * of the TLB. */
+ * used, and go back to the system when freed. (Huge pages were tried: they make loading faster
+ * on some machines and slower on others, where the system must first get hold of them.) */
 #if defined(__SANITIZE_ADDRESS__)
 static void *map_block(size_t size) { return (void)size, NULL; }
-static void unmap_block(block_head *h) { (void)h; }
 #else
-static size_t whole_pages(size_t size) { return (size + PAGE - 1) & ~(size_t)(PAGE - 1); }
-
-static char *map_some(size_t size) {
-    char *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return map == MAP_FAILED ? NULL : map;
-}
-
 static void *map_block(size_t size) {
-    if (size < MAPPED || size > (size_t)PTRDIFF_MAX - HUGE - PAGE) return NULL;
-    const size_t whole = whole_pages(size);
-    char *map = map_some(size < HUGE ? whole : whole + HUGE);
-    if (!map) return NULL;
-    if (size >= HUGE) {
-        const size_t before = (HUGE - (uintptr_t)map % HUGE) % HUGE;
-        if (before) munmap(map, before);
-        map += before;
-        munmap(map + whole, HUGE - before);
-        madvise(map, size / HUGE * HUGE, MADV_HUGEPAGE);
-    }
-    *(block_head *)(void *)map = (block_head){size, true};
+    if (size < MAPPED) return NULL;
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED) return NULL;
+    *(block_head *)map = (block_head){size, true};
     return map;
 }
-
-static void unmap_block(block_head *h) { munmap(h, whole_pages(h->size)); }
 #endif
 
 static void *heap_block(size_t size) {
@@ -130,7 +110,7 @@ void omma_mem_free(void *p) {
     block_head *h = head_of(p);
     UNPOISON(h, ALIGN);
     atomic_fetch_sub(&mem_held, h->size);
-    if (h->mapped) unmap_block(h);
+    if (h->mapped) munmap(h, h->size);
     else free(h);
 }
 
