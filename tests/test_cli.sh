@@ -450,11 +450,12 @@ check "read --lines: each line by itself" eval 'done_well && [ "$(ls read/page.*
 omma read "read/page.1.line.png"
 check "read: such a line is read again" eval 'done_well && says "^Region-based segmentation$"'
 omma look read/page.1.line.png -m "$installed"/ppocrv4/*rec_infer.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --json
-# (a look that takes more than some seconds tells on stderr how far it is)
+# a look that takes more than some seconds tells on stderr how far it is, and nothing else
+looked_well() { [ $status -eq 0 ] && ! grep -qvE '^look [0-9]+/[0-9]+: [a-z ]+$' "$tmp/err"; }
 names() { grep -o '"part":"answer","name":"[^"]*' "$tmp/out" | sed 's/.*"//' | tr -d '\n'; }
-check "look: the characters of a line, one after the other" eval '[ $status -eq 0 ] && [ "$(names)" = "Region-based segmentation" ]'
+check "look: the characters of a line, one after the other" eval 'looked_well && [ "$(names)" = "Region-based segmentation" ]'
 omma look "$page" -m "$installed"/ppocrv4/*det_infer.onnx --size 320x640 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --json
-check "look: regions of a map" eval '[ $status -eq 0 ] && [ "$(names | grep -o region | wc -l)" -ge 6 ]'
+check "look: regions of a map" eval 'looked_well && [ "$(names | grep -o region | wc -l)" -ge 6 ]'
 omma read "$page" --lines
 check "read --lines: without a folder is told" eval '[ $status -eq 2 ] && warns "-o"'
 omma read "$page" -m folder.onnx
