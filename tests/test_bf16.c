@@ -135,7 +135,7 @@ static void check_product(const product *p, const omma_kernels *kern, const void
 /* Into fresh memory; the same bits as `first`, where that is set. */
 static void run_product(const product *p, const omma_kernels *kern, int threads, bool add_here,
                         void *first, bool set) {
-    guarded gb, gy;
+    guarded gb, gy, gr;
     const size_t size = p->e.o.y_wide ? 4 : 2, bytes = (size_t)(p->m * p->ldy) * size;
     uint16_t *packed = guard_new(&gb, omma_bf16_packed_bytes(kern, p->k, p->n), 0);
     char *y = guard_new(&gy, bytes, 0);
@@ -143,7 +143,11 @@ static void run_product(const product *p, const omma_kernels *kern, int threads,
     omma_bf16_pack(kern, packed, p->b, p->n, 1, p->k, p->n, threads);
     memset(y, 0, bytes);
     if (add_here) memcpy(y, o.add, bytes), o.add = y;
-    omma_bf16_gemm(kern, threads, p->m, p->n, p->k, p->a, p->lda, packed, y, p->ldy, &o);
+    const size_t room = omma_bf16_gemm_room(kern, threads, p->m, p->n, p->k, p->lda);
+    void *r = guard_new(&gr, room, 0);
+    omma_bf16_gemm(kern, threads, p->m, p->n, p->k, p->a, p->lda, packed, y, p->ldy, &o,
+                   room && rng_int(0, 2) ? r : NULL);
+    guard_end(&gr);
     for (int64_t i = 0; i < p->m; i++) {
         if (add_here)
             memset(y + (size_t)(i * p->ldy + p->n) * size, 0, (size_t)(p->ldy - p->n) * size);
@@ -160,6 +164,7 @@ static void one_product(bool small) {
     guarded ga;
     p.k = 2 * rng_int(1, small ? 12 : 150);
     p.lda = p.k + 2 * rng_int(0, 3), p.ldy = p.n + rng_int(0, 5);
+    if (!rng_int(0, 3)) p.lda = 2048; /* rows that share a set of the L1 cache */
     p.a = guard_new(&ga, (size_t)(p.m * p.lda) * 2, 4);
     p.b = malloc((size_t)(p.k * p.n) * 4);
     assert_non_null(p.b);

@@ -1,7 +1,7 @@
 /* bf16.c - packing, matrix products and convolutions of bfloat16; see bf16.h. A convolution is
  * last_direct.c's, whose map of floats is here one of pairs. A product is cut into chunks of rows
  * and panels; in a chunk each panel meets all rows while it stays in the L2 cache, and the next
- * panel is fetched meanwhile. */
+ * panel is fetched meanwhile. Rows that share a set of the L1 cache are copied, as in gemm.c. */
 #include "kernel/bf16.h"
 
 #include "base/checked.h"
@@ -14,6 +14,8 @@ enum {
     SMALL = 100000,      /* multiplications not worth waking a thread for, */
     CHUNK = 400000,      /* and worth a chunk */
     CHUNKS = 8,          /* for each thread: the last ones end at about the same time */
+    SET = 1024,          /* pairs from a line to the next of its set in the L1 cache */
+    LINE = 16,           /* pairs */
     MAX_NR = 64
 };
 
@@ -73,9 +75,30 @@ typedef struct gemm_job {
     int64_t ldy;
     const omma_bf16_out *o;
     int64_t m_chunks, n_chunks, panels;
+    char *room; /* of every worker for its rows of A, or NULL: they are read where they lie */
+    int64_t room_each;
 } gemm_job;
 
-static void multiply_panel(const gemm_job *job, int64_t m0, int64_t m1, int64_t panel) {
+/* Rows of A: the first of them, and how far they are apart [pairs]. */
+typedef struct rows_of_a {
+    const uint16_t *p;
+    int64_t ld;
+} rows_of_a;
+
+static int64_t copied_ld(int64_t pairs) { return pairs / LINE * LINE + LINE; }
+
+static rows_of_a rows_here(const gemm_job *job, int64_t m0, int64_t m1, int worker) {
+    const rows_of_a a = {job->a + m0 * job->lda * 2, job->lda};
+    if (!job->room) return a;
+    char *copy = job->room + worker * job->room_each;
+    const int64_t ld = copied_ld(job->pairs);
+    for (int64_t i = 0; i < m1 - m0; i++)
+        memcpy(copy + i * ld * 4, a.p + i * a.ld * 2, (size_t)job->pairs * 4);
+    return (rows_of_a){(const uint16_t *)(const void *)copy, ld};
+}
+
+static void multiply_panel(const gemm_job *job, const rows_of_a *a, int64_t m0, int64_t m1,
+                           int64_t panel) {
     static const int64_t none = 0;
     const omma_kernels *kern = job->kern;
     const int64_t n0 = panel * kern->nr, tiles = ceil_div(m1 - m0, kern->mr);
@@ -89,7 +112,7 @@ static void multiply_panel(const gemm_job *job, int64_t m0, int64_t m1, int64_t 
         const omma_ahead ahead = {next + l0 * 64, ceil_div(l1 - l0, ceil_div(job->pairs, 8)), 4, 0};
         if (o.add) o.add = omma_bf16_at(job->o->add, o.add_wide, r0 * o.add_ld + n0);
         kern->bf16_tile((int)(r1 - r0), (int)min64(job->n - n0, kern->nr), 1, &none, job->pairs,
-                        job->a + r0 * job->lda * 2, job->lda, (const uint16_t *)(const void *)b, &o,
+                        a->p + (r0 - m0) * a->ld * 2, a->ld, (const uint16_t *)(const void *)b, &o,
                         job->y + (r0 * job->ldy + n0) * (o.y_wide ? 4 : 2), job->ldy,
                         panel + 1 < job->panels ? &ahead : NULL);
     }
@@ -97,12 +120,13 @@ static void multiply_panel(const gemm_job *job, int64_t m0, int64_t m1, int64_t 
 
 static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
     const gemm_job *job = arg;
-    (void)worker;
     for (int64_t i = begin; i < end; i++) {
         const int64_t mi = i / job->n_chunks, ni = i % job->n_chunks;
+        const int64_t m0 = job->m * mi / job->m_chunks, m1 = job->m * (mi + 1) / job->m_chunks;
+        const rows_of_a a = rows_here(job, m0, m1, worker);
         for (int64_t p = job->panels * ni / job->n_chunks;
              p < job->panels * (ni + 1) / job->n_chunks; p++)
-            multiply_panel(job, job->m * mi / job->m_chunks, job->m * (mi + 1) / job->m_chunks, p);
+            multiply_panel(job, &a, m0, m1, p);
     }
 }
 
@@ -124,23 +148,41 @@ static void cut(gemm_job *job, int threads) {
     job->n_chunks = ceil_div(job->panels, panels);
 }
 
-void omma_bf16_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
-                    const uint16_t *a, int64_t lda, const uint16_t *packed, void *y, int64_t ldy,
-                    const omma_bf16_out *o) {
-    if (m <= 0 || n <= 0) return;
-    if (threads < 1 || (double)m * (double)n * (double)k < SMALL) threads = 1;
+/* The product with its chunks, of so many threads; room: NULL for one that copies nothing. */
+static gemm_job job_of(const omma_kernels *kern, int *threads, int64_t m, int64_t n, int64_t k,
+                       int64_t lda, void *room) {
+    if (*threads < 1 || (double)m * (double)n * (double)k < SMALL) *threads = 1;
     gemm_job job = {.kern = kern,
                     .m = m,
                     .n = n,
                     .pairs = k / 2,
-                    .a = a,
                     .lda = lda / 2,
-                    .b = packed,
-                    .y = y,
-                    .ldy = ldy,
-                    .o = o,
                     .panels = ceil_div(n, kern->nr)};
-    cut(&job, threads);
+    cut(&job, *threads);
+    if (job.lda % SET || m < 2 || job.panels < 2) return job;
+    job.room = room;
+    job.room_each = ceil_div(m, job.m_chunks) * copied_ld(job.pairs) * 4;
+    return job;
+}
+
+size_t omma_bf16_gemm_room(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
+                           int64_t lda) {
+    int64_t most = 0;
+    if (m <= 0 || n <= 0) return 0;
+    for (int t = 1; t <= threads || t == 1; t++) {
+        int wanted = t;
+        const int64_t each = job_of(kern, &wanted, m, n, k, lda, NULL).room_each;
+        most = each * t > most ? each * t : most;
+    }
+    return (size_t)most;
+}
+
+void omma_bf16_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
+                    const uint16_t *a, int64_t lda, const uint16_t *packed, void *y, int64_t ldy,
+                    const omma_bf16_out *o, void *room) {
+    if (m <= 0 || n <= 0) return;
+    gemm_job job = job_of(kern, &threads, m, n, k, lda, room);
+    job.a = a, job.b = packed, job.y = y, job.ldy = ldy, job.o = o;
     omma_parallel(threads, job.m_chunks * job.n_chunks, 1, multiply_chunks, &job);
 }
 
@@ -164,10 +206,16 @@ bool omma_bf16_conv_sizes(const omma_kernels *kern, const omma_conv *p, int thre
     const omma_conv q = in_pairs(p);
     int64_t count;
     *packed = *scratch = 0;
-    return omma_dims_count((int64_t[]){p->n, p->groups, p->c, p->h, p->w}, 5, &count) &&
-           omma_dims_count((int64_t[]){p->n, p->m, p->oh, p->ow}, 4, &count) &&
-           omma_last_direct.packed_bytes(kern, &q, packed) &&
-           omma_last_direct.scratch(kern, &q, threads, scratch);
+    if (!omma_dims_count((int64_t[]){p->n, p->groups, p->c, p->h, p->w}, 5, &count) ||
+        !omma_dims_count((int64_t[]){p->n, p->m, p->oh, p->ow}, 4, &count) ||
+        !omma_last_direct.packed_bytes(kern, &q, packed) ||
+        !omma_last_direct.scratch(kern, &q, threads, scratch))
+        return false;
+    if (p->kh * p->kw > 1) return true;
+    const size_t room = /* if it is a product */
+        omma_bf16_gemm_room(kern, threads, p->n * p->oh * p->ow, p->m, p->c, p->c);
+    if (room > *scratch) *scratch = room;
+    return true;
 }
 
 typedef struct conv_pack {

@@ -55,10 +55,15 @@ size_t omma_bf16_packed_bytes(const omma_kernels *kern, int64_t k, int64_t n);
 void omma_bf16_pack(const omma_kernels *kern, uint16_t *dst, const void *b, int64_t row,
                     int64_t col, int64_t k, int64_t n, int threads);
 
-/* y[m,n] = o(A[m,k] x B[k,n]), k and lda even, a aligned to 4 bytes. lda, ldy [elements]. */
+/* As omma_gemm_room. */
+size_t omma_bf16_gemm_room(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
+                           int64_t lda);
+
+/* y[m,n] = o(A[m,k] x B[k,n]), k and lda even, a aligned to 4 bytes. lda, ldy [elements]. room: as
+ * for omma_gemm. */
 void omma_bf16_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,
                     const uint16_t *a, int64_t lda, const uint16_t *packed, void *y, int64_t ldy,
-                    const omma_bf16_out *o);
+                    const omma_bf16_out *o, void *room);
 
 /* --- convolution, channels last, as last.h ------------------------------------------------ */
 

@@ -482,7 +482,8 @@ static void run_product(const direct_job *job, int threads, void *memory) {
     if (job->pairs) {
         omma_bf16_gemm(job->kern, threads, p->n * p->oh * p->ow, p->m, 2 * p->c,
                        (const uint16_t *)(const void *)job->x, 2 * job->x_ld,
-                       (const uint16_t *)(const void *)job->packed, job->y, job->y_ld, job->pairs);
+                       (const uint16_t *)(const void *)job->packed, job->y, job->y_ld, job->pairs,
+                       memory);
         return;
     }
     if (job->e) e = *job->e, e.row_bias = NULL;

@@ -9,6 +9,7 @@
 
 typedef struct linear {
     int64_t m, n, k;
+    int workers; /* threads the working memory is for */
     bool trans_b;
     omma_epilogue act;
 } linear;
@@ -37,7 +38,7 @@ static omma_status linear_infer(omma_build *b, omma_node *n) {
 }
 
 static omma_status linear_prepare(omma_build *b, omma_node *n) {
-    const linear *p = n->param;
+    linear *p = (linear *)n->param;
     const omma_value *w = n->in[1];
     const char *form =
         omma_arena_printf(b->arena, "bf16 linear%s %lld %lld", p->trans_b ? " transposed" : "",
@@ -57,6 +58,8 @@ static omma_status linear_prepare(omma_build *b, omma_node *n) {
     n->packed = packed;
     n->packed_in |= 1u << 1;
     if (omma_in(n, 3)) n->in_place |= 1u << 3;
+    p->workers = omma_workers(b);
+    n->scratch = omma_bf16_gemm_room(b->kern, p->workers, p->m, p->n, p->k, p->k);
     return OMMA_OK;
 }
 
@@ -64,8 +67,8 @@ static omma_status linear_run(const omma_exec *x, const omma_node *n) {
     const linear *p = n->param;
     if (!n->out[0]) return OMMA_OK;
     const omma_bf16_out o = omma_half_out(n, &p->act, p->n);
-    omma_bf16_gemm(x->kern, x->threads, p->m, p->n, p->k, n->in[0]->mem, p->k, n->packed,
-                   n->out[0]->mem, p->n, &o);
+    omma_bf16_gemm(x->kern, x->threads < p->workers ? x->threads : p->workers, p->m, p->n, p->k,
+                   n->in[0]->mem, p->k, n->packed, n->out[0]->mem, p->n, &o, n->work);
     return OMMA_OK;
 }
 
