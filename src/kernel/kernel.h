@@ -249,7 +249,11 @@ typedef struct omma_kernels {
      * channels of each pixel. v has room for c rounded up to 16 channels, which may be written. */
     void (*wino_in)(int64_t c, const float *const *px, float *v, int64_t plane);
 
-    /* Its rows x cols (<= 4) pixels of output, channel q < n of pixel (i,j) at
+    /* Transformed weights u[i*plane + q] = (G g G^T)[i], i < 36, for each q < n of the 3x3 weights
+     * g = w[t*tap + q], t < 9. n: a multiple of nr. */
+    void (*wino_weights)(int64_t n, const float *w, int64_t tap, float *u, int64_t plane);
+
+    /* A tile's rows x cols (<= 4) pixels of output, channel q < n of pixel (i,j) at
      * y[(i*ow + j)*y_ld + q], from products prod[i*plane + q], i < 36. e: its col_bias and add
      * are of this tile's first channel and pixel; may be NULL. */
     void (*wino_out)(int n, const float *prod, int64_t plane, int rows, int cols, float *y,
@@ -261,10 +265,11 @@ typedef struct omma_kernels {
      * depends on rows alone. */
     void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t ld, float *y);
 
-    /* C[m,nr] = A[m,k] x B, a packed panel [k][nr], as gemm_tile. Meanwhile step bytes after next
-     * are brought into the L2 cache for each of k; next may be anything. NULL: gemm_tile does. */
+    /* C[m,nr] (=|+=) A[m,k] x B, a packed panel [k][nr], where gemm_tile would add C's old numbers
+     * to the sum over k, and this sums on from them. Meanwhile step bytes after next are brought
+     * into the L2 cache for each of k; next may be anything. NULL: gemm_tile does. */
     void (*wino_tile)(int m, int64_t k, const float *a, int64_t lda, const float *b, float *c,
-                      int64_t ldc, const void *next, int64_t step);
+                      int64_t ldc, bool acc, const void *next, int64_t step);
     /* --- 8 bits, see kernel/int8.h --- */
     int int8_mr, int8_nr; /* the tile of int8_tile */
 

@@ -2,19 +2,28 @@
  * 4x4 outputs, where 144 would (Lavin and Gray, "Fast algorithms for convolutional neural
  * networks", 2015; the matrices are in winograd.h).
  *
- *     x  [tile, 6x6, C]  --B^T d B-->  V [36][tile][C]        a block of tiles at a time,
- *     w  [M, C, 3x3]     --G g G^T-->  U [panel][36][C][nr]   and of it some panels at a time:
- *     V[i] x U[panel][i] ----------->  P [tile][36][panel*nr] P is in the L2 cache, and V or most
- *     P  --A^T P A, bias, add, activation-->  y [tile, 4x4, M]  of it; U streams by
+ *     x  [tile, 6x6, C]  --B^T d B-->  V [chunk][36][tile][c] a block of tiles at a time,
+ *     w  [M, C, 3x3]     --G g G^T-->  U [panel][36][c][nr]   and of it some panels at a time
+ *     V[i] x U[panel][i] ----------->  P [tile][36][panel*nr]
+ *     P  --A^T P A, bias, add, activation-->  y [tile, 4x4, M]
  *
- * U is four times as large as the weights and is read once for every block, from memory as a rule.
- * So while one panel is multiplied, the next is brought into the cache (at 256 channels half as
- * fast again), and blocks are as large as they may be before V costs more than U.
+ * U is four times as large as the weights, so it is made during the run, and they are kept as the
+ * direct way packs them, which shares them where a model has maps of several sizes.
+ *
+ * With few blocks of tiles a worker makes U of one panel and a chunk of channels, which stays in
+ * its L2 cache, multiplies the 36 planes of that chunk of V and goes on summing from P with the
+ * next. Each block costs as much more as the products of MAKING tiles; meanwhile the weights of the
+ * next chunk come from memory.
+ *
+ * With more blocks all threads make all of U ahead, in scratch memory. It is read once for every
+ * block, from the third cache or memory: while one panel is multiplied, the next is brought nearer
+ * (at 256 channels half as fast again), and blocks are as large as they may be before V costs more
+ * than U.
  *
  * Tiles at the border read zeros where the map ends. Tiles of all images of a batch are counted
  * together. Threads share the blocks; where these come out uneven, panels of a block too, and each
  * thread transforms the block's input for itself, which is cheaper than to fetch it from another
- * core. No sum is cut, so neither the blocks nor the threads change the bits.
+ * core. Chunks depend on the geometry alone, so neither the blocks nor the threads change the bits.
  *
  * Maps of bfloat16 go the same way, in float32 with weights of float32: a tile is widened before
  * its transform, and its outputs are narrowed behind theirs.
@@ -40,11 +49,16 @@ enum {
     TILES_MOST = 168,
     WIDE_LEAST = 64, /* output channels whose products lie in P together; half of the input's */
     WIDE_MOST = 256,
-    CACHED = 16 << 20, /* bytes of U that the third cache may still hold */
+    AHEAD_BLOCKS = 2,       /* with more of them U is made ahead */
+    AHEAD_CHANNELS = 16,    /* of it are an item then */
+    SLOT_BYTES = 300 << 10, /* of U otherwise: beside a chunk of V and P in the L2 cache */
+    MAKING = 3,             /* tiles multiplied in the time that takes, by channel and panel */
+    MAKING_AHEAD = 10,      /* and into the third cache or memory, to be read from there */
     PAIRS_GAIN = 2 /* how much faster the direct way is in bfloat16, where that is meant to pay */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
@@ -52,21 +66,32 @@ static int64_t clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v
 
 typedef struct wino_cut {
     int64_t tiles_y, tiles_x, tiles; /* of an image, and of all of them */
-    int64_t row;                     /* channels of a tile in V, rounded up */
     int64_t panels;                  /* of U */
+    bool ahead;                      /* all of U is made before the products, for all blocks */
     int64_t wide;                    /* panels in P, at most */
     int64_t blocks, parts;           /* of tiles; of the panels, to share a block among threads */
-    int64_t plane;                   /* of V [floats]: never a multiple of the pages' size, where
-                                        36 stores would meet in one set of the cache */
-    int64_t v, worker;               /* V, and with P all that a worker needs [floats] */
+    int64_t pixel;                   /* channels of a pixel, rounded up */
+    int64_t chunk, chunks;           /* channels of U that are made and multiplied at a time; the
+                                        last chunk may have fewer */
+    int64_t plane, u_plane;          /* of V and U [floats]: never a multiple of the pages' size,
+                                        where 36 stores would meet in one set of the cache */
+    int64_t u, v, prod, slot;        /* [floats]: U if made ahead, V, P, else the chunk of U */
+    int64_t worker;                  /* all that a worker needs; */
     int64_t wide_in, wide_out;       /* and for bfloat16: a tile's input, its outputs */
 } wino_cut;
+
+/* What making U takes for all blocks, in tiles: it is bound by its 36 stores for 9 loads. */
+static double making(const wino_cut *c, int64_t blocks) {
+    return c->ahead ? MAKING_AHEAD : MAKING * (double)blocks;
+}
 
 /* How much one thread of several has to do, in thirds of a panel's products for a block: with them
  * comes the transform of the input, which takes about one. */
 static double load(const wino_cut *c, int threads, int64_t blocks, int64_t parts) {
+    const double panels = (double)ceil_div(c->panels, parts);
+    const double make = c->ahead ? 0 : making(c, blocks) / (double)c->tiles;
     return (double)ceil_div(blocks * parts, threads) / (double)blocks *
-           (double)(3 * ceil_div(c->panels, parts) + 1);
+           (3 * panels * (1 + make) + 1);
 }
 
 /* Some more blocks than needed, or blocks cut into parts, so that threads come out even. */
@@ -81,43 +106,54 @@ static void share(wino_cut *c, int threads) {
         }
 }
 
+/* Fill in what memory it takes. */
+static void size_parts(wino_cut *c, const omma_kernels *kern) {
+    const int64_t tiles = ceil_div(c->tiles, c->blocks), width = c->wide * kern->nr;
+    c->plane = tiles * c->chunk + WINO_PAD;
+    c->u_plane = (c->chunk + 1) * kern->nr;
+    c->u = c->ahead ? c->panels * WINO_PLANES * c->u_plane : 0;
+    c->slot = c->ahead ? 0 : WINO_PLANES * c->u_plane;
+    c->v = c->chunks * WINO_PLANES * c->plane;
+    c->prod = WINO_PLANES * tiles * width;
+    c->worker = c->v + c->prod + c->slot;
+    c->wide_in = WINO_PLANES * c->pixel;
+    c->wide_out = WINO_OUT * WINO_OUT * width;
+}
+
 static wino_cut cut(const omma_kernels *kern, const omma_conv *p, int threads) {
     wino_cut c = {.tiles_y = ceil_div(p->oh, WINO_OUT),
                   .tiles_x = ceil_div(p->ow, WINO_OUT),
-                  .row = ceil_div(p->c, WINO_PAD) * WINO_PAD,
+                  .pixel = round_up(p->c, WINO_PAD),
                   .panels = ceil_div(p->m, kern->nr),
                   .parts = 1};
     c.tiles = p->n * c.tiles_y * c.tiles_x;
-    c.wide = min64(c.panels, ceil_div(clamp(p->c / 2, WIDE_LEAST, WIDE_MOST), kern->nr));
     const int64_t most = min64(TILES_LEAST + p->c / TILES_SLOPE, TILES_MOST);
     c.blocks = ceil_div(c.tiles, (most + kern->mr / 2) / kern->mr * kern->mr);
+    c.ahead = c.blocks > AHEAD_BLOCKS;
+    const int64_t slot = SLOT_BYTES / (kern->nr * WINO_PLANES * (int64_t)sizeof(float));
+    c.chunks = c.ahead ? 1 : ceil_div(p->c, slot);
+    c.chunk = round_up(ceil_div(p->c, c.chunks), WINO_PAD);
+    c.chunks = ceil_div(p->c, c.chunk);
+    c.wide =
+        c.ahead ? min64(c.panels, ceil_div(clamp(p->c / 2, WIDE_LEAST, WIDE_MOST), kern->nr)) : 1;
     if (threads > 1) share(&c, threads);
-    const int64_t tiles = ceil_div(c.tiles, c.blocks);
-    c.plane = tiles * c.row + WINO_PAD;
-    c.v = WINO_PLANES * c.plane;
-    c.worker = c.v + WINO_PLANES * tiles * c.wide * kern->nr;
-    c.wide_in = WINO_PLANES * c.row;
-    c.wide_out = WINO_OUT * WINO_OUT * c.wide * kern->nr;
+    size_parts(&c, kern);
     return c;
 }
 
 /* What both ways take, in multiplications, fitted to what was measured: sums reach about 0.9 of the
  * peak here and there, their results cost as much as 6 channels to store, a channel of a tile takes
- * 12 cycles of 32 multiplications to transform, and a tile as much as 16 channels besides. U comes
- * no faster than the products of a number of tiles from the third cache, or from memory. gain: how
- * much faster the direct way is than in float32. */
+ * 12 cycles of 32 multiplications to transform, and a tile as much as 16 channels besides. U is
+ * made of whole panels. gain: how much faster the direct way is than in float32. */
 static bool pays(const omma_kernels *kern, const omma_conv *p, double gain) {
     const wino_cut c = cut(kern, p, 1);
     const int half = kern->nr / 2;
     const double m = (double)(ceil_div(p->m, half) * half), channels = (double)p->c;
-    const bool memory = channels * m > CACHED / (WINO_PLANES * sizeof(float));
-    const double least = (memory ? 1.5 : 0.875) * kern->nr;
-    const double block = (double)c.tiles / (double)c.blocks;
     const double direct = 9 * channels * m * (double)(p->n * p->oh * p->ow);
-    const double products =
-        36 * m * (double)c.blocks * (block < least ? channels * least : (channels + 6) * block);
+    const double products = 36 * m * (channels + 6) * (double)c.tiles;
+    const double weights = 36 * channels * (double)(c.panels * kern->nr) * making(&c, c.blocks);
     const double transforms = 12 * 32 * 0.9 * (channels + (double)p->m + 16) * (double)c.tiles;
-    return 1.1 * (products + transforms) < direct / gain;
+    return 1.1 * (products + weights + transforms) < direct / gain;
 }
 
 static bool fits_with(const omma_kernels *kern, const omma_conv *p, double gain) {
@@ -128,115 +164,39 @@ static bool fits_with(const omma_kernels *kern, const omma_conv *p, double gain)
 
 static bool fits(const omma_kernels *kern, const omma_conv *p) { return fits_with(kern, p, 1); }
 
-static const char *form(const omma_kernels *kern, const omma_conv *p) {
-    (void)kern, (void)p;
-    return "last:winograd4x3";
-}
-
-static bool packed_bytes(const omma_kernels *kern, const omma_conv *p, size_t *bytes) {
-    return omma_dims_bytes((int64_t[]){ceil_div(p->m, kern->nr), kern->nr, WINO_PLANES, p->c}, 4,
-                           sizeof(float), bytes);
-}
-
 /* What a worker needs, and a pixel of zeros. More threads never take larger blocks. */
 static bool scratch_for(const omma_kernels *kern, const omma_conv *p, int threads, bool half,
                         size_t *bytes) {
     int64_t floats;
-    if (!omma_dims_count((int64_t[]){p->c, TILES_MOST, 2 * WINO_PLANES}, 3, &floats)) return false;
+    if (!omma_dims_count((int64_t[]){p->c, TILES_MOST, 2 * WINO_PLANES}, 3, &floats) ||
+        !omma_dims_count((int64_t[]){p->c + 1, p->m + kern->nr, WINO_PLANES, sizeof(float)}, 4,
+                         &floats))
+        return false;
     const wino_cut c = cut(kern, p, 1);
     const int64_t each = c.worker + (half ? c.wide_in + c.wide_out : 0);
     return omma_dims_bytes((int64_t[]){each, threads < 1 ? 1 : threads}, 2, sizeof(float), bytes) &&
-           omma_add(*bytes, (size_t)c.row * sizeof(float), bytes);
+           omma_add(*bytes, (size_t)(c.pixel + c.u) * sizeof(float), bytes);
 }
 
 static bool scratch(const omma_kernels *kern, const omma_conv *p, int threads, size_t *bytes) {
     return scratch_for(kern, p, threads, false, bytes);
 }
 
-/* --- packing ----------------------------------------------------------------------- */
+/* --- weights ----------------------------------------------------------------------- */
 
-enum { LANES = 8 }; /* output channels that are transformed at a time */
-typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
-typedef float singles __attribute__((vector_size(LANES * sizeof(float))));
-
-typedef struct pack_job {
-    const omma_conv *p;
-    int nr;
-    const omma_f32u *w;        /* [m, c, 3, 3] */
-    float *u;                  /* [panel][36][c][nr] */
-    double matrix[WINO_IN][3]; /* G */
-} pack_job;
-
-static void make_matrix(double matrix[WINO_IN][3]) {
-    static const double points[] = {0, WINO_A, -WINO_A, WINO_B, -WINO_B};
-    for (int i = 0; i < WINO_IN - 1; i++) {
-        double n = 1;
-        for (int j = 0; j < WINO_IN - 1; j++)
-            if (j != i) n *= points[i] - points[j];
-        matrix[i][0] = 1 / n, matrix[i][1] = points[i] / n,
-        matrix[i][2] = points[i] * points[i] / n;
-    }
-    matrix[WINO_IN - 1][0] = matrix[WINO_IN - 1][1] = 0, matrix[WINO_IN - 1][2] = 1;
+/* They are packed as those of the direct way, [panel][3,3][c][nr], and shared with it where maps
+ * of several sizes meet the same weights. */
+static const char *form(const omma_kernels *kern, const omma_conv *p) {
+    return omma_last_direct.form(kern, p);
 }
 
-/* to := G x, x three numbers and to six, step apart. Points come in pairs of one size, the
- * first of them is 0 and the last infinite. */
-static void by_matrix(const double matrix[WINO_IN][3], const lanes *x, int x_step, lanes *to,
-                      int step) {
-    const lanes a = x[0], b = x[x_step], c = x[2 * x_step];
-    to[0] = matrix[0][0] * a;
-    for (int i = 1; i < WINO_IN - 1; i += 2) {
-        const lanes even = matrix[i][0] * a + matrix[i][2] * c, odd = matrix[i][1] * b;
-        to[i * step] = even + odd;
-        to[(i + 1) * step] = even - odd;
-    }
-    to[(WINO_IN - 1) * step] = c;
-}
-
-/* u := G g G^T */
-static void transform_weights(const double matrix[WINO_IN][3], const lanes g[9],
-                              lanes u[WINO_PLANES]) {
-    lanes half[WINO_IN * 3];
-    for (int j = 0; j < 3; j++) by_matrix(matrix, g + j, 3, half + j, 3);
-    for (int i = 0; i < WINO_IN; i++) by_matrix(matrix, half + i * 3, 1, u + i * WINO_IN, 1);
-}
-
-/* Output channels [out, out + n) of one input channel, n <= LANES, side by side from dst on;
- * those from m on are zero. */
-static void pack_lanes(const pack_job *job, int64_t channel, int64_t out, int n, float *dst) {
-    const int64_t c = job->p->c, m = job->p->m;
-    float narrow[9][LANES] = {{0}};
-    lanes g[9], u[WINO_PLANES];
-    for (int k = 0; k < n && out + k < m; k++)
-        for (int q = 0; q < 9; q++) narrow[q][k] = job->w[((out + k) * c + channel) * 9 + q];
-    for (int q = 0; q < 9; q++)
-        for (int k = 0; k < LANES; k++) g[q][k] = (double)narrow[q][k];
-    transform_weights(job->matrix, g, u);
-    for (int q = 0; q < WINO_PLANES; q++) {
-        const singles y = __builtin_convertvector(u[q], singles);
-        memcpy(dst + q * c * job->nr, &y, (size_t)n * sizeof *dst);
-    }
-}
-
-/* Items are the input channels of one panel after the other. */
-static void pack_channels(void *arg, int64_t begin, int64_t end, int worker) {
-    const pack_job *job = arg;
-    const int64_t c = job->p->c;
-    (void)worker;
-    for (int64_t i = begin; i < end; i++) {
-        const int64_t panel = i / c, channel = i % c;
-        float *dst = job->u + (panel * WINO_PLANES * c + channel) * job->nr;
-        for (int j = 0; j < job->nr; j += LANES)
-            pack_lanes(job, channel, panel * job->nr + j, job->nr - j < LANES ? job->nr - j : LANES,
-                       dst + j);
-    }
+static bool packed_bytes(const omma_kernels *kern, const omma_conv *p, size_t *bytes) {
+    return omma_last_direct.packed_bytes(kern, p, bytes);
 }
 
 static void pack(const omma_kernels *kern, const omma_conv *p, void *dst, const void *weights,
                  int threads) {
-    pack_job job = {p, kern->nr, weights, dst, {{0}}};
-    make_matrix(job.matrix);
-    omma_parallel(threads, ceil_div(p->m, kern->nr) * p->c, 16, pack_channels, &job);
+    omma_last_direct.pack(kern, p, dst, weights, threads);
 }
 
 /* --- running ----------------------------------------------------------------------- */
@@ -245,8 +205,10 @@ typedef struct wino_job {
     const omma_kernels *kern;
     const omma_conv *p;
     wino_cut cut;
-    const void *x; /* float32, or bfloat16 with half */
-    const float *u, *zeros;
+    const void *x;  /* float32, or bfloat16 with half */
+    const float *w; /* as packed */
+    float *u;       /* all of it, [panel][36][c + 1][nr], or NULL */
+    const float *zeros;
     void *y;
     float *memory;
     int64_t worker; /* memory of one [floats] */
@@ -265,10 +227,11 @@ static wino_place place_of(const wino_cut *c, int64_t tile) {
                         tile % c->tiles_x * WINO_OUT};
 }
 
-/* wide: room for the tile's input as float32 */
+/* v: the tile's place in plane 0 of V. wide: room for the tile's input as float32. */
 static void tile_in(const wino_job *job, int64_t tile, float *wide, float *v) {
     const omma_conv *p = job->p;
-    const wino_place at = place_of(&job->cut, tile);
+    const wino_cut *c = &job->cut;
+    const wino_place at = place_of(c, tile);
     const int64_t y0 = at.y - p->pad_top, x0 = at.x - p->pad_left;
     const float *px[WINO_PLANES];
     for (int q = 0; q < WINO_PLANES; q++) {
@@ -276,11 +239,14 @@ static void tile_in(const wino_job *job, int64_t tile, float *wide, float *v) {
         const int64_t from = ((at.image * p->h + iy) * p->w + ix) * job->x_ld;
         px[q] = job->zeros;
         if (iy < 0 || iy >= p->h || ix < 0 || ix >= p->w) continue;
-        px[q] = job->half ? wide + q * job->cut.row : (const float *)job->x + from;
+        px[q] = job->half ? wide + q * c->pixel : (const float *)job->x + from;
         if (job->half)
-            job->kern->bf16_widen(p->c, (const uint16_t *)job->x + from, wide + q * job->cut.row);
+            job->kern->bf16_widen(p->c, (const uint16_t *)job->x + from, wide + q * c->pixel);
     }
-    job->kern->wino_in(p->c, px, v, job->cut.plane);
+    for (int64_t c0 = 0; c0 < p->c; c0 += c->chunk, v += WINO_PLANES * c->plane) {
+        job->kern->wino_in(min64(c->chunk, p->c - c0), px, v, c->plane);
+        for (int q = 0; q < WINO_PLANES; q++) px[q] += c->chunk;
+    }
 }
 
 /* n numbers of what is added, from element i on. */
@@ -341,45 +307,88 @@ static void half_out(const wino_job *job, int64_t tile, int64_t m0, int64_t widt
     }
 }
 
-static const float *panel_of(const wino_job *job, int64_t panel, int64_t plane) {
-    return job->u + (panel * WINO_PLANES + plane) * job->p->c * job->kern->nr;
+/* Weights of a panel: [3,3][c][nr]. */
+static const float *weights_of(const wino_job *job, int64_t panel) {
+    return job->w + panel * 9 * job->p->c * job->kern->nr;
 }
 
-/* prod: [rows][n of width] = v: [rows][c] x u, a panel; next: the panel that is needed after it.
- * Where half a panel is enough, gemm_tile multiplies no more. */
-static void multiply(const wino_job *job, int64_t rows, int n, const float *v, const float *u,
-                     const float *next, float *prod, int64_t width) {
-    const omma_kernels *kern = job->kern;
-    const int64_t c = job->p->c, row = job->cut.row, tiles = ceil_div(rows, kern->mr);
-    const int64_t step = ceil_div(kern->nr * (int64_t)sizeof(float), tiles);
-    for (int64_t i = 0; i < tiles; i++) {
-        const int64_t r0 = rows * i / tiles, r1 = rows * (i + 1) / tiles;
-        const int m = (int)(r1 - r0);
-        if (kern->wino_tile && 2 * n > kern->nr)
-            kern->wino_tile(m, c, v + r0 * row, row, u, prod + r0 * width, width,
-                            (const char *)next + i * c * step, step);
-        else kern->gemm_tile(m, n, c, v + r0 * row, row, u, prod + r0 * width, width, false, NULL);
+/* U of channels [c0, c1) of a panel, to u. */
+static void make(const wino_job *job, int64_t panel, int64_t c0, int64_t c1, float *u) {
+    const int64_t nr = job->kern->nr;
+    job->kern->wino_weights((c1 - c0) * nr, weights_of(job, panel) + c0 * nr, job->p->c * nr, u,
+                            job->cut.u_plane);
+}
+
+/* Items are channels, some at a time, of one panel after the other. */
+static void make_ahead(void *arg, int64_t begin, int64_t end, int worker) {
+    const wino_job *job = arg;
+    const int64_t items = ceil_div(job->p->c, AHEAD_CHANNELS);
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t panel = i / items, c0 = i % items * AHEAD_CHANNELS;
+        make(job, panel, c0, min64(c0 + AHEAD_CHANNELS, job->p->c),
+             job->u + panel * WINO_PLANES * job->cut.u_plane + c0 * job->kern->nr);
     }
 }
 
-/* Panels [q0, q1) of output channels of tiles [t0, t1). */
-static void panels_out(const wino_job *job, int64_t q0, int64_t q1, int64_t t0, int64_t t1,
-                       const float *v, float *prod, float *wide) {
-    const int nr = job->kern->nr;
-    const int64_t width = (q1 - q0) * nr, last = q1 < job->cut.panels ? q1 : 0;
-    for (int i = 0; i < WINO_PLANES; i++)
-        for (int64_t q = q0; q < q1; q++) {
-            const float *next = q + 1 < q1            ? panel_of(job, q + 1, i)
-                                : i + 1 < WINO_PLANES ? panel_of(job, q0, i + 1)
-                                                      : panel_of(job, last, 0);
-            const int n = (int)min64(job->p->m - q * nr, nr);
-            multiply(job, t1 - t0, n, v + i * job->cut.plane, panel_of(job, q, i), next,
-                     prod + i * width + (q - q0) * nr, WINO_PLANES * width);
-        }
-    for (int64_t t = t0; t < t1; t++) {
-        const float *of_tile = prod + (t - t0) * WINO_PLANES * width;
-        if (job->half) half_out(job, t, q0 * nr, width, of_tile, wide);
-        else tile_out(job, t, q0 * nr, width, of_tile);
+/* Panels [q0, q1) of output channels of tiles [t0, t1), and a worker's memory. */
+typedef struct wino_part {
+    int64_t q0, q1, t0, t1;
+    float *v, *prod, *slot, *wide;
+} wino_part;
+
+/* What comes after plane i of panel q, or of its chunk of channels from c0 on: of U made ahead the
+ * next plane, else that share of the next chunk's weights, nine of each channel, which the 36
+ * planes can bring. */
+static const float *next_of(const wino_job *job, const wino_part *part, int64_t q, int64_t c0,
+                            int i) {
+    const wino_cut *c = &job->cut;
+    const int64_t nr = job->kern->nr, last = part->q1 < c->panels ? part->q1 : 0;
+    if (!job->u) {
+        const bool more = c0 + c->chunk < job->p->c;
+        return weights_of(job, more ? q : last) +
+               (i / 4 * job->p->c + (more ? c0 + c->chunk : 0)) * nr + i % 4 * c->chunk * nr / 4;
+    }
+    const int64_t next = q + 1 < part->q1 ? q + 1 : i + 1 < WINO_PLANES ? part->q0 : last;
+    const int64_t plane = (q + 1 < part->q1 ? i : i + 1) % WINO_PLANES;
+    return job->u + (next * WINO_PLANES + plane) * c->u_plane;
+}
+
+/* Plane i of panel q, channels [c0, c0 + k): prod (=|+=) v: [rows][k] x u. Where half a panel is
+ * enough, gemm_tile multiplies no more. */
+static void multiply(const wino_job *job, const wino_part *part, int64_t q, int64_t c0, int i) {
+    const omma_kernels *kern = job->kern;
+    const wino_cut *c = &job->cut;
+    const int64_t rows = part->t1 - part->t0, k = min64(c->chunk, job->p->c - c0), lda = c->chunk;
+    const int64_t tiles = ceil_div(rows, kern->mr), width = (part->q1 - part->q0) * kern->nr;
+    const int64_t bytes = kern->nr * (int64_t)sizeof(float) / (job->u ? 1 : 4);
+    const int64_t step = ceil_div(bytes, tiles), ldc = WINO_PLANES * width;
+    const float *v = part->v + (c0 / c->chunk * WINO_PLANES + i) * c->plane;
+    const float *u = (job->u ? job->u + q * WINO_PLANES * c->u_plane : part->slot) + i * c->u_plane;
+    const char *next = (const char *)next_of(job, part, q, c0, i);
+    float *prod = part->prod + i * width + (q - part->q0) * kern->nr;
+    const int n = (int)min64(job->p->m - q * kern->nr, kern->nr);
+    for (int64_t t = 0; t < tiles; t++) {
+        const int64_t r0 = rows * t / tiles, r1 = rows * (t + 1) / tiles;
+        const int m = (int)(r1 - r0);
+        if (kern->wino_tile && 2 * n > kern->nr)
+            kern->wino_tile(m, k, v + r0 * lda, lda, u, prod + r0 * ldc, ldc, c0 > 0,
+                            next + t * k * step, step);
+        else kern->gemm_tile(m, n, k, v + r0 * lda, lda, u, prod + r0 * ldc, ldc, c0 > 0, NULL);
+    }
+}
+
+static void panels_out(const wino_job *job, const wino_part *part) {
+    const int64_t width = (part->q1 - part->q0) * job->kern->nr, m0 = part->q0 * job->kern->nr;
+    for (int64_t c0 = 0; c0 < job->p->c; c0 += job->cut.chunk) {
+        if (!job->u) make(job, part->q0, c0, min64(c0 + job->cut.chunk, job->p->c), part->slot);
+        for (int i = 0; i < WINO_PLANES; i++)
+            for (int64_t q = part->q0; q < part->q1; q++) multiply(job, part, q, c0, i);
+    }
+    for (int64_t t = part->t0; t < part->t1; t++) {
+        const float *of_tile = part->prod + (t - part->t0) * WINO_PLANES * width;
+        if (job->half) half_out(job, t, m0, width, of_tile, part->wide);
+        else tile_out(job, t, m0, width, of_tile);
     }
 }
 
@@ -387,16 +396,20 @@ static void panels_out(const wino_job *job, int64_t q0, int64_t q1, int64_t t0, 
 static void run_parts(void *arg, int64_t begin, int64_t end, int worker) {
     wino_job *job = arg;
     const wino_cut *c = &job->cut;
-    float *v = job->memory + worker * job->worker, *wide = v + c->worker;
+    float *v = job->memory + worker * job->worker, *prod = v + c->v, *slot = prod + c->prod,
+          *wide = slot + c->slot;
     for (int64_t i = begin; i < end; i++) {
         const int64_t block = i / c->parts, part = i % c->parts;
         const int64_t t0 = c->tiles * block / c->blocks, t1 = c->tiles * (block + 1) / c->blocks;
         if (job->holds[worker] != block)
-            for (int64_t t = t0; t < t1; t++) tile_in(job, t, wide, v + (t - t0) * c->row);
+            for (int64_t t = t0; t < t1; t++) tile_in(job, t, wide, v + (t - t0) * c->chunk);
         job->holds[worker] = block;
         const int64_t q1 = c->panels * (part + 1) / c->parts;
-        for (int64_t q = c->panels * part / c->parts; q < q1; q += c->wide)
-            panels_out(job, q, min64(q + c->wide, q1), t0, t1, v, v + c->v, wide + c->wide_in);
+        for (int64_t q = c->panels * part / c->parts; q < q1; q += c->wide) {
+            const wino_part here = {q,    min64(q + c->wide, q1), t0, t1, v, prod,
+                                    slot, wide + c->wide_in};
+            panels_out(job, &here);
+        }
     }
 }
 
@@ -406,10 +419,13 @@ static void run_job(wino_job *job, int threads, void *memory) {
     float *zeros = memory;
     *c = cut(job->kern, job->p, threads);
     job->zeros = zeros;
-    job->memory = zeros + c->row;
+    job->u = c->ahead ? zeros + c->pixel : NULL;
+    job->memory = zeros + c->pixel + c->u;
     job->worker = c->worker + (job->half ? c->wide_in + c->wide_out : 0);
-    memset(zeros, 0, (size_t)c->row * sizeof(float));
+    memset(zeros, 0, (size_t)c->pixel * sizeof(float));
     for (int i = 0; i < OMMA_MAX_THREADS; i++) job->holds[i] = -1;
+    if (job->u)
+        omma_parallel(threads, c->panels * ceil_div(job->p->c, AHEAD_CHANNELS), 1, make_ahead, job);
     omma_parallel(threads, c->blocks * c->parts, 1, run_parts, job);
 }
 
@@ -417,7 +433,7 @@ static void run(const omma_kernels *kern, int threads, const omma_conv *p, const
                 int64_t x_ld, const void *packed, float *y, int64_t y_ld, const omma_epilogue *e,
                 void *memory) {
     wino_job job = {
-        .kern = kern, .p = p, .x = x, .u = packed, .y = y, .x_ld = x_ld, .y_ld = y_ld, .e = e};
+        .kern = kern, .p = p, .x = x, .w = packed, .y = y, .x_ld = x_ld, .y_ld = y_ld, .e = e};
     run_job(&job, threads, memory);
 }
 
@@ -436,7 +452,7 @@ void omma_bf16_winograd(const omma_kernels *kern, int threads, const omma_conv *
                         const uint16_t *x, const void *packed, void *y, const omma_bf16_out *o,
                         void *memory) {
     wino_job job = {
-        .kern = kern, .p = p, .x = x, .u = packed, .y = y, .x_ld = p->c, .y_ld = p->m, .half = o};
+        .kern = kern, .p = p, .x = x, .w = packed, .y = y, .x_ld = p->c, .y_ld = p->m, .half = o};
     run_job(&job, threads, memory);
 }
 

@@ -11,12 +11,18 @@
  *           0    B AA     -AA     -B       1  0        G = rows (1, p, p^2) / N(p), (0, 0, 1)
  *           0    AABB      0    -(AA+BB)   0  1
  *
- * All numbers of B^T and A^T are exact in float32. */
+ * All numbers of B^T and A^T are exact in float32. In G rows of p and -p differ in the sign of the
+ * second number alone. */
 #ifndef OMMA_KERNEL_WINOGRAD_H
 #define OMMA_KERNEL_WINOGRAD_H
 
 #define WINO_A 0.625
 #define WINO_B 1.5
+
+/* G's first number, and of the rows of A and B the first of three, which grow by the factor p */
+#define WINO_G_0 (1 / (WINO_A * WINO_A * WINO_B * WINO_B))
+#define WINO_G_A (1 / (2 * WINO_A * WINO_A * (WINO_A * WINO_A - WINO_B * WINO_B)))
+#define WINO_G_B (1 / (2 * WINO_B * WINO_B * (WINO_B * WINO_B - WINO_A * WINO_A)))
 
 enum {
     WINO_OUT = 4,     /* side of a tile of output [px] */

@@ -5,5 +5,6 @@
 
 void omma_fill_winograd_neon(omma_kernels *k) {
     k->wino_in = wino_in_f32__neon;
+    k->wino_weights = wino_weights_f32__neon;
     k->wino_out = wino_out_f32__neon;
 }

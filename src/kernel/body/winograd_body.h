@@ -33,6 +33,42 @@ static inline __attribute__((always_inline)) void transform_out(const vf d[WINO_
     y[3] = v_fma(aaa, diff_a, v_fma(bbb, diff_b, d[5]));
 }
 
+/* to := G g */
+static inline __attribute__((always_inline)) void transform_weights(vf a, vf b, vf c,
+                                                                    vf to[WINO_IN]) {
+    const double points[] = {WINO_A, WINO_B}, firsts[] = {WINO_G_A, WINO_G_B};
+    to[0] = v_mul(v_set((float)WINO_G_0), a);
+    UNROLL for (int i = 0; i < 2; i++) {
+        const double p = points[i], first = firsts[i];
+        const vf odd = v_mul(v_set((float)(first * p)), b);
+        const vf even = v_fma(v_set((float)(first * p * p)), c, v_mul(v_set((float)first), a));
+        to[2 * i + 1] = v_add(even, odd);
+        to[2 * i + 2] = v_sub(even, odd);
+    }
+    to[WINO_IN - 1] = c;
+}
+
+/* The empty asm keeps the compiler from making a pointer for every plane. */
+static void ISA(wino_weights_f32)(int64_t n, const float *w, int64_t tap, float *u, int64_t plane) {
+    for (int64_t q = 0; q < n; q += VL) {
+        const float *g0 = w + q, *g3 = g0 + 3 * tap, *g6 = g3 + 3 * tap;
+        float *to = u + q;
+        vf t[3][WINO_IN];
+        UNROLL for (int j = 0; j < 3; j++) transform_weights(
+            v_load(g0 + j * tap), v_load(g3 + j * tap), v_load(g6 + j * tap), t[j]);
+        UNROLL for (int i = 0; i < WINO_IN; i++) {
+            vf row[WINO_IN];
+            transform_weights(t[0][i], t[1][i], t[2][i], row);
+            UNROLL for (int j = 0; j < WINO_IN; j += 3) {
+                v_store(to, row[j]), v_store(to + plane, row[j + 1]);
+                v_store(to + 2 * plane, row[j + 2]);
+                to += 3 * plane;
+                __asm__("" : "+r"(to));
+            }
+        }
+    }
+}
+
 static inline __attribute__((always_inline)) void some_in(const float *const *px, int64_t c, int n,
                                                           float *v, int64_t plane) {
     vf t[WINO_IN][WINO_IN];
@@ -120,32 +156,42 @@ static void ISA(wino_out_f32)(int n, const float *prod, int64_t plane, int rows,
 /* --- products ------------------------------------------------------------------------------ */
 
 /* MR rows of two vectors, all of a panel. As TILE of gemm_body.h, where it says why rows have their
- * pointers in threes; and k times step bytes after next are prefetched. */
-#define WINO_TILE(MR)                                                                            \
-    static void ISA(wino_f32_##MR##x2v)(int64_t k, const float *a, int64_t lda, const float *b,  \
-                                        float *c, int64_t ldc, const char *next, int64_t step) { \
-        vf s[MR][2];                                                                             \
-        UNROLL for (int i = 0; i < MR; i++) s[i][0] = s[i][1] = v_set(0);                        \
-        const float *p0 = a, *p3 = p0 + 3 * lda, *p6 = p0 + 6 * lda;                             \
-        const float *p9 = p0 + 9 * lda, *p12 = p0 + 12 * lda;                                    \
-        for (; k > 0; k--) {                                                                     \
-            __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));                     \
-            const vf b0 = v_load(b), b1 = v_load(b + VL);                                        \
-            __builtin_prefetch(next, 0, 2);                                                      \
-            UNROLL for (int i = 0; i < MR; i++) {                                                \
-                const float *p = i < 3 ? p0 : i < 6 ? p3 : i < 9 ? p6 : i < 12 ? p9 : p12;       \
-                const vf x = v_set(i % 3 == 0 ? p[0] : i % 3 == 1 ? p[lda] : p[2 * lda]);        \
-                s[i][0] = v_fma(x, b0, s[i][0]);                                                 \
-                s[i][1] = v_fma(x, b1, s[i][1]);                                                 \
-            }                                                                                    \
-            b += 2 * VL, next += step;                                                           \
-            p0++, p3++, p6++, p9++, p12++;                                                       \
-        }                                                                                        \
-        UNROLL for (int i = 0; i < MR; i++) {                                                    \
-            v_store(c + i * ldc, s[i][0]);                                                       \
-            v_store(c + i * ldc + VL, s[i][1]);                                                  \
-        }                                                                                        \
+ * pointers in threes; those of C come one after the other, else the compiler makes them all before
+ * the loop. k times step bytes after next are prefetched. */
+#define WINO_TILE(MR)                                                                           \
+    static void ISA(wino_f32_##MR##x2v)(int64_t k, const float *a, int64_t lda, const float *b, \
+                                        float *c, int64_t ldc, bool acc, const char *next,      \
+                                        int64_t step) {                                         \
+        vf s[MR][2];                                                                            \
+        float *to = c;                                                                          \
+        UNROLL for (int i = 0; i < MR; i++) s[i][0] = s[i][1] = v_set(0);                       \
+        if (acc) {                                                                              \
+            UNROLL for (int i = 0; i < MR; i++, to += ldc) {                                    \
+                __asm__("" : "+r"(to));                                                         \
+                s[i][0] = v_load(to), s[i][1] = v_load(to + VL);                                \
+            }                                                                                   \
+            to = c;                                                                             \
+        }                                                                                       \
+        const float *p0 = a, *p3 = p0 + 3 * lda, *p6 = p0 + 6 * lda;                            \
+        const float *p9 = p0 + 9 * lda, *p12 = p0 + 12 * lda;                                   \
+        for (; k > 0; k--) {                                                                    \
+            __asm__("" : "+r"(p0), "+r"(p3), "+r"(p6), "+r"(p9), "+r"(p12));                    \
+            const vf b0 = v_load(b), b1 = v_load(b + VL);                                       \
+            __builtin_prefetch(next, 0, 2);                                                     \
+            UNROLL for (int i = 0; i < MR; i++) {                                               \
+                const float *p = i < 3 ? p0 : i < 6 ? p3 : i < 9 ? p6 : i < 12 ? p9 : p12;      \
+                const vf x = v_set(i % 3 == 0 ? p[0] : i % 3 == 1 ? p[lda] : p[2 * lda]);       \
+                s[i][0] = v_fma(x, b0, s[i][0]);                                                \
+                s[i][1] = v_fma(x, b1, s[i][1]);                                                \
+            }                                                                                   \
+            b += 2 * VL, next += step;                                                          \
+            p0++, p3++, p6++, p9++, p12++;                                                      \
+        }                                                                                       \
+        UNROLL for (int i = 0; i < MR; i++, to += ldc) {                                        \
+            __asm__("" : "+r"(to));                                                             \
+            v_store(to, s[i][0]), v_store(to + VL, s[i][1]);                                    \
+        }                                                                                       \
     }
 
 typedef void wino_tile_fn(int64_t k, const float *a, int64_t lda, const float *b, float *c,
-                          int64_t ldc, const char *next, int64_t step);
+                          int64_t ldc, bool acc, const char *next, int64_t step);

@@ -33,6 +33,30 @@ static void transform_out(float *d, int step) {
     d[3 * step] = aaa * diff_a + (bbb * diff_b + d[5 * step]);
 }
 
+/* to := G g, three numbers and six, each their step apart */
+static void transform_weights(const float *g, int g_step, float *to, int step) {
+    static const double points[] = {WINO_A, WINO_B}, firsts[] = {WINO_G_A, WINO_G_B};
+    to[0] = (float)WINO_G_0 * g[0];
+    for (int i = 0; i < 2; i++) {
+        const double p = points[i], first = firsts[i];
+        const float odd = (float)(first * p) * g[g_step];
+        const float even = (float)first * g[0] + (float)(first * p * p) * g[2 * g_step];
+        to[(2 * i + 1) * step] = even + odd;
+        to[(2 * i + 2) * step] = even - odd;
+    }
+    to[(WINO_IN - 1) * step] = g[2 * g_step];
+}
+
+static void wino_weights_f32(int64_t n, const float *w, int64_t tap, float *u, int64_t plane) {
+    for (int64_t q = 0; q < n; q++) {
+        float g[9], t[WINO_IN * 3], all[WINO_PLANES];
+        for (int k = 0; k < 9; k++) g[k] = w[k * tap + q];
+        for (int j = 0; j < 3; j++) transform_weights(g + j, 3, t + j, 3);
+        for (int i = 0; i < WINO_IN; i++) transform_weights(t + i * 3, 1, all + i * WINO_IN, 1);
+        for (int i = 0; i < WINO_PLANES; i++) u[i * plane + q] = all[i];
+    }
+}
+
 static void wino_in_f32(int64_t c, const float *const *px, float *v, int64_t plane) {
     for (int64_t q = 0; q < c; q++) {
         float d[WINO_PLANES];
@@ -64,5 +88,6 @@ static void wino_out_f32(int n, const float *prod, int64_t plane, int rows, int 
 
 void omma_fill_winograd_c(omma_kernels *k) {
     k->wino_in = wino_in_f32;
+    k->wino_weights = wino_weights_f32;
     k->wino_out = wino_out_f32;
 }
