@@ -7,10 +7,11 @@
  *
  * The caller fills the job's fields while the gate is closed (wanted 0) and nobody is inside,
  * opens it, and works like the others. A worker enters, while fewer than wanted have, by adding
- * 1 to entered and to inside with a compare-and-swap: entered is its number. It takes chunks
- * until none is left and leaves. When the caller finds no chunk left it closes the gate and waits
- * until nobody is inside. So nobody reads a job while it is written; and nobody waits for a worker
- * that was asleep, or never got a processor, while the others did the work.
+ * 1 to entered and to inside with a compare-and-swap: entered is its number. It takes chunks, of
+ * its own share and then of the others', until none is left and leaves. When the caller finds no
+ * chunk left it closes the gate and waits until nobody is inside. So nobody reads a job while it is
+ * written; and nobody waits for a worker that was asleep, or never got a processor, while the
+ * others did the work.
  *
  * Sleepers wait on a futex, the bell. No wake-up is lost: a worker reads the bell, counts itself
  * a sleeper, looks for an open gate once more and only then waits for the bell to change; a
@@ -43,12 +44,18 @@
 /* How long a worker looks for work before it sleeps [ns]: waking one takes some ten microseconds,
  * so a few times that while a plan runs, and hardly at all when none does. */
 enum { LOOK_IN_RUN = 200000, LOOK = 20000 };
-enum { SLOTS = 16, LINE = 64, ONE = 0x101, WAIT = 2000 };
+enum { SLOTS = 16, SHARES = 32, LINE = 64, ONE = 0x101, WAIT = 2000 };
 
 typedef uint32_t gate;
 static unsigned wanted_of(gate g) { return g >> 16; }
 static unsigned entered_of(gate g) { return g >> 8 & 0xff; }
 static unsigned inside_of(gate g) { return g & 0xff; }
+
+/* Chunks that nobody has taken: [next, end). */
+typedef struct share {
+    _Alignas(LINE) _Atomic int64_t next;
+    int64_t end;
+} share;
 
 typedef struct slot {
     _Alignas(LINE) _Atomic bool taken; /* by a caller */
@@ -56,7 +63,8 @@ typedef struct slot {
     int64_t n, grain, chunks; /* the job */
     omma_chunk fn;
     void *arg;
-    _Alignas(LINE) _Atomic int64_t next; /* next chunk */
+    int shares;
+    share share[SHARES];
 } slot;
 
 static struct {
@@ -75,12 +83,25 @@ static _Thread_local bool inside; /* a chunk */
 void omma_pool_begin(void) { atomic_fetch_add_explicit(&pool.runs, 1, memory_order_relaxed); }
 void omma_pool_end(void) { atomic_fetch_sub_explicit(&pool.runs, 1, memory_order_relaxed); }
 
-static void work(slot *s, int worker) {
-    for (;;) {
-        const int64_t c = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
-        if (c >= s->chunks) return;
+static void work_on(const slot *s, share *q, int worker) {
+    while (atomic_load_explicit(&q->next, memory_order_relaxed) < q->end) {
+        const int64_t c = atomic_fetch_add_explicit(&q->next, 1, memory_order_relaxed);
+        if (c >= q->end) return;
         const int64_t begin = c * s->grain;
         s->fn(s->arg, begin, c == s->chunks - 1 ? s->n : begin + s->grain, worker);
+    }
+}
+
+static void work(slot *s, int worker) {
+    for (int i = 0; i < s->shares; i++) work_on(s, &s->share[(worker + i) % s->shares], worker);
+}
+
+static void deal(slot *s, int threads) {
+    s->shares = threads < SHARES ? threads : SHARES;
+    for (int i = 0; i < s->shares; i++) {
+        atomic_store_explicit(&s->share[i].next, omma_first_chunk(s->chunks, s->shares, i),
+                              memory_order_relaxed);
+        s->share[i].end = omma_first_chunk(s->chunks, s->shares, i + 1);
     }
 }
 
@@ -233,7 +254,7 @@ void omma_parallel(int threads, int64_t n, int64_t grain, omma_chunk fn, void *a
     grow(threads);
     s->n = n, s->grain = grain, s->chunks = chunks;
     s->fn = fn, s->arg = arg;
-    atomic_store(&s->next, 0);
+    deal(s, threads);
     atomic_store(&s->gate, (gate)threads << 16);
     atomic_fetch_or(&pool.open, 1u << (s - pool.slots));
     ring(threads - 1);

@@ -1,5 +1,9 @@
 /* pool.h - the threading layer: one pool for the whole process, work in dynamic chunks.
  *
+ * A job's chunks are dealt out in equal shares of neighbours. A thread does its own share from the
+ * front, then what others have left: so in one job after the other the same thread meets the same
+ * part of a map, which is still in its core's cache, and yet no thread waits while there is work.
+ *
  * Which thread does which chunk changes from run to run, so a job's chunks must write
  * disjoint memory and must not depend on where the chunks are cut: that is what makes
  * results independent of the number of threads. */
@@ -21,6 +25,11 @@ typedef void (*omma_chunk)(void *arg, int64_t begin, int64_t end, int worker);
  * threads as the largest call asked for, less the caller. Allocates nothing once the pool is warm.
  * Thread-safe. */
 void omma_parallel(int threads, int64_t n, int64_t grain, omma_chunk fn, void *arg);
+
+/* The chunk that a worker does first when there are so many, unless others were faster. */
+static inline int64_t omma_first_chunk(int64_t chunks, int threads, int worker) {
+    return threads > 0 ? chunks * worker / threads : 0;
+}
 
 /* Around a row of such calls with short pauses between them, like the run of a plan: threads
  * without work then look for it a while longer before they sleep. May be nested. Thread-safe. */

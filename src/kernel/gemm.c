@@ -185,22 +185,23 @@ static omma_fetch next_panel(const gemm_job *job, const block *b) {
                         (b->k1 - b->k0) * nr / 64, 4, 256, 0};
 }
 
-/* Share i of n of the rows of A that come after b: its next part of k, or the rows of the chunk
- * that this thread is likely to get next. */
+/* Share i of n of the rows of A that come after b: its next part of k, or the rows of the next
+ * chunk, which this thread is likely to get. */
 static omma_fetch next_rows(const gemm_job *job, const block *b, int64_t i, int64_t n) {
     const bool more = b->k1 < job->k;
     const int64_t k = more ? b->k1 : 0, rows = b->m1 - b->m0;
-    const int64_t skip = more ? 0 : job->rows_inside ? rows * job->threads : job->m;
+    const int64_t skip = more ? 0 : job->rows_inside ? rows : job->m;
     const int64_t r0 = min64(job->m, b->m0 + skip + rows * i / n),
                   r1 = min64(job->m, b->m0 + skip + rows * (i + 1) / n);
     return (omma_fetch){(const char *)a_at(job, r0, k), r1 - r0,
                         ceil_div(min64(b->k1 - b->k0, job->k - k), 16), job->lda * 4, 0};
 }
 
-static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni, int worker) {
+/* first: of this worker. */
+static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni, bool first, int worker) {
     const int64_t p0 = job->panels * ni / job->n_chunks,
                   p1 = job->panels * (ni + 1) / job->n_chunks;
-    const bool b_here = job->b_fits && mi >= job->threads; /* from an earlier chunk */
+    const bool b_here = job->b_fits && !first; /* from an earlier chunk */
     block b = {.m0 = job->m * mi / job->m_chunks, .m1 = job->m * (mi + 1) / job->m_chunks};
     for (int64_t i = 0; i < job->parts; i++) {
         b.k0 = job->k * i / job->parts, b.k1 = job->k * (i + 1) / job->parts;
@@ -216,9 +217,12 @@ static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni, int work
 
 static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
     const gemm_job *job = arg;
+    const int64_t chunks = job->m_chunks * job->n_chunks;
     for (int64_t i = begin; i < end; i++) {
-        if (job->rows_inside) multiply_chunk(job, i % job->m_chunks, i / job->m_chunks, worker);
-        else multiply_chunk(job, i / job->n_chunks, i % job->n_chunks, worker);
+        const bool first = i == omma_first_chunk(chunks, job->threads, worker);
+        if (job->rows_inside)
+            multiply_chunk(job, i % job->m_chunks, i / job->m_chunks, first, worker);
+        else multiply_chunk(job, i / job->n_chunks, i % job->n_chunks, first, worker);
     }
 }
 

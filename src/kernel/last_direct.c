@@ -344,7 +344,7 @@ static omma_fetch next_part(const direct_job *job, int64_t panel, int64_t part, 
 /* The part of the map that this worker's next band is likely to be. */
 static omma_fetch next_band(const direct_job *job, int64_t at, int64_t tiles) {
     const omma_conv *p = job->p;
-    const band b = band_at(job, at + job->threads);
+    const band b = band_at(job, at + 1);
     const int64_t y0 = max64(0, b.y0 * p->stride_h - p->pad_top),
                   y1 = min64(p->h, (b.y1 - 1) * p->stride_h - p->pad_top +
                                        (p->kh - 1) * (int64_t)p->dilation_h + 1);
@@ -399,8 +399,10 @@ static void multiply_run(const direct_job *job, const run *r, int64_t panel, int
 }
 
 /* a: where the band's first output pixel begins to see. Meanwhile the tiles fetch the next part of
- * the weights, or the next band where all the weights stay in the cache. */
-static void multiply(const direct_job *job, int64_t at, const float *a, int64_t p0, int64_t p1) {
+ * the weights, or the next band where all the weights are in the cache and stay there. first: of
+ * this worker. */
+static void multiply(const direct_job *job, int64_t at, const float *a, int64_t p0, int64_t p1,
+                     bool first) {
     const band here = band_at(job, at), *b = &here;
     const omma_conv *p = job->p;
     const layout *l = &job->l;
@@ -416,7 +418,7 @@ static void multiply(const direct_job *job, int64_t at, const float *a, int64_t 
                   runs = whole ? 1 : b->y1 - b->y0;
     const int64_t n = whole ? (b->y1 - b->y0) * p->ow : b->x1 - b->x0;
     const int64_t tiles = runs * ceil_div(n, job->kern->mr);
-    const bool stays = job->packed_fits && at >= job->threads;
+    const bool stays = job->packed_fits && !first;
     omma_fetch f = next_band(job, at, tiles * parts * (p1 - p0));
     for (int64_t panel = p0; panel < p1; panel++)
         for (int64_t part = 0; part < parts; part++) {
@@ -438,6 +440,8 @@ static void run_items(void *arg, int64_t begin, int64_t end, int worker) {
     char *memory = job->workers + (size_t)worker * job->worker_bytes;
     int64_t *held = (int64_t *)(void *)memory;
     float *copy = (float *)(void *)(memory + HEADER);
+    const int64_t first =
+        omma_first_chunk(p->n * job->l.bands * job->panel_chunks, job->threads, worker);
     for (int64_t i = begin; i < end; i++) {
         const int64_t at = i / job->panel_chunks, chunk = i % job->panel_chunks;
         const band b = band_at(job, at);
@@ -450,7 +454,7 @@ static void run_items(void *arg, int64_t begin, int64_t end, int worker) {
             *held = at;
         }
         multiply(job, at, a, job->panels * chunk / job->panel_chunks,
-                 job->panels * (chunk + 1) / job->panel_chunks);
+                 job->panels * (chunk + 1) / job->panel_chunks, i == first);
     }
 }
 
