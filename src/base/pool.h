@@ -28,7 +28,8 @@ void omma_parallel(int threads, int64_t n, int64_t grain, omma_chunk fn, void *a
 
 /* The chunk that a worker does first when there are so many, unless others were faster. */
 static inline int64_t omma_first_chunk(int64_t chunks, int threads, int worker) {
-    return threads > 0 ? chunks * worker / threads : 0;
+    const int64_t shares = threads < chunks ? threads : chunks;
+    return shares > 0 ? chunks * worker / shares : 0;
 }
 
 /* Around a row of such calls with short pauses between them, like the run of a plan: threads
