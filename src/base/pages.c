@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/pool.h"
 
 enum {
+    MANY = 1 << 20,   /* [bytes] worth asking for at once, and a thread's piece */
     WORTH = 64 << 10, /* [bytes] less is not worth the system call */
     AROUND = 64 << 10 /* [bytes] what Linux maps around a page that is read */
 };
@@ -76,3 +78,27 @@ void omma_pages_give_back(const void *p, size_t n) {
     }
     pthread_mutex_unlock(&maps.lock);
 }
+
+#ifdef MADV_POPULATE_WRITE
+typedef struct span {
+    uintptr_t begin, end; /* whole pages */
+} span;
+
+/* Items are pieces. */
+static void populate(void *arg, int64_t begin, int64_t end, int worker) {
+    const span *s = arg;
+    const uintptr_t from = s->begin + (uintptr_t)begin * MANY,
+                    to = s->begin + (uintptr_t)end * MANY;
+    (void)worker;
+    madvise((void *)from, (to < s->end ? to : s->end) - from, MADV_POPULATE_WRITE);
+}
+
+void omma_pages_expect(void *p, size_t n, int threads) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)p;
+    span s = {(at + page - 1) & ~(page - 1), (at + n) & ~(page - 1)};
+    if (n < MANY) return;
+    omma_parallel(threads, (int64_t)((s.end - s.begin - 1) / MANY + 1), 4, populate, &s);
+}
+#else
+void omma_pages_expect(void *p, size_t n, int threads) { (void)p, (void)n, (void)threads; }
+#endif

@@ -10,6 +10,11 @@
 
 #include <stddef.h>
 
+/* [p, p + n), fresh memory, is about to be written from end to end: so many threads have the system
+ * make its pages now, which takes a fraction of what one page after the other would. Where the
+ * system cannot, or less than 1 MiB is meant, they come as they always do. */
+void omma_pages_expect(void *p, size_t n, int threads);
+
 /* Remember a read-only mapping of a file, and forget it again before it is unmapped. */
 void omma_pages_add(const void *map, size_t size);
 void omma_pages_drop(const void *map);

@@ -60,7 +60,7 @@ void omma_scaled_hold(const omma_value *v) {
     if (!s || s->held) return;
     char *begin;
     const size_t bytes = pages_of(s, &begin);
-    if (bytes) mprotect(begin, bytes, PROT_READ | PROT_WRITE);
+    if (bytes) mprotect(begin, bytes, PROT_READ | PROT_WRITE), omma_pages_expect(begin, bytes, 1);
     fill(s);
     s->held = true;
 }

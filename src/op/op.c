@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/pages.h"
 #include "graph/scaled.h"
 
 omma_status omma_out(omma_build *b, const omma_node *n, int i, omma_dtype t, int rank,
@@ -200,7 +201,9 @@ static void *find_or_make(omma_build *b, const omma_value *v, const char *form, 
 
 void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes, bool *fresh) {
     void *mem = find_or_make(b, v, form, bytes, fresh);
-    if (mem && *fresh) omma_scaled_hold(v);
+    if (!mem || !*fresh) return mem;
+    omma_pages_expect(mem, bytes, omma_workers(b));
+    omma_scaled_hold(v);
     return mem;
 }
 
