@@ -383,7 +383,13 @@ static void test_fits(void **state) {
     for (int t = 1; (kern = omma_kernels_at(t)); t++) {
         for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
             p = square(good[i][0], good[i][1], good[i][2]);
+            size_t taken, bytes; /* this is the way that is taken */
             assert_true(omma_last_winograd.fits(kern, &p));
+            assert_true(omma_last_scratch(kern, &p, 2, &taken));
+            assert_true(omma_last_winograd.scratch(kern, &p, 2, &bytes));
+            assert_int_equal(taken, bytes);
+            assert_true(omma_last_direct.scratch(kern, &p, 2, &bytes));
+            assert_int_not_equal(taken, bytes);
         }
         p = square(1, 56, 64), p.stride_h = 2, p.oh = 28;
         assert_false(omma_last_winograd.fits(kern, &p));

@@ -13,7 +13,7 @@
 #include "base/pool.h"
 
 enum {
-    MANY = 1 << 20,   /* [bytes] worth asking for at once, and a thread's piece */
+    MANY = 1 << 20,   /* [bytes] worth asking for at once; threads take a few such pieces */
     WORTH = 64 << 10, /* [bytes] less is not worth the system call */
     AROUND = 64 << 10 /* [bytes] what Linux maps around a page that is read */
 };

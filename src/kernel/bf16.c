@@ -14,8 +14,6 @@ enum {
     SMALL = 100000,      /* multiplications not worth waking a thread for, */
     CHUNK = 400000,      /* and worth a chunk */
     CHUNKS = 8,          /* for each thread: the last ones end at about the same time */
-    SET = 1024,          /* pairs from a line to the next of its set in the L1 cache */
-    LINE = 16,           /* pairs */
     MAX_NR = 64
 };
 
@@ -75,29 +73,17 @@ typedef struct gemm_job {
     int64_t ldy;
     const omma_bf16_out *o;
     int64_t m_chunks, n_chunks, panels;
-    char *room; /* of every worker for its rows of A, or NULL: they are read where they lie */
+    float *room; /* of every worker for its rows of A, or NULL: they are read where they lie */
     int64_t room_each;
 } gemm_job;
 
-/* Rows of A: the first of them, and how far they are apart [pairs]. */
-typedef struct rows_of_a {
-    const uint16_t *p;
-    int64_t ld;
-} rows_of_a;
-
-static int64_t copied_ld(int64_t pairs) { return pairs / LINE * LINE + LINE; }
-
-static rows_of_a rows_here(const gemm_job *job, int64_t m0, int64_t m1, int worker) {
-    const rows_of_a a = {job->a + m0 * job->lda * 2, job->lda};
+static omma_rows rows_here(const gemm_job *job, int64_t m0, int64_t m1, int worker) {
+    const omma_rows a = {(const omma_f32u *)(const void *)(job->a + m0 * job->lda * 2), job->lda};
     if (!job->room) return a;
-    char *copy = job->room + worker * job->room_each;
-    const int64_t ld = copied_ld(job->pairs);
-    for (int64_t i = 0; i < m1 - m0; i++)
-        memcpy(copy + i * ld * 4, a.p + i * a.ld * 2, (size_t)job->pairs * 4);
-    return (rows_of_a){(const uint16_t *)(const void *)copy, ld};
+    return omma_rows_copied(a, m1 - m0, job->pairs, job->room + worker * job->room_each);
 }
 
-static void multiply_panel(const gemm_job *job, const rows_of_a *a, int64_t m0, int64_t m1,
+static void multiply_panel(const gemm_job *job, const omma_rows *a, int64_t m0, int64_t m1,
                            int64_t panel) {
     static const int64_t none = 0;
     const omma_kernels *kern = job->kern;
@@ -112,7 +98,8 @@ static void multiply_panel(const gemm_job *job, const rows_of_a *a, int64_t m0, 
         const omma_ahead ahead = {next + l0 * 64, ceil_div(l1 - l0, ceil_div(job->pairs, 8)), 4, 0};
         if (o.add) o.add = omma_bf16_at(job->o->add, o.add_wide, r0 * o.add_ld + n0);
         kern->bf16_tile((int)(r1 - r0), (int)min64(job->n - n0, kern->nr), 1, &none, job->pairs,
-                        a->p + (r0 - m0) * a->ld * 2, a->ld, (const uint16_t *)(const void *)b, &o,
+                        (const uint16_t *)(const void *)(a->p + (r0 - m0) * a->ld), a->ld,
+                        (const uint16_t *)(const void *)b, &o,
                         job->y + (r0 * job->ldy + n0) * (o.y_wide ? 4 : 2), job->ldy,
                         panel + 1 < job->panels ? &ahead : NULL);
     }
@@ -123,7 +110,7 @@ static void multiply_chunks(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t i = begin; i < end; i++) {
         const int64_t mi = i / job->n_chunks, ni = i % job->n_chunks;
         const int64_t m0 = job->m * mi / job->m_chunks, m1 = job->m * (mi + 1) / job->m_chunks;
-        const rows_of_a a = rows_here(job, m0, m1, worker);
+        const omma_rows a = rows_here(job, m0, m1, worker);
         for (int64_t p = job->panels * ni / job->n_chunks;
              p < job->panels * (ni + 1) / job->n_chunks; p++)
             multiply_panel(job, &a, m0, m1, p);
@@ -159,9 +146,9 @@ static gemm_job job_of(const omma_kernels *kern, int *threads, int64_t m, int64_
                     .lda = lda / 2,
                     .panels = ceil_div(n, kern->nr)};
     cut(&job, *threads);
-    if (job.lda % SET || m < 2 || job.panels < 2) return job;
+    if (!omma_rows_crowded(job.lda) || m < 2 || job.panels < 2) return job;
     job.room = room;
-    job.room_each = ceil_div(m, job.m_chunks) * copied_ld(job.pairs) * 4;
+    job.room_each = ceil_div(m, job.m_chunks) * omma_rows_copied_ld(job.pairs);
     return job;
 }
 
@@ -174,7 +161,7 @@ size_t omma_bf16_gemm_room(const omma_kernels *kern, int threads, int64_t m, int
         const int64_t each = job_of(kern, &wanted, m, n, k, lda, NULL).room_each;
         most = each * t > most ? each * t : most;
     }
-    return (size_t)most;
+    return (size_t)most * sizeof(float);
 }
 
 void omma_bf16_gemm(const omma_kernels *kern, int threads, int64_t m, int64_t n, int64_t k,

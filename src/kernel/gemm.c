@@ -30,9 +30,7 @@ enum {
     B_BYTES = 1280 << 10, /* of B: can stay in the L2 cache */
     SMALL = 100000,       /* multiplications not worth waking a thread for, */
     CHUNK = 200000,       /* and worth a chunk */
-    CHUNKS = 8,           /* for each thread: the last ones end at about the same time */
-    SET = 1024,           /* floats from a line to the next of its set in the L1 cache */
-    LINE = 16             /* floats */
+    CHUNKS = 8            /* for each thread: the last ones end at about the same time */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -140,23 +138,14 @@ static const float *a_at(const gemm_job *job, int64_t row, int64_t k) {
     return (const float *)((const omma_f32u *)job->a + row * job->lda + k);
 }
 
-/* Rows of A: the first of them, from k0 on, and how far they are apart. */
-typedef struct rows_of_a {
-    const omma_f32u *p;
-    int64_t ld;
-} rows_of_a;
-
-static rows_of_a rows_here(const gemm_job *job, const block *b, int worker) {
-    rows_of_a a = {(const omma_f32u *)a_at(job, b->m0, b->k0), job->lda};
+/* Rows of A, from k0 on. */
+static omma_rows rows_here(const gemm_job *job, const block *b, int worker) {
+    const omma_rows a = {(const omma_f32u *)a_at(job, b->m0, b->k0), job->lda};
     if (!job->room) return a;
-    const int64_t k = b->k1 - b->k0, ld = k / LINE * LINE + LINE;
-    float *copy = job->room + worker * job->room_each;
-    for (int64_t i = 0; i < b->m1 - b->m0; i++)
-        memcpy(copy + i * ld, a.p + i * a.ld, (size_t)k * sizeof *copy);
-    return (rows_of_a){copy, ld};
+    return omma_rows_copied(a, b->m1 - b->m0, b->k1 - b->k0, job->room + worker * job->room_each);
 }
 
-static void multiply_block(const gemm_job *job, const block *b, const rows_of_a *a, omma_fetch f) {
+static void multiply_block(const gemm_job *job, const block *b, const omma_rows *a, omma_fetch f) {
     static const int64_t none = 0;
     const omma_kernels *kern = job->kern;
     const int64_t n0 = b->panel * kern->nr, k = b->k1 - b->k0, m = b->m1 - b->m0;
@@ -205,7 +194,7 @@ static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni, bool fir
     block b = {.m0 = job->m * mi / job->m_chunks, .m1 = job->m * (mi + 1) / job->m_chunks};
     for (int64_t i = 0; i < job->parts; i++) {
         b.k0 = job->k * i / job->parts, b.k1 = job->k * (i + 1) / job->parts;
-        const rows_of_a a = rows_here(job, &b, worker);
+        const omma_rows a = rows_here(job, &b, worker);
         for (b.panel = p0; b.panel < p1; b.panel++) {
             omma_fetch f = b_here              ? next_rows(job, &b, b.panel - p0, p1 - p0)
                            : b.panel + 1 == p1 ? next_rows(job, &b, 0, 1)
@@ -263,9 +252,9 @@ static gemm_job job_of(const omma_kernels *kern, int threads, int64_t m, int64_t
                     .lda = lda,
                     .panels = ceil_div(n, kern->nr)};
     cut(&job);
-    if (lda % SET || m < 2 || job.panels < 2) return job;
+    if (!omma_rows_crowded(lda) || m < 2 || job.panels < 2) return job;
     job.room = room;
-    job.room_each = ceil_div(m, job.m_chunks) * (ceil_div(k, job.parts) / LINE * LINE + LINE);
+    job.room_each = ceil_div(m, job.m_chunks) * omma_rows_copied_ld(ceil_div(k, job.parts));
     return job;
 }
 

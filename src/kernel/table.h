@@ -4,6 +4,8 @@
 #ifndef OMMA_KERNEL_TABLE_H
 #define OMMA_KERNEL_TABLE_H
 
+#include <string.h>
+
 #include "kernel/kernel.h"
 #include "kernel/limit.h"
 
@@ -78,6 +80,27 @@ static inline unsigned omma_tile_stream(int64_t rows, int64_t n, const float *c,
                                         const omma_epilogue *e) {
     const double large = 12 << 20; /* bytes */
     return 4 * (double)rows * (double)n >= large && !(e && e->add == c) ? OMMA_TILE_STREAM : 0;
+}
+
+/* Rows of words of four bytes, ld words apart: of floats, or of pairs of bfloat16. */
+typedef struct omma_rows {
+    const omma_f32u *p;
+    int64_t ld;
+} omma_rows;
+
+/* Do rows so far apart share one set of the L1 cache, which holds fewer lines than a tile has rows?
+ * They do when a multiple of 4 KiB lies between them. */
+static inline bool omma_rows_crowded(int64_t ld) { return ld % 1024 == 0; }
+
+/* How far rows of k words are apart as copied: whole lines, one more where k is whole lines. */
+static inline int64_t omma_rows_copied_ld(int64_t k) { return k / 16 * 16 + 16; }
+
+/* m rows of k words, copied to where they are not crowded. */
+static inline omma_rows omma_rows_copied(omma_rows rows, int64_t m, int64_t k, float *copy) {
+    const int64_t ld = omma_rows_copied_ld(k);
+    for (int64_t i = 0; i < m; i++)
+        memcpy(copy + i * ld, rows.p + i * rows.ld, (size_t)k * sizeof *copy);
+    return (omma_rows){(const omma_f32u *)copy, ld};
 }
 
 /* C[m,n] (=|+=) A[m,k] x B for a block small enough for the caches: panel p of B at
