@@ -151,6 +151,19 @@ static void check_gemm(const omma_kernels *kern, int64_t m, int64_t n, int64_t k
             fail_msg("%s %dx%dx%d: other bits with %d threads", kern->isa, (int)m, (int)n, (int)k,
                      thread_counts[t]);
     }
+    for (int64_t i = 0; i < m; i += 1 + m / 3) { /* a row alone */
+        omma_epilogue one = e;
+        float *alone = malloc((size_t)n * 4);
+        assert_non_null(alone);
+        one.row_bias = e.row_bias ? e.row_bias + i : NULL;
+        one.add = addend ? add + i * ldc : NULL;
+        omma_gemm(kern, 1 + (int)(i % 3), 1, n, k, (float *)((char *)a + i * lda * 4), lda, p,
+                  alone, n, pe ? &one : NULL, NULL);
+        if (memcmp(alone, first + i * ldc, (size_t)n * 4))
+            fail_msg("%s %dx%dx%d: row %d alone has other bits", kern->isa, (int)m, (int)n, (int)k,
+                     (int)i);
+        free(alone);
+    }
     const int64_t step = m * n * k > 3000000 ? 37 : 1; /* large ones: some of the numbers */
     for (int64_t q = 0; q < m * n; q += step) {
         const int64_t i = q / n, j = q % n;

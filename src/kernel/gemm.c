@@ -14,7 +14,8 @@
  *
  * While a tile computes it fetches into the L2 cache what comes next: the next panel of B, or, when
  * B as a whole stays in that cache, the next rows of A. So weights or activations that come from
- * memory, once, cost little time as long as there is enough to compute.
+ * memory, once, cost little time as long as there is enough to compute. A product of one row has
+ * not: it is as fast as B comes, and reads several panels at once.
  *
  * Each number of C is a sum of parts of k, each a chain of additions in the order of k. The
  * parts depend on k alone: so neither the other cuts nor the threads change its bits. */
@@ -186,10 +187,33 @@ static omma_fetch next_rows(const gemm_job *job, const block *b, int64_t i, int6
                         ceil_div(min64(b->k1 - b->k0, job->k - k), 16), job->lda * 4, 0};
 }
 
+/* The only row of C, in panels [p0, p1). */
+static void multiply_row(const gemm_job *job, int64_t p0, int64_t p1) {
+    const int64_t nr = job->kern->nr, groups = ceil_div(p1 - p0, OMMA_ROW_PANELS);
+    for (int64_t i = 0; i < job->parts; i++) {
+        const int64_t k0 = job->k * i / job->parts, k1 = job->k * (i + 1) / job->parts;
+        omma_epilogue room, here;
+        const omma_epilogue *e = omma_epilogue_part(job->e, !k0, k1 == job->k, &room);
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t at = p0 + (p1 - p0) * g / groups, end = p0 + (p1 - p0) * (g + 1) / groups;
+            if (e) here = *e;
+            if (e && e->add) here.add += at * nr;
+            if (e && e->col_bias) here.col_bias += at * nr;
+            job->kern->gemm_row((int)(min64(job->n, end * nr) - at * nr), k1 - k0, a_at(job, 0, k0),
+                                job->b + (at * job->k + k0) * nr, job->k * nr, job->c + at * nr,
+                                k0 > 0, e ? &here : NULL);
+        }
+    }
+}
+
 /* first: of this worker. */
 static void multiply_chunk(const gemm_job *job, int64_t mi, int64_t ni, bool first, int worker) {
     const int64_t p0 = job->panels * ni / job->n_chunks,
                   p1 = job->panels * (ni + 1) / job->n_chunks;
+    if (job->m == 1) {
+        multiply_row(job, p0, p1);
+        return;
+    }
     const bool b_here = job->b_fits && !first; /* from an earlier chunk */
     block b = {.m0 = job->m * mi / job->m_chunks, .m1 = job->m * (mi + 1) / job->m_chunks};
     for (int64_t i = 0; i < job->parts; i++) {

@@ -57,6 +57,8 @@ typedef struct omma_ahead {
     int64_t lines, row, skip;
 } omma_ahead;
 
+enum { OMMA_ROW_PANELS = 4 };
+
 enum omma_tile_flags {
     OMMA_TILE_ACC = 1,   /* C's old numbers are added */
     OMMA_TILE_STREAM = 2 /* C is large and not read soon: it may pass by the caches */
@@ -140,6 +142,11 @@ typedef struct omma_kernels {
     void (*conv_tile)(int m, int n, int64_t taps, const int64_t *off, int64_t k, const float *a,
                       int64_t lda, const float *b, float *c, int64_t ldc, unsigned flags,
                       const omma_epilogue *e, const omma_ahead *next);
+
+    /* A row of C, as gemm_tile for m = 1 but of n <= OMMA_ROW_PANELS * nr columns: panel i of B is
+     * at b + i*panel [floats]. The bits are those of gemm_tile. */
+    void (*gemm_row)(int n, int64_t k, const float *a, const float *b, int64_t panel, float *c,
+                     bool acc, const omma_epilogue *e);
 
     /* y[i] = f(x[i]); x and y may be the same array. exp and log are right to 1 ulp, the
      * others to 3, gelu to 7, for all floats with denormals. NaN stays NaN; silu, gelu and

@@ -45,6 +45,7 @@ void omma_fill_gemm_neon(omma_kernels *k) {
     k->gemm_tile = gemm_f32_8x12__neon;
     k->conv_tile = conv_f32_8x12__neon;
     k->finish = finish_f32__neon;
+    k->gemm_row = gemm_row_f32__neon;
     k->gemv = gemv_f32__neon;
     k->pack_cols = pack_cols_f32__neon;
 }

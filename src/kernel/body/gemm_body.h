@@ -153,6 +153,51 @@ enum {
             ISA(act_rows)(e, MR, n, c, ldc);                                                      \
     }
 
+/* --- a row ----------------------------------------------------------------------------- */
+
+enum { ROW_AHEAD = 8 * TILE_NV * VL }; /* B is fetched so far before it is used: 8 rows */
+
+/* One row of C under P panels, each a stream of its own: so many keep more of B on its way from
+ * memory than one does. */
+#define ROW_TILE(P)                                                                          \
+    static __attribute__((noinline)) void ISA(row_f32_##P)(                                  \
+        int n, int64_t k, const float *a, const float *b, int64_t panel, float *c, bool acc, \
+        const omma_epilogue *e) {                                                            \
+        const omma_f32u *p = (const omma_f32u *)a;                                           \
+        vf s[P * TILE_NV];                                                                   \
+        UNROLL for (int v = 0; v < P * TILE_NV; v++) s[v] = v_set(0);                        \
+        for (int64_t l = 0; l < k; l++, b += TILE_NV * VL) {                                 \
+            const vf x = v_spread((const float *)(p + l));                                   \
+            UNROLL for (int v = 0; v < P * TILE_NV; v++) {                                   \
+                const float *at = b + v / TILE_NV * panel + v % TILE_NV * VL;                \
+                __builtin_prefetch(at + ROW_AHEAD);                                          \
+                s[v] = v_fma(x, v_load(at), s[v]);                                           \
+            }                                                                                \
+        }                                                                                    \
+        UNROLL for (int v = 0; v < P * TILE_NV; v++) {                                       \
+            const int rest = n - v * VL, lanes = rest < VL ? rest : VL;                      \
+            if (lanes <= 0) break;                                                           \
+            if (acc) s[v] = v_add(s[v], v_load_n(c + v * VL, lanes));                        \
+            if (e && e->add) s[v] = v_add(s[v], v_load_n(e->add + v * VL, lanes));           \
+            if (e && e->row_bias) s[v] = v_add(s[v], v_set(*e->row_bias));                   \
+            if (e && e->col_bias) s[v] = v_add(s[v], v_load_n(e->col_bias + v * VL, lanes)); \
+            v_store_n(c + v * VL, e ? v_act(e, s[v]) : s[v], lanes);                         \
+        }                                                                                    \
+    }
+ROW_TILE(1)
+ROW_TILE(2)
+ROW_TILE(3)
+ROW_TILE(4)
+
+static void ISA(gemm_row_f32)(int n, int64_t k, const float *a, const float *b, int64_t panel,
+                              float *c, bool acc, const omma_epilogue *e) {
+    const int panels = (n + TILE_NV * VL - 1) / (TILE_NV * VL);
+    if (panels == 1) ISA(row_f32_1)(n, k, a, b, panel, c, acc, e);
+    else if (panels == 2) ISA(row_f32_2)(n, k, a, b, panel, c, acc, e);
+    else if (panels == 3) ISA(row_f32_3)(n, k, a, b, panel, c, acc, e);
+    else ISA(row_f32_4)(n, k, a, b, panel, c, acc, e);
+}
+
 /* --- matrix times vector ---------------------------------------------------------------- */
 
 enum { DOT_V = 4 }; /* vectors of one row at once */

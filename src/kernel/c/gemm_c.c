@@ -72,6 +72,16 @@ static void finish_f32(int64_t n, const float *x, const float *bias, int stride,
     }
 }
 
+static void gemm_row_f32(int n, int64_t k, const float *a, const float *b, int64_t panel, float *c,
+                         bool acc, const omma_epilogue *e) {
+    for (int j = 0; j < n; j += NR, b += panel) {
+        omma_epilogue here = e ? *e : (omma_epilogue){0};
+        if (here.add) here.add += j;
+        if (here.col_bias) here.col_bias += j;
+        gemm_f32_4x16(1, n - j < NR ? n - j : NR, k, a, k, b, c + j, NR, acc, e ? &here : NULL);
+    }
+}
+
 static void gemv_f32(int64_t m, int64_t k, const float *a, int64_t lda, const float *x, float *y) {
     for (int64_t i = 0; i < m; i++) {
         const omma_f32u *row = (const omma_f32u *)a + i * lda;
@@ -93,6 +103,7 @@ void omma_fill_gemm_c(omma_kernels *k) {
     k->gemm_tile = gemm_f32_4x16;
     k->conv_tile = conv_f32_4x16;
     k->finish = finish_f32;
+    k->gemm_row = gemm_row_f32;
     k->gemv = gemv_f32;
     k->pack_cols = pack_cols_f32;
 }

@@ -44,6 +44,7 @@ void omma_fill_gemm_avx2(omma_kernels *k) {
     k->gemm_tile = gemm_f32_6x16__avx2;
     k->conv_tile = conv_f32_6x16__avx2;
     k->finish = finish_f32__avx2;
+    k->gemm_row = gemm_row_f32__avx2;
     k->gemv = gemv_f32__avx2;
     k->pack_cols = pack_cols_f32__avx2;
 }

@@ -63,6 +63,7 @@ void omma_fill_gemm_avx512(omma_kernels *k) {
     k->gemm_tile = gemm_f32_14x32__avx512;
     k->conv_tile = conv_f32_14x32__avx512;
     k->finish = finish_f32__avx512;
+    k->gemm_row = gemm_row_f32__avx512;
     k->gemv = gemv_f32__avx512;
     k->pack_cols = pack_cols_f32__avx512;
 }
