@@ -83,24 +83,36 @@ static omma_status convl_infer(omma_build *b, omma_node *n) {
     return OMMA_OK;
 }
 
-static omma_status pack_weights(omma_build *b, omma_node *n, const conv_param *p, size_t bytes,
-                                bool half) {
-    const omma_value *w = n->in[1];
-    const omma_conv *c = &p->conv;
+/* w packed for c; w_c: channels of the weights. */
+static omma_status pack_weights(omma_build *b, const omma_node *n, const omma_value *w,
+                                const omma_conv *c, int64_t w_c, size_t bytes, bool half,
+                                void **packed) {
     const char *form =
         omma_arena_printf(b->arena, "%s %lld %lld", half ? "last:bf16" : omma_last_form(b->kern, c),
                           (long long)c->groups, (long long)c->c);
     bool fresh;
-    void *packed = form ? omma_pack(b, w, form, bytes, &fresh) : NULL;
-    if (!packed) return omma_nomem(b, n);
+    *packed = form ? omma_pack(b, w, form, bytes, &fresh) : NULL;
+    if (!*packed) return omma_nomem(b, n);
     if (fresh) {
-        if (half) omma_bf16_conv_pack(b->kern, c, p->w_c, packed, w->data, omma_workers(b));
-        else omma_last_pack(b->kern, c, packed, w->data, omma_workers(b));
+        if (half) omma_bf16_conv_pack(b->kern, c, w_c, *packed, w->data, omma_workers(b));
+        else omma_last_pack(b->kern, c, *packed, w->data, omma_workers(b));
         omma_scaled_release(w);
     }
-    n->packed = packed;
-    n->packed_in |= 1u << 1;
     return OMMA_OK;
+}
+
+omma_status omma_conv_last_pack(omma_build *b, const omma_node *n, const omma_value *w,
+                                const omma_conv *c, void **packed) {
+    size_t bytes;
+    if (!omma_last_packed_bytes(b->kern, c, &bytes))
+        return omma_bad(b, n, "its packed weights overflow");
+    return pack_weights(b, n, w, c, c->c, bytes, false, packed);
+}
+
+const omma_conv *omma_conv_last_geometry(const omma_node *n, omma_epilogue *act) {
+    const conv_param *p = n->param;
+    *act = p->act;
+    return &p->conv;
 }
 
 /* Are the weights bfloat16? */
@@ -128,7 +140,11 @@ static omma_status convl_prepare(omma_build *b, omma_node *n) {
     if (!find_sizes(b->kern, n, p, &n->scratch, &packed))
         return omma_bad(b, n, "its working memory or packed weights overflow");
     if (omma_in(n, 3)) n->in_place |= 1u << 3;
-    return pack_weights(b, n, p, packed, half_weights(n, p));
+    n->packed_in |= 1u << 1;
+    void *weights;
+    OMMA_TRY(pack_weights(b, n, n->in[1], &p->conv, p->w_c, packed, half_weights(n, p), &weights));
+    n->packed = weights;
+    return OMMA_OK;
 }
 
 static void run_half(const omma_exec *x, const omma_node *n, const conv_param *p) {

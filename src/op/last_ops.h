@@ -14,6 +14,23 @@
  * or NULL, of the shape of y, which is added before a fused activation (op/fused.h). */
 extern const omma_op omma_op_ConvLast;
 
+/* The geometry of an inferred ConvLast, and its activation. */
+const omma_conv *omma_conv_last_geometry(const omma_node *n, omma_epilogue *act);
+
+/* Weights w: [M, C, kernel...] for a convolution of float32, packed once a session. */
+omma_status omma_conv_last_pack(omma_build *b, const omma_node *n, const omma_value *w,
+                                const omma_conv *c, void **packed);
+
+/* Several ConvLast one behind the other, in bands of rows (kernel/chain.h). Inputs x, then for each
+ * weights and bias or NULL, then add or NULL, which is the last one's. */
+extern const omma_op omma_op_ConvChain;
+
+/* A ConvChain at the end of g that does what `last`, a ConvLast, makes of what `before`, a ConvLast
+ * or a ConvChain, writes; *chain is NULL if that would not stay in the cache, and g as it was. The
+ * caller gives it an output and drops both. Returns OMMA_OK or OMMA_E_NOMEM. */
+omma_status omma_conv_chain(omma_build *b, omma_graph *g, const omma_node *before,
+                            const omma_node *last, omma_node **chain);
+
 /* ConvTranspose and its attributes, on x: [N, H, W, C], float32 and constant weights w: [C,
  * M/group, kernel...] as the file has them. Inputs x, w, bias [M] or NULL. */
 extern const omma_op omma_op_ConvTransposeLast;

@@ -26,6 +26,9 @@ static const named_rule last[] = {{"residual", omma_rule_residual},
                                   {"silu", omma_rule_silu},
                                   {"activation", omma_rule_activation}};
 
+/* Behind all other passes; the same is true of it. */
+static const named_rule bands[] = {{"bands", omma_rule_bands}};
+
 enum { NORMS = 2, RULES_MAX = 16 };
 
 /* With `inferred` the shapes are known, and what a rule puts in a node's place is inferred too. */
@@ -73,4 +76,8 @@ omma_status omma_pass_fuse_known(omma_build *b, omma_graph *g) {
 
 omma_status omma_pass_fuse_last(omma_build *b, omma_graph *g) {
     return apply(b, g, last, COUNT(last), true);
+}
+
+omma_status omma_pass_bands(omma_build *b, omma_graph *g) {
+    return apply(b, g, bands, COUNT(bands), true);
 }

@@ -9,6 +9,7 @@
  *             activations into products, patterns of exporters into operators
  *   layout    feature maps channels last, transposes at the edges
  *   bf16      products and what lies between them in bfloat16, where that is asked for
+ *   bands     convolutions one behind the other, a few rows at a time
  *   memory    where every value of a plan lies */
 #ifndef OMMA_PASS_PASS_H
 #define OMMA_PASS_PASS_H
@@ -73,6 +74,10 @@ typedef struct omma_bf16_how {
 /* Big products and what lies between them in bfloat16 (halves.c), as how says. Sweeps. Returns
  * OMMA_OK, OMMA_E_NOMEM or what the rooms report. */
 omma_status omma_pass_bf16(omma_build *b, omma_graph *g, const omma_bf16_how *how);
+
+/* Convolutions one behind the other in bands of rows (bands.c), after all others. As
+ * omma_pass_fuse_known. */
+omma_status omma_pass_bands(omma_build *b, omma_graph *g);
 
 /* Put a Reshape at the end of g that makes `to` of `from`, whose shape is known, under these dims
  * (none of them 0), and infer it. Its name and offset are those of like. Returns OMMA_OK,

@@ -34,6 +34,7 @@
     X("residual", "fuse-last", "an Add of values into the product before it")              \
     X("layout", "layout", "maps with their channels last, in a plan")                      \
     X("bf16", "bf16", "bfloat16 in products and between them, where asked for")            \
+    X("bands", "bands", "convolutions one behind the other in bands of rows")              \
     X("in-place", "memory", "views and elementwise operators on their input's bytes")      \
     X("reuse", "memory", "bytes of what is no longer read used again")
 

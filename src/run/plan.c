@@ -198,9 +198,12 @@ static omma_status improve(omma_build *b, omma_graph *g, const omma_bf16_how *bf
     OMMA_TRY(omma_debug_pass(g, "layout", b->err));
     OMMA_TRY(omma_pass_fuse_last(b, g));
     OMMA_TRY(omma_debug_pass(g, "fuse-last", b->err));
-    if (!bf16->on || !omma_pass_on("bf16")) return OMMA_OK;
-    OMMA_TRY(omma_pass_bf16(b, g, bf16));
-    return omma_debug_pass(g, "bf16", b->err);
+    if (bf16->on && omma_pass_on("bf16")) {
+        OMMA_TRY(omma_pass_bf16(b, g, bf16));
+        OMMA_TRY(omma_debug_pass(g, "bf16", b->err));
+    }
+    OMMA_TRY(omma_pass_bands(b, g));
+    return omma_debug_pass(g, "bands", b->err);
 }
 
 /* *again: more inputs were taken by value, and the plan must be made anew. */
