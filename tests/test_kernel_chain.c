@@ -151,19 +151,27 @@ static void test_takes(void **state) {
     assert_false(omma_chain_takes(&p));
 }
 
-static void test_fits(void **state) {
+static bool pays(int64_t c, int64_t m, int64_t h, int64_t w, int k, int threads) {
+    omma_link l[2] = {{.conv = product(c, m, 1, h, w)},
+                      {.conv = {1, m, 1, h, w, m, h, w, k, k, 1, 1, 1, 1, k / 2, k / 2, false}}};
+    return omma_chain_pays(l, 2, threads);
+}
+
+static void test_pays(void **state) {
     (void)state;
-    omma_link l[2] = {{.conv = product(8, 64, 1, 100, 100)}, {.conv = product(64, 8, 1, 100, 100)}};
-    assert_true(omma_chain_fits(l, 2));
-    l[0].conv.m = l[1].conv.c = 4096; /* a row of the map between them is 1.6 MB */
-    assert_false(omma_chain_fits(l, 2));
+    assert_true(pays(16, 64, 112, 112, 3, 1));
+    assert_false(pays(16, 64, 40, 40, 3, 1));     /* small */
+    assert_false(pays(240, 240, 112, 112, 3, 1)); /* much to compute */
+    assert_false(pays(8, 2048, 60, 100, 3, 1));   /* three rows are 2.4 MB */
+    assert_true(pays(16, 64, 112, 112, 5, 2));
+    assert_false(pays(16, 64, 112, 112, 5, 16)); /* pieces of seven rows, and four more */
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_takes),
-        cmocka_unit_test(test_fits),
+        cmocka_unit_test(test_pays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

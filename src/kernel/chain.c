@@ -7,9 +7,12 @@
 #include "base/pool.h"
 
 enum {
+    LARGE = 768 << 10,      /* bytes of a map that does not stay in the L2 cache */
+    LIGHT = 32,             /* FLOP for a byte of it: more than that hides what it costs */
     BAND_BYTES = 384 << 10, /* of the maps between the links: half of an L2 cache, or less */
-    PIECES = 2              /* of all images for each thread, at least */
+    PIECES = 2              /* of all images for each thread, if not too much is done twice */
 };
+#define TWICE 0.1 /* of all work */
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -78,9 +81,31 @@ static layout lay_out(const omma_link *links, int n) {
     return l;
 }
 
-bool omma_chain_fits(const omma_link *links, int n) {
+static double flops(const omma_conv *p) {
+    return 2.0 * (double)p->n * (double)p->m * (double)p->oh * (double)p->ow * (double)p->c *
+           p->kh * p->kw;
+}
+
+/* Is what so many pieces of an image do twice little? */
+static bool few_twice(const omma_link *links, int n, int64_t pieces) {
+    double all = 0, more = 0;
     layout l;
-    return size_band(&l, links, n, 1) <= BAND_BYTES;
+    size_band(&l, links, n, ceil_div(links[n - 1].conv.oh, pieces));
+    for (int i = 0; i < n; i++) {
+        const double part = (double)l.rows[i] / (double)links[i].conv.oh;
+        all += flops(&links[i].conv);
+        more += flops(&links[i].conv) * ((double)pieces * part - 1);
+    }
+    return more <= TWICE * all;
+}
+
+bool omma_chain_pays(const omma_link *links, int n, int threads) {
+    const omma_conv *last = &links[n - 1].conv, *before = &links[n - 2].conv;
+    const double bytes = 4.0 * (double)last->n * (double)last->h * (double)row_floats(before);
+    layout l;
+    return bytes >= LARGE && flops(before) + flops(last) <= LIGHT * bytes &&
+           size_band(&l, links, n, 1) <= BAND_BYTES &&
+           few_twice(links, n, ceil_div(threads, last->n));
 }
 
 /* What link i is for output rows [y0, y1) of one image, given the rows that they see. */

@@ -24,9 +24,11 @@ typedef struct omma_link {
 /* Can this be a link: is it 1x1 with stride 1, or depthwise? */
 bool omma_chain_takes(const omma_conv *p);
 
-/* Does a band of these n links stay in the L2 cache? Only conv is looked at, in all but
- * omma_chain_run. */
-bool omma_chain_fits(const omma_link *links, int n);
+/* Is it worth it to join the last of these n links to those before it, which were found worth it,
+ * with that many threads? Where the map between them is large, little is computed for each of its
+ * numbers, a band stays in the L2 cache, and pieces for all threads have few rows twice. Only conv
+ * is looked at, in all but omma_chain_run. */
+bool omma_chain_pays(const omma_link *links, int n, int threads);
 
 /* Bytes of working memory omma_chain_run needs with that many threads or fewer; false on
  * overflow. */

@@ -50,7 +50,7 @@ omma_status omma_conv_chain(omma_build *b, omma_graph *g, const omma_node *befor
     if (!add_links(&p, before)) return OMMA_OK;
     const int links = p.n;
     if (omma_in(before, longer ? add_at(links) : 3) || !add_links(&p, last) ||
-        !omma_chain_fits(p.link, p.n))
+        !omma_chain_pays(p.link, p.n, omma_workers(b)))
         return OMMA_OK;
     omma_node *n = omma_graph_node(g, &omma_op_ConvChain, last->name, add_at(p.n) + 1, 1);
     chain_param *kept = n ? omma_param(b, n, sizeof *kept) : NULL;

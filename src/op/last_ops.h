@@ -26,8 +26,8 @@ omma_status omma_conv_last_pack(omma_build *b, const omma_node *n, const omma_va
 extern const omma_op omma_op_ConvChain;
 
 /* A ConvChain at the end of g that does what `last`, a ConvLast, makes of what `before`, a ConvLast
- * or a ConvChain, writes; *chain is NULL if that would not stay in the cache, and g as it was. The
- * caller gives it an output and drops both. Returns OMMA_OK or OMMA_E_NOMEM. */
+ * or a ConvChain, writes; *chain is NULL, and g as it was, if that cannot be or would not be
+ * faster. The caller gives it an output and drops both. Returns OMMA_OK or OMMA_E_NOMEM. */
 omma_status omma_conv_chain(omma_build *b, omma_graph *g, const omma_node *before,
                             const omma_node *last, omma_node **chain);
 
