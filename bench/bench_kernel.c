@@ -62,9 +62,9 @@ typedef struct bench {
 } bench;
 
 #define CONV(n_g, c_, side, m_, out, kernel, stride, pad) \
-    { 1, n_g, c_, side, side, m_, out, out, kernel, kernel, stride, stride, 1, 1, pad, pad, 0 }
+    { 1, n_g, c_, side, side, m_, out, out, kernel, kernel, stride, stride, 1, 1, pad, pad, 0, 0 }
 #define WIDE(c_, h_, w_, m_, oh_, ow_, kernel, stride, pad) \
-    { 1, 1, c_, h_, w_, m_, oh_, ow_, kernel, kernel, stride, stride, 1, 1, pad, pad, 0 }
+    { 1, 1, c_, h_, w_, m_, oh_, ow_, kernel, kernel, stride, stride, 1, 1, pad, pad, 0, 0 }
 
 static const bench cases[] = {
     {"gemm 850x256x256", 850, 256, 256, {0}},

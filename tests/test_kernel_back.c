@@ -237,14 +237,14 @@ static void test_random(void **state) {
 static void test_usual(void **state) {
     (void)state;
     static const omma_conv usual[] = {
-        {1, 1, 64, 28, 28, 3, 56, 56, 7, 7, 2, 2, 1, 1, 3, 3, false},  /* ResNet's first, back */
-        {1, 1, 96, 14, 14, 96, 28, 28, 3, 3, 2, 2, 1, 1, 1, 1, false}, /* several bands */
-        {1, 1, 1100, 7, 7, 40, 14, 14, 1, 1, 2, 2, 1, 1, 0, 0, false}, /* k in parts */
-        {1, 1, 64, 20, 30, 32, 40, 60, 2, 2, 2, 2, 1, 1, 0, 0, false}, /* a map that doubles */
-        {2, 1, 48, 9, 11, 170, 18, 22, 4, 4, 2, 2, 1, 1, 1, 1,
-         false}, /* taps that are not joined */
-        {1, 48, 1, 28, 28, 48, 56, 56, 3, 3, 2, 2, 1, 1, 1, 1, false}, /* depthwise */
-        {1, 8, 16, 7, 7, 128, 14, 14, 3, 3, 2, 2, 1, 1, 1, 1, false}}; /* groups */
+        {1, 1, 64, 28, 28, 3, 56, 56, 7, 7, 2, 2, 1, 1, 3, 3, false, 0},  /* ResNet's first, back */
+        {1, 1, 96, 14, 14, 96, 28, 28, 3, 3, 2, 2, 1, 1, 1, 1, false, 0}, /* several bands */
+        {1, 1, 1100, 7, 7, 40, 14, 14, 1, 1, 2, 2, 1, 1, 0, 0, false, 0}, /* k in parts */
+        {1, 1, 64, 20, 30, 32, 40, 60, 2, 2, 2, 2, 1, 1, 0, 0, false, 0}, /* a map that doubles */
+        {2, 1, 48, 9, 11, 170, 18, 22, 4, 4, 2, 2, 1, 1, 1, 1, false,
+         0}, /* taps that are not joined */
+        {1, 48, 1, 28, 28, 48, 56, 56, 3, 3, 2, 2, 1, 1, 1, 1, false, 0}, /* depthwise */
+        {1, 8, 16, 7, 7, 128, 14, 14, 3, 3, 2, 2, 1, 1, 1, 1, false, 0}}; /* groups */
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) check_conv(&usual[i]);
 }
 
@@ -252,7 +252,7 @@ static void test_usual(void **state) {
 static void test_empty(void **state) {
     (void)state;
     const omma_kernels *kern = omma_kernels_best();
-    omma_conv p = {1, 1, 0, 3, 3, 4, 2, 2, 3, 3, 1, 1, 1, 1, 0, 0, false};
+    omma_conv p = {1, 1, 0, 3, 3, 4, 2, 2, 3, 3, 1, 1, 1, 1, 0, 0, false, 0};
     const float bias[] = {1, 2, 3, 4};
     float y[16] = {0};
     size_t packed, scratch;
@@ -265,7 +265,7 @@ static void test_empty(void **state) {
     omma_last_back_pack(kern, &p, NULL, NULL);
     omma_last_back(kern, 2, &p, NULL, 4, NULL, NULL, 4, NULL, NULL);
     p = (omma_conv){1, 1, INT32_MAX, 1 << 20, 1 << 20, INT32_MAX, 1 << 20, 1 << 20, 3,
-                    3, 1, 1,         1,       1,       0,         0,       false};
+                    3, 1, 1,         1,       1,       0,         0,       false,   0};
     assert_false(omma_last_back_sizes(kern, &p, 2, &packed, &scratch));
 }
 

@@ -22,11 +22,11 @@ static int64_t count_in(const omma_conv *p) { return p->n * p->h * p->w * p->gro
 static int64_t count_out(const omma_conv *p) { return p->n * p->oh * p->ow * p->m; }
 
 static omma_conv product(int64_t c, int64_t m, int64_t n, int64_t h, int64_t w) {
-    return (omma_conv){n, 1, c, h, w, m, h, w, 1, 1, 1, 1, 1, 1, 0, 0, false};
+    return (omma_conv){n, 1, c, h, w, m, h, w, 1, 1, 1, 1, 1, 1, 0, 0, false, false};
 }
 
 static omma_conv depthwise(int64_t c, int64_t n, int64_t h, int64_t w) {
-    omma_conv p = {n, c, 1, h, w, c, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, false};
+    omma_conv p = {n, c, 1, h, w, c, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, false, false};
     p.kh = 1 + 2 * rng_int(0, 3), p.kw = rng_int(0, 3) ? p.kh : rng_int(1, 4);
     p.stride_h = rng_int(1, 2), p.stride_w = rng_int(0, 3) ? p.stride_h : rng_int(1, 3);
     if (!rng_int(0, 5)) p.stride_h = 4; /* rows that nothing sees */
@@ -143,7 +143,7 @@ static void test_takes(void **state) {
     assert_true(omma_chain_takes(&p));
     p.stride_h = 2, p.oh = 5;
     assert_false(omma_chain_takes(&p));
-    p = (omma_conv){1, 1, 8, 10, 10, 8, 10, 10, 3, 3, 1, 1, 1, 1, 1, 1, false};
+    p = (omma_conv){1, 1, 8, 10, 10, 8, 10, 10, 3, 3, 1, 1, 1, 1, 1, 1, false, false};
     assert_false(omma_chain_takes(&p)); /* dense */
     p.groups = 8, p.c = 1;
     assert_true(omma_chain_takes(&p));
@@ -152,8 +152,9 @@ static void test_takes(void **state) {
 }
 
 static bool pays(int64_t c, int64_t m, int64_t h, int64_t w, int k, int threads) {
-    omma_link l[2] = {{.conv = product(c, m, 1, h, w)},
-                      {.conv = {1, m, 1, h, w, m, h, w, k, k, 1, 1, 1, 1, k / 2, k / 2, false}}};
+    omma_link l[2] = {
+        {.conv = product(c, m, 1, h, w)},
+        {.conv = {1, m, 1, h, w, m, h, w, k, k, 1, 1, 1, 1, k / 2, k / 2, false, false}}};
     return omma_chain_pays(l, 2, threads);
 }
 

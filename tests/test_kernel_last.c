@@ -46,7 +46,7 @@ static void find_mass(problem *t) {
 static void problem_new(problem *t, const omma_conv *p) {
     const int64_t in = p->groups * p->c;
     *t = (problem){.p = *p, .pixels = p->n * p->oh * p->ow};
-    t->x_ld = in + (rng_int(0, 1) ? rng_int(1, 40) : 0);
+    t->x_ld = in + (rng_int(0, 1) && !p->planes ? rng_int(1, 40) : 0);
     t->y_ld = p->m + (rng_int(0, 1) ? rng_int(1, 40) : 0);
     t->n_x = (size_t)((p->n * p->h * p->w - 1) * t->x_ld + in);
     t->n_w = (size_t)(p->m * p->c * p->kh * p->kw);
@@ -67,11 +67,11 @@ static void problem_new(problem *t, const omma_conv *p) {
     if (rng_int(0, 1)) t->e.add = t->before, t->e.add_ld = t->y_ld;
     t->pe = rng_int(0, 3) ? &t->e : NULL;
     snprintf(t->text, sizeof t->text,
-             "n%d g%d c%d/%d %dx%d m%d/%d -> %dx%d k%dx%d s%d,%d d%d,%d p%d,%d e%d add %d",
-             (int)p->n, (int)p->groups, (int)p->c, (int)t->x_ld, (int)p->h, (int)p->w, (int)p->m,
-             (int)t->y_ld, (int)p->oh, (int)p->ow, p->kh, p->kw, p->stride_h, p->stride_w,
-             p->dilation_h, p->dilation_w, (int)p->pad_top, (int)p->pad_left,
-             t->pe ? (int)t->e.act : -1, t->pe && t->e.add);
+             "%sn%d g%d c%d/%d %dx%d m%d/%d -> %dx%d k%dx%d s%d,%d d%d,%d p%d,%d e%d add %d",
+             p->planes ? "planes " : "", (int)p->n, (int)p->groups, (int)p->c, (int)t->x_ld,
+             (int)p->h, (int)p->w, (int)p->m, (int)t->y_ld, (int)p->oh, (int)p->ow, p->kh, p->kw,
+             p->stride_h, p->stride_w, p->dilation_h, p->dilation_w, (int)p->pad_top,
+             (int)p->pad_left, t->pe ? (int)t->e.act : -1, t->pe && t->e.add);
     float *w = floats(t->n_w);
     omma_last_plain.pack(omma_kernels_at(0), p, w, t->w, 1);
     omma_last_plain.run(omma_kernels_at(0), 8, p, t->x, t->x_ld, w, t->want, t->y_ld, t->pe, NULL);
@@ -175,6 +175,9 @@ static omma_conv random_conv(void) {
         p.dilation_h = rng_int(0, 2) ? 1 : rng_int(1, 3),
         p.dilation_w = rng_int(0, 2) ? p.dilation_h : rng_int(1, 4);
         random_channels(&p);
+        if (!rng_int(0, 3))
+            p.groups = 1, p.c = rng_int(1, 4), p.m = rng_int(2, 70), p.dilation_w = 1,
+            p.planes = omma_last_planes(&p);
         const bool pads = rng_int(0, 3);
         p.pad_top = pads ? rng_int(0, 4) : 0, p.pad_left = pads ? rng_int(0, 4) : 0;
         if (!rng_int(0, 15)) p.pad_left = rng_int(20, 60);
@@ -195,32 +198,49 @@ static void test_random(void **state) {
 static void test_usual(void **state) {
     (void)state;
     static const omma_conv usual[] = {
-        {1, 1, 64, 20, 30, 64, 20, 30, 3, 3, 1, 1, 1, 1, 1, 1, 0},  /* ResNet */
-        {1, 1, 512, 7, 7, 40, 7, 7, 3, 3, 1, 1, 1, 1, 1, 1, 0},     /* k in several parts */
-        {2, 1, 130, 9, 13, 70, 9, 13, 1, 1, 1, 1, 1, 1, 0, 0, 0},   /* 1x1 */
-        {1, 1, 64, 28, 28, 130, 14, 14, 1, 1, 2, 2, 1, 1, 0, 0, 0}, /* 1x1, stride 2 */
-        {1, 1, 512, 9, 9, 33, 5, 5, 1, 1, 2, 2, 1, 1, 0, 0, 0},     /* pixels that collide */
-        {1, 1, 1024, 5, 5, 33, 5, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0},
-        {1, 1, 3, 60, 60, 64, 30, 30, 7, 7, 2, 2, 1, 1, 3, 3, 0},    /* stem */
-        {1, 1, 3, 64, 64, 96, 4, 4, 16, 16, 16, 16, 1, 1, 0, 0, 0},  /* patch embedding */
-        {1, 1, 96, 12, 12, 50, 6, 6, 2, 2, 2, 2, 1, 1, 0, 0, 0},     /* patches merged */
-        {1, 1, 300, 1, 1, 100, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0},     /* squeeze and excite */
-        {1, 1, 100, 7, 7, 20, 1, 1, 7, 7, 1, 1, 1, 1, 0, 0, 0},      /* the whole map */
-        {1, 32, 4, 14, 14, 128, 14, 14, 3, 3, 1, 1, 1, 1, 1, 1, 0},  /* ResNeXt */
-        {2, 3, 40, 9, 9, 120, 5, 5, 3, 3, 2, 2, 1, 1, 1, 1, 0},      /* RegNet */
-        {1, 1, 4, 24, 24, 3, 24, 24, 31, 31, 1, 1, 1, 1, 15, 15, 0}, /* long reach */
-        {1, 1, 600, 4, 270, 8, 4, 270, 3, 3, 1, 1, 1, 1, 1, 1, 0},   /* bands side by side */
-        {1, 1, 520, 30, 30, 8, 10, 10, 3, 3, 3, 3, 2, 2, 1, 1, 0},   /* dense, in bands */
-        {3, 1, 0, 4, 4, 5, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 0},         /* no channels */
+        {1, 1, 64, 20, 30, 64, 20, 30, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},  /* ResNet */
+        {1, 1, 512, 7, 7, 40, 7, 7, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},     /* k in several parts */
+        {2, 1, 130, 9, 13, 70, 9, 13, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0},   /* 1x1 */
+        {1, 1, 64, 28, 28, 130, 14, 14, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0}, /* 1x1, stride 2 */
+        {1, 1, 512, 9, 9, 33, 5, 5, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0},     /* pixels that collide */
+        {1, 1, 1024, 5, 5, 33, 5, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0},
+        {1, 1, 3, 60, 60, 64, 30, 30, 7, 7, 2, 2, 1, 1, 3, 3, 0, 0},   /* stem */
+        {1, 1, 3, 64, 64, 96, 4, 4, 16, 16, 16, 16, 1, 1, 0, 0, 0, 0}, /* patch embedding */
+        {2, 1, 3, 60, 60, 64, 30, 30, 7, 7, 2, 2, 1, 1, 3, 3, 0, 1},   /* the same of planes */
+        {2, 1, 3, 64, 64, 96, 4, 4, 16, 16, 16, 16, 1, 1, 0, 0, 0, 1},
+        {1, 1, 4, 300, 300, 16, 150, 150, 3, 3, 2, 2, 1, 1, 1, 1, 0, 1}, /* in bands */
+        {1, 1, 96, 12, 12, 50, 6, 6, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0},      /* patches merged */
+        {1, 1, 300, 1, 1, 100, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0},      /* squeeze and excite */
+        {1, 1, 100, 7, 7, 20, 1, 1, 7, 7, 1, 1, 1, 1, 0, 0, 0, 0},       /* the whole map */
+        {1, 32, 4, 14, 14, 128, 14, 14, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},   /* ResNeXt */
+        {2, 3, 40, 9, 9, 120, 5, 5, 3, 3, 2, 2, 1, 1, 1, 1, 0, 0},       /* RegNet */
+        {1, 1, 4, 24, 24, 3, 24, 24, 31, 31, 1, 1, 1, 1, 15, 15, 0, 0},  /* long reach */
+        {1, 1, 600, 4, 270, 8, 4, 270, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},    /* bands side by side */
+        {1, 1, 520, 30, 30, 8, 10, 10, 3, 3, 3, 3, 2, 2, 1, 1, 0, 0},    /* dense, in bands */
+        {3, 1, 0, 4, 4, 5, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},          /* no channels */
     };
     for (size_t r = 0; r < sizeof usual / sizeof *usual; r++) check_conv(&usual[r]);
+}
+
+static void test_planes(void **state) {
+    (void)state;
+    omma_conv p = {1, 1, 3, 64, 64, 16, 32, 32, 3, 3, 2, 2, 1, 1, 1, 1, 0, 0};
+    assert_true(omma_last_planes(&p));
+    p.c = 5;
+    assert_false(omma_last_planes(&p));
+    p.c = 1, p.m = 1; /* depthwise */
+    assert_false(omma_last_planes(&p));
+    p.m = 16, p.dilation_w = 2;
+    assert_false(omma_last_planes(&p));
+    p.dilation_w = 1, p.kh = p.kw = 1;
+    assert_false(omma_last_planes(&p));
 }
 
 static void test_limits(void **state) {
     (void)state;
     const omma_kernels *kern = omma_kernels_best();
     size_t bytes = 1;
-    omma_conv p = {1, 1, 8, 16, 16, 8, 0, 16, 3, 3, 1, 1, 1, 1, 1, 1, 0};
+    omma_conv p = {1, 1, 8, 16, 16, 8, 0, 16, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0};
     float y = 7;
     assert_true(omma_last_scratch(kern, &p, 4, &bytes)); /* no pixels: nothing is done */
     assert_int_equal(bytes, 0);
@@ -233,7 +253,7 @@ static void test_limits(void **state) {
     p.ow = 16, p.c = INT64_MAX / 128, p.kh = p.kw = 1 << 20;
     assert_false(omma_last_scratch(kern, &p, 4, &bytes));
     assert_false(omma_last_packed_bytes(kern, &p, &bytes));
-    p = (omma_conv){1, 4, 1, 16, 16, 4, 1, 1, 1 << 30, 1 << 30, 1, 1, 1 << 30, 1 << 30, 1, 1, 0};
+    p = (omma_conv){1, 4, 1, 16, 16, 4, 1, 1, 1 << 30, 1 << 30, 1, 1, 1 << 30, 1 << 30, 1, 1, 0, 0};
     assert_false(omma_last_packed_bytes(kern, &p, &bytes));
 }
 
@@ -254,9 +274,8 @@ static void test_scratch_grows(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_usual),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_random),        cmocka_unit_test(test_usual),
+        cmocka_unit_test(test_planes),        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_scratch_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,13 +158,13 @@ static void test_random(void **state) {
 static void test_usual(void **state) {
     (void)state;
     static const omma_conv usual[] = {
-        {1, 1, 64, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 1, 1, 0},
-        {2, 1, 130, 14, 14, 200, 14, 14, 3, 3, 1, 1, 1, 1, 1, 1, 0},
-        {1, 1, 48, 70, 61, 40, 70, 61, 3, 3, 1, 1, 1, 1, 1, 1, 0},
-        {1, 1, 300, 5, 5, 33, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 0},
-        {5, 1, 64, 7, 7, 64, 5, 5, 3, 3, 1, 1, 1, 1, 0, 0, 0},
-        {1, 1, 512, 7, 7, 70, 7, 7, 3, 3, 1, 1, 1, 1, 1, 1, 0},
-        {1, 1, 150, 30, 31, 100, 30, 31, 3, 3, 1, 1, 1, 1, 1, 1, 0},
+        {1, 1, 64, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},
+        {2, 1, 130, 14, 14, 200, 14, 14, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},
+        {1, 1, 48, 70, 61, 40, 70, 61, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},
+        {1, 1, 300, 5, 5, 33, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},
+        {5, 1, 64, 7, 7, 64, 5, 5, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0},
+        {1, 1, 512, 7, 7, 70, 7, 7, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},
+        {1, 1, 150, 30, 31, 100, 30, 31, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0},
     };
     const omma_kernels *kern;
     for (int t = 1; (kern = omma_kernels_at(t)); t++)
@@ -267,7 +267,8 @@ static void test_error(void **state) {
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
         for (int i = 0; i < 4; i++) {
-            const omma_conv p = {1, 1, channels[i], 16, 16, 24, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 0};
+            const omma_conv p = {1, 1, channels[i], 16, 16, 24, 16, 16, 3,
+                                 3, 1, 1,           1,  1,  1,  1,  0,  0};
             setup s;
             double power = 0, off = 0, most = 0;
             begin(&s, kern, &p, 0);
@@ -293,7 +294,7 @@ static void test_error(void **state) {
 /* NaN and infinity in x reach what they reach in the direct way, and nothing beyond their tiles. */
 static void test_not_finite(void **state) {
     (void)state;
-    const omma_conv p = {1, 1, 20, 13, 14, 35, 13, 14, 3, 3, 1, 1, 1, 1, 1, 1, 0};
+    const omma_conv p = {1, 1, 20, 13, 14, 35, 13, 14, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0};
     const float bad[] = {NAN, INFINITY, -INFINITY};
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
@@ -323,7 +324,7 @@ static void test_not_finite(void **state) {
 /* A weight that is no number spoils its output channel and no other. */
 static void test_weight_not_finite(void **state) {
     (void)state;
-    const omma_conv p = {1, 1, 20, 9, 9, 35, 9, 9, 3, 3, 1, 1, 1, 1, 1, 1, 0};
+    const omma_conv p = {1, 1, 20, 9, 9, 35, 9, 9, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0};
     const float bad[] = {NAN, INFINITY, -INFINITY};
     const omma_kernels *kern;
     for (int t = 0; (kern = omma_kernels_at(t)); t++)
@@ -350,7 +351,7 @@ static void test_limits(void **state) {
     const omma_kernels *kern;
     size_t bytes;
     for (int t = 0; (kern = omma_kernels_at(t)); t++) {
-        omma_conv p = {1, 1, INT64_MAX / 64, 8, 8, 64, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 0};
+        omma_conv p = {1, 1, INT64_MAX / 64, 8, 8, 64, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0};
         assert_false(omma_last_winograd.scratch(kern, &p, 2, &bytes));
         assert_false(omma_last_winograd.packed_bytes(kern, &p, &bytes));
         p.c = INT64_MAX;
@@ -368,7 +369,8 @@ static void test_limits(void **state) {
 }
 
 static omma_conv square(int64_t n, int64_t side, int64_t channels) {
-    return (omma_conv){n, 1, channels, side, side, channels, side, side, 3, 3, 1, 1, 1, 1, 1, 1, 0};
+    return (omma_conv){n, 1, channels, side, side, channels, side, side, 3,
+                       3, 1, 1,        1,    1,    1,        1,    0,    0};
 }
 
 /* It is taken for what it is made for, and for nothing that it cannot do. */

@@ -103,6 +103,13 @@ static void norm(mk *g) {
     mk_op(g, "Sin", "a", "sin", NULL); /* else the convolution takes it in */
     mk_op(g, "BatchNormalization", "sin,p,q,r,v", "b", NULL);
 }
+static void own_name(mk *g) {
+    mk a = {0};
+    numbers(g, "k", 4, (int64_t[]){C, C, 1, 3});
+    mk_attr_ints(&a, "pads", (int64_t[]){0, 1, 0, 1}, 4);
+    mk_attr_int(&a, "omma.planes", 1);
+    mk_op(g, "Conv", "a,k", "b", &a);
+}
 static void max_pool(mk *g) {
     mk a = {0};
     mk_attr_ints(&a, "kernel_shape", (int64_t[]){3, 2}, 2);
@@ -197,43 +204,44 @@ static void grow_same(mk *g) {
 static const struct {
     const char *name;
     void (*make)(mk *g);
-    int transposes;   /* in the plan */
+    int transposes;   /* in the plan; x is read as it is */
     int64_t channels; /* of b for another convolution; 0: b is the output */
     const char *gone; /* an operator that must not be in the plan, or NULL */
 } cases[] = {
-    {"Sigmoid", relu, 2, C, NULL},
-    {"by channel", by_channel, 2, C, NULL},
-    {"by place", by_place, 2, C, NULL},
-    {"by column", by_column, 2, C, NULL},
-    {"by number", by_number, 2, C, NULL},
-    {"with an input", with_input, 2, C, NULL},
-    {"Concat of channels", concat_channels, 2, 2 * C, NULL},
-    {"Concat of rows", concat_rows, 2, C, NULL},
-    {"Split", split, 2, C, NULL},
-    {"Slice", slice, 2, 6, NULL},
-    {"Slice without axes", slice_first, 2, 4, NULL},
-    {"Pad", pad, 2, C + 1, NULL},
-    {"Resize nearest", nearest, 2, C, NULL},
-    {"Resize linear", linear, 2, C, NULL},
-    {"BatchNormalization", norm, 2, C, "BatchNormalization"},
-    {"MaxPool", max_pool, 2, C, "MaxPool"},
-    {"AveragePool", mean_pool, 2, C, "AveragePool"},
-    {"a gate", gate, 2, C, "GlobalAveragePool"},
-    {"GlobalMaxPool, Flatten", global_flat, 1, 0, "GlobalMaxPool"},
-    {"ReduceMean", mean_keep, 1, 0, NULL},
-    {"ReduceSum", sum_channels, 1, 0, NULL},
-    {"ReduceMax of rows", max_rows, 2, 0, NULL},
-    {"Softmax", softmax, 2, C, NULL},
-    {"ArgMax", arg_max, 1, 0, NULL},
-    {"Transpose", to_last, 1, 0, NULL},
-    {"Transpose and back", there_and_back, 2, C, NULL},
-    {"tokens", tokens, 1, 0, NULL},
-    {"a residual", residual, 2, C, "Add"},
-    {"a residual of its input", residual_of_input, 2, C, "Add"},
-    {"ConvTranspose", grow, 2, 6, "ConvTranspose"},
-    {"ConvTranspose, taps apart", grow_apart, 2, 5, "ConvTranspose"},
-    {"ConvTranspose, depthwise", grow_same, 2, C, "ConvTranspose"},
-    {"DepthToSpace", depth_to_space, 4, C / 4, NULL},
+    {"Sigmoid", relu, 1, C, NULL},
+    {"by channel", by_channel, 1, C, NULL},
+    {"by place", by_place, 1, C, NULL},
+    {"by column", by_column, 1, C, NULL},
+    {"by number", by_number, 1, C, NULL},
+    {"with an input", with_input, 1, C, NULL},
+    {"Concat of channels", concat_channels, 1, 2 * C, NULL},
+    {"Concat of rows", concat_rows, 1, C, NULL},
+    {"Split", split, 1, C, NULL},
+    {"Slice", slice, 1, 6, NULL},
+    {"Slice without axes", slice_first, 1, 4, NULL},
+    {"Pad", pad, 1, C + 1, NULL},
+    {"Resize nearest", nearest, 1, C, NULL},
+    {"Resize linear", linear, 1, C, NULL},
+    {"BatchNormalization", norm, 1, C, "BatchNormalization"},
+    {"MaxPool", max_pool, 1, C, "MaxPool"},
+    {"AveragePool", mean_pool, 1, C, "AveragePool"},
+    {"a gate", gate, 1, C, "GlobalAveragePool"},
+    {"GlobalMaxPool, Flatten", global_flat, 0, 0, "GlobalMaxPool"},
+    {"ReduceMean", mean_keep, 0, 0, NULL},
+    {"ReduceSum", sum_channels, 0, 0, NULL},
+    {"ReduceMax of rows", max_rows, 1, 0, NULL},
+    {"Softmax", softmax, 1, C, NULL},
+    {"ArgMax", arg_max, 0, 0, NULL},
+    {"Transpose", to_last, 0, 0, NULL},
+    {"Transpose and back", there_and_back, 1, C, NULL},
+    {"tokens", tokens, 0, 0, NULL},
+    {"a residual", residual, 1, C, "Add"},
+    {"a residual of its input", residual_of_input, 1, C, "Add"},
+    {"ConvTranspose", grow, 1, 6, "ConvTranspose"},
+    {"ConvTranspose, taps apart", grow_apart, 1, 5, "ConvTranspose"},
+    {"ConvTranspose, depthwise", grow_same, 1, C, "ConvTranspose"},
+    {"DepthToSpace", depth_to_space, 2, C / 4, NULL}, /* two channels: read as they are, too */
+    {"a name of the plan's own", own_name, 1, C, NULL},
 };
 
 /* x: [1, 3, H, W] -> x8 and a, both of C channels -> b -> y */

@@ -349,7 +349,8 @@ typedef struct omma_conv {
     int64_t oh, ow;
     int kh, kw, stride_h, stride_w, dilation_h, dilation_w;
     int64_t pad_top, pad_left;
-    bool local; /* rounding must not reach over: where a window has zeros only, y is zero */
+    bool local;  /* rounding must not reach over: where a window has zeros only, y is zero */
+    bool planes; /* in last.h: x has its channels first all the same */
 } omma_conv;
 
 /* Bytes of working memory omma_conv_run needs with that many threads or fewer; false on

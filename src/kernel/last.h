@@ -4,7 +4,8 @@
  *
  * The geometry is an omma_conv, whose channels lie in groups one after the other. x_ld and y_ld
  * [floats] are from a pixel to its right neighbour, at least the channels of a pixel; rows and
- * images follow one another without gaps. Padding is zeros. */
+ * images follow one another without gaps. Padding is zeros. With p->planes a convolution reads
+ * x: f32 [N,C,H,W], as pictures are, and x_ld counts for nothing. */
 #ifndef OMMA_KERNEL_LAST_H
 #define OMMA_KERNEL_LAST_H
 
@@ -15,6 +16,10 @@
 /* The way this geometry is computed, as the name of the form its weights are packed in: two
  * geometries with the same name and weights can share them. Static text. */
 const char *omma_last_form(const omma_kernels *kern, const omma_conv *p);
+
+/* Should x have its channels first if it does so already: a picture's few? p->planes is not looked
+ * at. */
+bool omma_last_planes(const omma_conv *p);
 
 /* Bytes of the packed weights; false on overflow. */
 bool omma_last_packed_bytes(const omma_kernels *kern, const omma_conv *p, size_t *bytes);

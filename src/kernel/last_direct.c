@@ -11,7 +11,12 @@
  *            All output pixels of a band are evenly spaced then, so a tile may span rows: for
  *            narrow maps, and for strides that skip pixels.
  *
- * Weights are packed as [groups][ceil(m/groups / nr)][kh*kw*c][nr], k = (ky, kx, c). One item of
+ * A map with its channels first (planes) is one of a single channel: where a row of taps sees kw
+ * numbers of a row of pixels, and there are c*kh such rows of taps. It is bare, or copied as rows
+ * with a slot for each channel.
+ *
+ * Weights are packed as [groups][ceil(m/groups / nr)][kh*kw*c][nr], k = (ky, kx, c), or with planes
+ * (c, ky, kx). One item of
  * work is a band x a range of these panels; within it each part of k of a panel meets all tiles of
  * the band, so it comes from the L2 cache all but once. The parts depend on the geometry alone:
  * neither bands nor threads change the bits.
@@ -33,6 +38,7 @@ enum {
     SMALL = 50000,            /* multiplications not worth waking a thread for */
     LINE = 16,                /* floats of a cache line */
     MERGE = 64,               /* fewer channels than this: a row of taps is one tap */
+    FEW = 4,                  /* channels of planes, at most */
     CHUNKS = 4,               /* items for each thread, at least */
     HEADER = 64               /* of a worker's memory: which band is in it */
 };
@@ -41,12 +47,18 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
+bool omma_last_planes(const omma_conv *p) {
+    return p->groups == 1 && p->c >= 1 && p->c <= FEW && p->m > 1 && p->kh * p->kw > 1 &&
+           p->dilation_w == 1 && p->c * p->kh * p->kw <= K_PART;
+}
+
 /* --- how it is cut ----------------------------------------------------------------- */
 
 typedef enum kind { PRODUCT, BARE, ROWS, DENSE } kind;
 
 typedef struct layout {
     kind kind;
+    int64_t tap_rows, row;  /* rows of taps, numbers in one */
     int64_t taps_x, k;      /* taps in a row of taps, numbers in a tap */
     int64_t part;           /* rows of taps in a part of k */
     int64_t rows, cols;     /* output pixels of a band */
@@ -57,8 +69,8 @@ typedef struct layout {
 } layout;
 
 static bool is_product(const omma_conv *p) {
-    return p->groups == 1 && p->kh == 1 && p->kw == 1 && p->stride_h == 1 && p->stride_w == 1 &&
-           !p->pad_top && !p->pad_left && p->oh == p->h && p->ow == p->w;
+    return p->groups == 1 && !p->planes && p->kh == 1 && p->kw == 1 && p->stride_h == 1 &&
+           p->stride_w == 1 && !p->pad_top && !p->pad_left && p->oh == p->h && p->ow == p->w;
 }
 
 /* No tap of any output pixel falls outside the map. */
@@ -73,6 +85,7 @@ static bool collides(int64_t floats) { return floats % 512 == 0; }
 
 static kind kind_of(const omma_kernels *kern, const omma_conv *p) {
     if (is_product(p)) return PRODUCT;
+    if (p->planes) return ROWS;
     const int64_t tiles = ceil_div(p->ow, kern->mr);
     const bool narrow = p->oh > 1 && p->ow * 4 < tiles * kern->mr * 3;
     const bool skips = p->stride_h > p->kh && p->stride_w > p->kw;
@@ -90,7 +103,7 @@ static void size_band(layout *l, const omma_conv *p, int64_t rows, int64_t cols)
 }
 
 static double band_bytes(const layout *l, const omma_conv *p) {
-    const double copies = l->kind == DENSE ? (double)(l->slots * p->kw) : 1;
+    const double copies = (double)l->slots * (l->kind == DENSE ? p->kw : 1);
     return 4.0 * copies * (double)l->rows_in * (double)l->wide * (double)l->pixel;
 }
 
@@ -117,7 +130,17 @@ static int period(int stride, int dilation) {
 }
 
 static layout lay_out(const omma_kernels *kern, const omma_conv *p) {
-    layout l = {.kind = kind_of(kern, p), .slots = 1, .pixel = p->groups * p->c};
+    layout l = {.kind = kind_of(kern, p),
+                .slots = 1,
+                .pixel = p->groups * p->c,
+                .tap_rows = p->kh,
+                .row = p->kw * p->c};
+    if (p->planes) {
+        l.tap_rows = l.part = p->c * p->kh;
+        l.slots = p->c, l.pixel = l.taps_x = 1, l.k = l.row = p->kw;
+        cut_bands(&l, kern, p);
+        return l;
+    }
     const bool merge = p->c < MERGE && p->groups == 1 && p->dilation_w == 1 && l.kind == ROWS;
     l.taps_x = merge ? 1 : p->kw;
     l.k = merge ? p->kw * p->c : p->c;
@@ -134,15 +157,16 @@ static layout lay_out(const omma_kernels *kern, const omma_conv *p) {
 static bool fits(const omma_kernels *kern, const omma_conv *p) {
     const double limit = (double)(1 << 30);
     (void)kern;
-    return (double)p->oh * p->stride_h + (double)p->kh * p->dilation_h < limit &&
+    return (!p->planes || omma_last_planes(p)) &&
+           (double)p->oh * p->stride_h + (double)p->kh * p->dilation_h < limit &&
            (double)p->ow * p->stride_w + (double)p->kw * p->dilation_w < limit &&
            (double)p->pad_top < limit && (double)p->pad_left < limit &&
            (double)p->groups * (double)p->c < limit && (double)p->kh * p->kw < limit;
 }
 
 static const char *form(const omma_kernels *kern, const omma_conv *p) {
-    (void)kern, (void)p;
-    return "last:direct";
+    (void)kern;
+    return p->planes ? "last:planes" : "last:direct";
 }
 
 static int64_t panels_of(const omma_kernels *kern, const omma_conv *p) {
@@ -155,7 +179,8 @@ static bool packed_bytes(const omma_kernels *kern, const omma_conv *p, size_t *b
 }
 
 static size_t offsets_bytes(const omma_conv *p) {
-    return ((size_t)p->kh * (size_t)p->kw * sizeof(int64_t) + 63) & ~(size_t)63;
+    const size_t taps = (size_t)p->kh * (size_t)(p->planes ? p->c : p->kw);
+    return (taps * sizeof(int64_t) + 63) & ~(size_t)63;
 }
 
 /* What one worker holds. */
@@ -199,7 +224,7 @@ enum { PACK_ROWS = 64, MAX_NR = 64 };
 static void pack_panel(const pack_job *job, const omma_f32u *w, int n, float *panel) {
     const int64_t taps = (int64_t)job->p->kh * job->p->kw, k = taps * job->p->c;
     const int nr = job->kern->nr;
-    if (taps == 1) {
+    if (taps == 1 || job->p->planes) {
         job->kern->pack_cols(k, n, (const float *)w, k, panel);
         return;
     }
@@ -244,7 +269,7 @@ typedef struct direct_job {
     float *y;
     int64_t x_ld, y_ld;
     const omma_epilogue *e;
-    int64_t *offsets; /* [kh, taps_x] */
+    int64_t *offsets; /* [tap_rows, taps_x] */
     char *workers;
     size_t worker_bytes;
     int64_t panels, panel_chunks;
@@ -262,7 +287,7 @@ typedef struct band {
 static void copy_pixels(const direct_job *job, const float *image, int64_t iy, int64_t ix,
                         int64_t step, int64_t n, float *dst) {
     const omma_conv *p = job->p;
-    const int64_t size = p->groups * p->c, pixel = job->l.pixel;
+    const int64_t size = p->planes ? 1 : p->groups * p->c, pixel = job->l.pixel;
     const int64_t before = iy < 0 || iy >= p->h ? n : min64(n, max64(0, ceil_div(-ix, step)));
     const int64_t inside = min64(n, max64(before, ceil_div(p->w - ix, step)));
     memset(dst, 0, (size_t)(before * pixel) * sizeof(float));
@@ -284,9 +309,11 @@ static void copy_rows(const direct_job *job, const band *b, const float *image, 
     const layout *l = &job->l;
     const int64_t rows = (b->y1 - b->y0 - 1) * p->stride_h + (p->kh - 1) * (int64_t)p->dilation_h,
                   cols = (b->x1 - b->x0 - 1) * p->stride_w + (p->kw - 1) * (int64_t)p->dilation_w;
-    for (int64_t i = 0; i <= rows; i++)
-        copy_pixels(job, image, b->y0 * p->stride_h - p->pad_top + i,
-                    b->x0 * p->stride_w - p->pad_left, 1, cols + 1, dst + i * l->wide * l->pixel);
+    for (int64_t s = 0; s < l->slots; s++)
+        for (int64_t i = 0; i <= rows; i++)
+            copy_pixels(job, image + s * p->h * p->w, b->y0 * p->stride_h - p->pad_top + i,
+                        b->x0 * p->stride_w - p->pad_left, 1, cols + 1,
+                        dst + (s * l->rows_in + i) * l->wide * l->pixel);
 }
 
 /* Rows of taps whose input rows have the same remainder share a slot. */
@@ -308,6 +335,10 @@ static void copy_dense(const direct_job *job, const band *b, const float *image,
 static void find_offsets(const direct_job *job, int64_t pitch, int64_t pixel) {
     const omma_conv *p = job->p;
     const layout *l = &job->l;
+    const int64_t plane = (l->kind == BARE ? p->h : l->rows_in) * pitch;
+    for (int64_t i = 0; i < l->tap_rows && p->planes; i++)
+        job->offsets[i] = i / p->kh * plane + i % p->kh * p->dilation_h * pitch;
+    if (p->planes) return;
     for (int64_t ky = 0; ky < p->kh; ky++)
         for (int64_t kx = 0; kx < l->taps_x; kx++) {
             const int64_t s = ky % l->slots, copy = (s * p->kw + kx) * l->rows_in;
@@ -335,10 +366,10 @@ typedef struct run {
 } run;
 
 static omma_fetch next_part(const direct_job *job, int64_t panel, int64_t part, int64_t tiles) {
-    const omma_conv *p = job->p;
-    const int64_t row = p->kw * p->c * job->kern->nr, ky = min64(p->kh, (part + 1) * job->l.part);
-    return (omma_fetch){(const char *)(job->packed + (panel * p->kh + ky) * row),
-                        job->l.part * row / LINE, 1, 64, tiles};
+    const layout *l = &job->l;
+    const int64_t row = l->row * job->kern->nr, ky = min64(l->tap_rows, (part + 1) * l->part);
+    return (omma_fetch){(const char *)(job->packed + (panel * l->tap_rows + ky) * row),
+                        l->part * row / LINE, 1, 64, tiles};
 }
 
 /* The part of the map that this worker's next band is likely to be. */
@@ -348,7 +379,8 @@ static omma_fetch next_band(const direct_job *job, int64_t at, int64_t tiles) {
     const int64_t y0 = max64(0, b.y0 * p->stride_h - p->pad_top),
                   y1 = min64(p->h, (b.y1 - 1) * p->stride_h - p->pad_top +
                                        (p->kh - 1) * (int64_t)p->dilation_h + 1);
-    const bool all = b.image < p->n && job->l.bands_x == 1 && job->x_ld < 2 * p->groups * p->c;
+    const bool all =
+        b.image < p->n && job->l.bands_x == 1 && !p->planes && job->x_ld < 2 * p->groups * p->c;
     return (omma_fetch){(const char *)(job->x + (b.image * p->h + y0) * p->w * job->x_ld),
                         all && y1 > y0 ? (y1 - y0) * p->w * job->x_ld / LINE : 0, 1, 64, tiles};
 }
@@ -362,9 +394,9 @@ static void multiply_pairs(const direct_job *job, const run *r, int64_t i0, int6
     if (o.add) o.add = omma_bf16_at(o.add, o.add_wide, at * o.add_ld + m);
     if (o.col_bias) o.col_bias += m;
     job->kern->bf16_tile(
-        (int)(i1 - i0), (int)min64(job->kern->nr, end - m), p->kh * job->l.taps_x, job->offsets,
-        job->l.k, (const uint16_t *)(const void *)(r->a + i0 * r->step + g * p->c), r->step,
-        (const uint16_t *)(const void *)b, &o,
+        (int)(i1 - i0), (int)min64(job->kern->nr, end - m), job->l.tap_rows * job->l.taps_x,
+        job->offsets, job->l.k, (const uint16_t *)(const void *)(r->a + i0 * r->step + g * p->c),
+        r->step, (const uint16_t *)(const void *)b, &o,
         (void *)(uintptr_t)omma_bf16_at(job->y, o.y_wide, at * job->y_ld + m), job->y_ld, ahead);
 }
 
@@ -376,11 +408,11 @@ static void multiply_run(const direct_job *job, const run *r, int64_t panel, int
     const layout *l = &job->l;
     const int64_t per_group = panels_of(kern, p), group_m = p->m / p->groups, g = panel / per_group;
     const int64_t first = panel % per_group * kern->nr, m = g * group_m + first;
-    const int64_t ky0 = part * l->part, ky1 = min64(p->kh, ky0 + l->part);
+    const int64_t ky0 = part * l->part, ky1 = min64(l->tap_rows, ky0 + l->part);
     const int64_t tiles = ceil_div(r->n, kern->mr);
-    const float *b = job->packed + (panel * p->kh + ky0) * p->kw * p->c * kern->nr;
+    const float *b = job->packed + (panel * l->tap_rows + ky0) * l->row * kern->nr;
     omma_epilogue room, here;
-    const omma_epilogue *e = omma_epilogue_part(job->e, !ky0, ky1 == p->kh, &room);
+    const omma_epilogue *e = omma_epilogue_part(job->e, !ky0, ky1 == l->tap_rows, &room);
     if (e) here = *e, here.row_bias = NULL, here.col_bias = e->col_bias ? e->col_bias + m : NULL;
     const int64_t taps = (ky1 - ky0) * l->taps_x, looks = max64(1, taps * ceil_div(l->k, 8));
     for (int64_t i = 0; i < tiles; i++) {
@@ -406,7 +438,7 @@ static void multiply(const direct_job *job, int64_t at, const float *a, int64_t 
     const band here = band_at(job, at), *b = &here;
     const omma_conv *p = job->p;
     const layout *l = &job->l;
-    const int64_t parts = ceil_div(p->kh, l->part), row = l->wide * l->pixel;
+    const int64_t parts = ceil_div(l->tap_rows, l->part), row = l->wide * l->pixel;
     const bool whole = l->kind == DENSE && l->bands_x == 1; /* one run */
     const int64_t pitch = l->kind == BARE   ? p->stride_h * p->w * job->x_ld
                           : l->kind == ROWS ? p->stride_h * row
@@ -445,7 +477,8 @@ static void run_items(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t i = begin; i < end; i++) {
         const int64_t at = i / job->panel_chunks, chunk = i % job->panel_chunks;
         const band b = band_at(job, at);
-        const float *image = job->x + b.image * p->h * p->w * job->x_ld, *a = copy;
+        const int64_t planes = p->planes ? p->c : 1;
+        const float *image = job->x + b.image * planes * p->h * p->w * job->x_ld, *a = copy;
         if (job->l.kind == BARE)
             a = image + (b.y0 * p->stride_h * p->w + b.x0 * p->stride_w) * job->x_ld;
         else if (*held != at) {
@@ -502,7 +535,7 @@ static void run_product(const direct_job *job, int threads, void *memory) {
 static void run_job(direct_job *job, int threads, void *memory) {
     const omma_kernels *kern = job->kern;
     const omma_conv *p = job->p;
-    const int64_t x_ld = job->x_ld;
+    const int64_t x_ld = job->x_ld = p->planes ? 1 : job->x_ld;
     layout *l = &job->l;
     size_t bytes;
     *l = lay_out(kern, p);
@@ -515,13 +548,13 @@ static void run_job(direct_job *job, int threads, void *memory) {
     threads = threads_for(p, threads);
     job->threads = threads;
     job->offsets = memory;
-    if (l->part >= p->kh && !job->pairs)
+    if (l->part >= l->tap_rows && !job->pairs)
         job->stream = omma_tile_stream(p->n * p->oh * p->ow, p->m, job->y, job->e);
     job->packed_fits = packed_bytes(kern, p, &bytes) && bytes <= PACKED_BYTES;
     job->workers = (char *)memory + offsets_bytes(p);
     job->panels = p->groups * panels_of(kern, p);
     if (l->kind == ROWS && is_bare(p) && !collides(x_ld * p->stride_w) &&
-        (l->taps_x == p->kw || x_ld == p->c))
+        (l->taps_x == p->kw || x_ld == p->c || p->planes))
         l->kind = BARE;
     share(job, threads);
     find_offsets(job, l->kind == BARE ? p->w * x_ld : l->wide * l->pixel,

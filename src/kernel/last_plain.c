@@ -52,9 +52,11 @@ static float one(const plain_job *j, int64_t n, int64_t oy, int64_t ox, int64_t 
         const int64_t y = oy * p->stride_h - p->pad_top + t / p->kw * p->dilation_h,
                       x = ox * p->stride_w - p->pad_left + t % p->kw * p->dilation_w;
         const bool inside = y >= 0 && y < p->h && x >= 0 && x < p->w;
-        const float *pixel = j->x + ((n * p->h + y) * p->w + x) * j->x_ld + first;
+        const int64_t channels = p->groups * p->c, step = p->planes ? p->h * p->w : 1,
+                      at = p->planes ? n * channels * step + y * p->w + x
+                                     : ((n * p->h + y) * p->w + x) * j->x_ld;
         for (int64_t c = 0; c < p->c; c++)
-            sum += j->w[(m * p->c + c) * taps + t] * (inside ? pixel[c] : 0);
+            sum += j->w[(m * p->c + c) * taps + t] * (inside ? j->x[at + (first + c) * step] : 0);
     }
     return sum;
 }

@@ -3,6 +3,8 @@
  *
  *   x: f32 [N, H, W, G*C]   w: f32 [M, C, kh, kw], constant   bias: [M]   add, y: [N, OH, OW, M]
  *
+ * With the attribute OMMA_CONV_PLANES x is [N, C, H, W], as pictures come.
+ *
  * The weights are packed once a session in the form the kernel of this geometry reads
  * (kernel/last.h), in whose place the file's pages are given back. With x in bfloat16 (half_ops.h)
  * the products are of bfloat16 (kernel/bf16.h) but where float32 is as fast, and x may have more
@@ -55,7 +57,9 @@ static omma_status find_channels(omma_build *b, const omma_node *n, conv_param *
 }
 
 static omma_status convl_infer(omma_build *b, omma_node *n) {
-    const omma_value *w = n->in[1], *add = omma_in(n, 3), x = channels_first(n->in[0]);
+    const omma_value *w = n->in[1], *add = omma_in(n, 3);
+    const bool planes = omma_node_int(n, OMMA_CONV_PLANES, 0) != 0;
+    const omma_value x = planes ? *n->in[0] : channels_first(n->in[0]);
     conv_param *p = omma_param(b, n, sizeof *p);
     omma_window win;
     if (!p) return omma_nomem(b, n);
@@ -63,7 +67,8 @@ static omma_status convl_infer(omma_build *b, omma_node *n) {
                           .groups = omma_node_int(n, "group", 1),
                           .c = w->dims[1],
                           .m = w->dims[0],
-                          .local = omma_node_int(n, OMMA_CONV_LOCAL, 0) != 0};
+                          .local = omma_node_int(n, OMMA_CONV_LOCAL, 0) != 0,
+                          .planes = planes};
     OMMA_TRY(omma_window_read(b, n, &x, w->dims + 2, &win));
     OMMA_TRY(omma_window_slide(b, n, false, &win));
     set_geometry(&p->conv, &win);

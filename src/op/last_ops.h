@@ -14,6 +14,9 @@
  * or NULL, of the shape of y, which is added before a fused activation (op/fused.h). */
 extern const omma_op omma_op_ConvLast;
 
+/* An attribute of ConvLast, 1: x has its channels first; see omma_last_planes. */
+#define OMMA_CONV_PLANES "omma.planes"
+
 /* The geometry of an inferred ConvLast, and its activation. */
 const omma_conv *omma_conv_last_geometry(const omma_node *n, omma_epilogue *act);
 

@@ -91,6 +91,7 @@ static bool is_nearest(const omma_node *n) {
 
 static bool is_conv(const omma_node *n) {
     return !is_depthwise(n) && n->op == &omma_op_ConvLast && is_weights(n->in[1], 4) &&
+           !omma_node_int(n, OMMA_CONV_PLANES, 0) &&
            (omma_node_int(n, "group", 1) == 1 || n->in[1]->dims[1] % 2 == 0);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "op/last_ops.h"
+#include "op/window.h"
 #include "pass/layout.h"
 
 /* Put n's inputs, or their twins, into fresh; constants of several numbers too. */
@@ -29,13 +30,34 @@ static bool only_output(const omma_node *n) {
 
 /* --- convolutions and poolings ------------------------------------------------------- */
 
+/* May a convolution read its map where it is? One that has a twin anyway is read there. */
+static omma_status reads_planes(const omma_relayout *l, const omma_node *n, bool *planes) {
+    const omma_value *w = n->in[1];
+    omma_window win;
+    OMMA_TRY(omma_window_read(l->b, n, n->in[0], w->dims + 2, &win));
+    const omma_conv c = {.groups = omma_node_int(n, "group", 1),
+                         .c = w->dims[1],
+                         .m = w->dims[0],
+                         .kh = (int)win.kernel[0],
+                         .kw = (int)win.kernel[1],
+                         .dilation_w = (int)win.dilation[1]};
+    *planes = omma_last_planes(&c) && !omma_twin(l, n->in[0]);
+    return OMMA_OK;
+}
+
 static omma_status rule_conv(omma_relayout *l, omma_node *n, bool *done) {
     omma_value *w = n->in[1];
+    bool planes;
     if (n->in[0]->rank != 4 || n->in[0]->dtype != OMMA_F32 || !w->data || n->in[0]->data ||
         !omma_value_count(n->in[0]) || !omma_value_count(w) || !omma_value_count(n->out[0]))
         return OMMA_OK;
     omma_node *fresh = omma_layout_node(l, n, &omma_op_ConvLast, 4);
-    if (!fresh || !(fresh->in[0] = omma_need_twin(l, n->in[0]))) return omma_nomem(l->b, n);
+    if (!fresh) return omma_nomem(l->b, n);
+    OMMA_TRY(reads_planes(l, n, &planes));
+    fresh->in[0] = planes ? n->in[0] : omma_need_twin(l, n->in[0]);
+    const int64_t flag = planes; /* never the file's */
+    if (!fresh->in[0] || !omma_layout_attr(l, fresh, OMMA_CONV_PLANES, &flag, -1))
+        return omma_nomem(l->b, n);
     fresh->in[1] = w, fresh->in[2] = omma_in(n, 2);
     *done = true;
     return omma_give_twins(l, n, fresh);
