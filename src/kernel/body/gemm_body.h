@@ -41,8 +41,7 @@ static __attribute__((noinline)) void ISA(act_rows)(const omma_epilogue *e, int 
 
 enum {
     AHEAD = 16 * TILE_NV * VL, /* B is fetched so far before it is used [floats]: 16 rows */
-    FEW_LOOKS = 8,
-    STEPS = 8 /* rows of B between two looks at what else to fetch */
+    STEPS = 8                  /* rows of B between two looks at what else to fetch */
 };
 
 /* Adds MR rows of what lies at p, ld floats apart. */
@@ -74,8 +73,7 @@ enum {
         const float *add = e ? e->add : NULL, *row_c = stream ? add : c;                          \
         const float *row_d = add ? add : row_c;                                                   \
         const int64_t ld_d = add ? e->add_ld : ldc, ld_c = stream ? ld_d : ldc;                   \
-        int64_t rows = row_c && looks >= FEW_LOOKS ? MR : 0, at_once = looks < MR ? MR : 1,       \
-                wait = looks - MR - 8;                                                            \
+        int64_t rows = row_c ? MR : 0, at_once = looks < MR ? MR : 1, wait = looks - MR - 8;      \
         UNROLL for (int i = 0; i < MR; i++) {                                                     \
             UNROLL for (int j = 0; j < NV; j++) s[i][j] = v_set(0);                               \
         }                                                                                         \
