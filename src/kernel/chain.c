@@ -33,8 +33,8 @@ static bool sees(const omma_conv *p) {
 }
 
 bool omma_chain_takes(const omma_conv *p) {
-    return (is_product(p) || (is_depthwise(p) && sees(p))) && p->n > 0 && p->m > 0 && p->c > 0 &&
-           p->h > 0 && p->w > 0 && p->oh > 0 && p->ow > 0;
+    return !p->planes && (is_product(p) || (is_depthwise(p) && sees(p))) && p->n > 0 && p->m > 0 &&
+           p->c > 0 && p->h > 0 && p->w > 0 && p->oh > 0 && p->ow > 0;
 }
 
 /* --- how it is cut ----------------------------------------------------------------- */
@@ -124,10 +124,11 @@ static bool worker_bytes(const omma_kernels *kern, const omma_link *links, int n
     for (int i = 0; i < n; i++) {
         const omma_conv *p = &links[i].conv;
         size_t bytes;
-        for (int64_t r = 1; r <= l->rows[i] && !is_depthwise(p); r++) { /* which needs none */
+        for (int64_t r = l->rows[i]; r > 0 && !is_depthwise(p); r--) { /* which needs none */
             omma_conv part = *p;
             part.n = 1, part.h = part.oh = r;
             if (!omma_last_scratch(kern, &part, 1, &bytes)) return false;
+            if (!bytes) break; /* then fewer rows need none either */
             if (bytes > *work) *work = bytes;
         }
         if (i == n - 1) break;
@@ -237,8 +238,7 @@ void omma_chain_run(const omma_kernels *kern, int threads, const omma_link *link
     const omma_conv *last = &links[n - 1].conv;
     chain_job job = {kern, links, n, lay_out(links, n), x, y, scratch, 0, 0, 1};
     if (!worker_bytes(kern, links, n, &job.l, &job.rows_bytes, &job.work_bytes)) return;
-    if (threads > 1)
-        job.pieces = max64(
-            1, min64(ceil_div(last->oh, job.l.band), ceil_div(PIECES * (int64_t)threads, last->n)));
+    if (threads > 1) job.pieces = min64(last->oh, ceil_div(PIECES * (int64_t)threads, last->n));
+    while (job.pieces > 1 && !few_twice(links, n, job.pieces)) job.pieces--;
     omma_parallel(threads, last->n * job.pieces, 1, run_pieces, &job);
 }

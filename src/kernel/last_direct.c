@@ -16,10 +16,9 @@
  * with a slot for each channel.
  *
  * Weights are packed as [groups][ceil(m/groups / nr)][kh*kw*c][nr], k = (ky, kx, c), or with planes
- * (c, ky, kx). One item of
- * work is a band x a range of these panels; within it each part of k of a panel meets all tiles of
- * the band, so it comes from the L2 cache all but once. The parts depend on the geometry alone:
- * neither bands nor threads change the bits.
+ * (c, ky, kx). One item of work is a band x a range of these panels; within it each part of k of a
+ * panel meets all tiles of the band, so it comes from the L2 cache all but once. The parts depend
+ * on the geometry alone: neither bands nor threads change the bits.
  *
  * A map of bfloat16 is one of pairs, each as large as a float (bf16.h): all of this holds for it,
  * but that k is one part. */
