@@ -72,16 +72,13 @@ static void matches(subject *s, const char *name, const double *is, int64_t coun
     if (!(off <= TOLERANCE * largest)) fail_msg("%s: off by %g of %g", name, off, largest);
 }
 
-/* Each to its own size: numbers of different kinds. The last `logs` are logarithms, whose zero
- * means nothing: those to the tolerance itself. */
-static void matches_each(subject *s, const char *name, const double *is, int64_t count, int logs) {
+/* Each to its own size: numbers of different kinds. */
+static void matches_each(subject *s, const char *name, const double *is, int64_t count) {
     const float *want = recorded(s, name, count);
-    for (int64_t i = 0; i < count; i++) {
-        const double size = i < count - logs ? fabs((double)want[i]) : 1;
-        if (!(fabs(is[i] - (double)want[i]) <= TOLERANCE * size))
+    for (int64_t i = 0; i < count; i++)
+        if (!(fabs(is[i] - (double)want[i]) <= TOLERANCE * fabs((double)want[i])))
             fail_msg("%s %s: number %d is %.9g, not %.9g", s->name, name, (int)i, is[i],
                      (double)want[i]);
-    }
 }
 
 /* --- subjects --------------------------------------------------------------------------------- */
@@ -280,12 +277,12 @@ static void detr(void **state) {
 
 static void state_is(subject *s, const omma_state *t, const char *name) {
     const double is[] = {t->norm, t->z, t->alike, t->rank, t->variance, t->high};
-    matches_each(s, name, is, 6, 1);
+    matches_each(s, name, is, 6);
 }
 
 static void change_is(subject *s, const omma_change *c, const char *name) {
     const double is[] = {c->change, c->cosine, c->cka};
-    matches_each(s, name, is, 3, 0);
+    matches_each(s, name, is, 3);
 }
 
 static void vit_blocks(void **state) {

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/pool.h"
+#include "kernel/last_way.h"
 
 enum {
     LARGE = 768 << 10,      /* bytes of a map that does not stay in the L2 cache */
@@ -19,13 +20,6 @@ static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 static size_t align64(size_t n) { return (n + 63) & ~(size_t)63; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-static bool is_depthwise(const omma_conv *p) { return p->c == 1 && p->m == p->groups; }
-
-static bool is_product(const omma_conv *p) {
-    return p->groups == 1 && p->kh == 1 && p->kw == 1 && p->stride_h == 1 && p->stride_w == 1 &&
-           !p->pad_top && !p->pad_left && p->oh == p->h && p->ow == p->w;
-}
-
 /* Does every output row see a row of the map, or could if it were not for the dilation? */
 static bool sees(const omma_conv *p) {
     return p->pad_top <= (p->kh - 1) * (int64_t)p->dilation_h &&
@@ -33,8 +27,8 @@ static bool sees(const omma_conv *p) {
 }
 
 bool omma_chain_takes(const omma_conv *p) {
-    return !p->planes && (is_product(p) || (is_depthwise(p) && sees(p))) && p->n > 0 && p->m > 0 &&
-           p->c > 0 && p->h > 0 && p->w > 0 && p->oh > 0 && p->ow > 0;
+    return (omma_conv_is_product(p) || (omma_conv_is_depthwise(p) && sees(p))) && p->n > 0 &&
+           p->m > 0 && p->c > 0 && p->h > 0 && p->w > 0 && p->oh > 0 && p->ow > 0;
 }
 
 /* --- how it is cut ----------------------------------------------------------------- */
@@ -81,11 +75,6 @@ static layout lay_out(const omma_link *links, int n) {
     return l;
 }
 
-static double flops(const omma_conv *p) {
-    return 2.0 * (double)p->n * (double)p->m * (double)p->oh * (double)p->ow * (double)p->c *
-           p->kh * p->kw;
-}
-
 /* Is what so many pieces of an image do twice little? */
 static bool few_twice(const omma_link *links, int n, int64_t pieces) {
     double all = 0, more = 0;
@@ -93,8 +82,8 @@ static bool few_twice(const omma_link *links, int n, int64_t pieces) {
     size_band(&l, links, n, ceil_div(links[n - 1].conv.oh, pieces));
     for (int i = 0; i < n; i++) {
         const double part = (double)l.rows[i] / (double)links[i].conv.oh;
-        all += flops(&links[i].conv);
-        more += flops(&links[i].conv) * ((double)pieces * part - 1);
+        all += omma_conv_flops(&links[i].conv);
+        more += omma_conv_flops(&links[i].conv) * ((double)pieces * part - 1);
     }
     return more <= TWICE * all;
 }
@@ -103,7 +92,7 @@ bool omma_chain_pays(const omma_link *links, int n, int threads) {
     const omma_conv *last = &links[n - 1].conv, *before = &links[n - 2].conv;
     const double bytes = 4.0 * (double)last->n * (double)last->h * (double)row_floats(before);
     layout l;
-    return bytes >= LARGE && flops(before) + flops(last) <= LIGHT * bytes &&
+    return bytes >= LARGE && omma_conv_flops(before) + omma_conv_flops(last) <= LIGHT * bytes &&
            size_band(&l, links, n, 1) <= BAND_BYTES &&
            few_twice(links, n, ceil_div(threads, last->n));
 }
@@ -124,7 +113,8 @@ static bool worker_bytes(const omma_kernels *kern, const omma_link *links, int n
     for (int i = 0; i < n; i++) {
         const omma_conv *p = &links[i].conv;
         size_t bytes;
-        for (int64_t r = l->rows[i]; r > 0 && !is_depthwise(p); r--) { /* which needs none */
+        for (int64_t r = l->rows[i]; r > 0 && !omma_conv_is_depthwise(p);
+             r--) { /* which needs none */
             omma_conv part = *p;
             part.n = 1, part.h = part.oh = r;
             if (!omma_last_scratch(kern, &part, 1, &bytes)) return false;

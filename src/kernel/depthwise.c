@@ -26,7 +26,7 @@ static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static bool fits(const omma_kernels *kern, const omma_conv *p) {
     (void)kern;
-    return p->c == 1 && p->m == p->groups && !p->planes;
+    return omma_conv_is_depthwise(p);
 }
 
 static const char *form(const omma_kernels *kern, const omma_conv *p) {

@@ -57,7 +57,7 @@ typedef struct omma_ahead {
     int64_t lines, row, skip;
 } omma_ahead;
 
-enum { OMMA_ROW_PANELS = 4 };
+enum { OMMA_ROW_PANELS = 4 }; /* of B that gemm_row takes, at most */
 
 enum omma_tile_flags {
     OMMA_TILE_ACC = 1,   /* C's old numbers are added */

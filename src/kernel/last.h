@@ -17,8 +17,14 @@
  * geometries with the same name and weights can share them. Static text. */
 const char *omma_last_form(const omma_kernels *kern, const omma_conv *p);
 
-/* Should x have its channels first if it does so already: a picture's few? p->planes is not looked
- * at. */
+/* Multiplications and additions of it. */
+static inline double omma_conv_flops(const omma_conv *p) {
+    return 2.0 * (double)p->n * (double)p->m * (double)p->oh * (double)p->ow * (double)p->c *
+           p->kh * p->kw;
+}
+
+/* Should x have its channels first if it does so already: a picture's few, under windows that
+ * overlap? (Patches are as fast either way.) p->planes is not looked at. */
 bool omma_last_planes(const omma_conv *p);
 
 /* Bytes of the packed weights; false on overflow. */

@@ -47,7 +47,8 @@ static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 bool omma_last_planes(const omma_conv *p) {
-    return p->groups == 1 && p->c >= 1 && p->c <= FEW && p->m > 1 && p->kh * p->kw > 1 &&
+    const bool overlap = p->kh > p->stride_h && p->kw > p->stride_w;
+    return p->groups == 1 && p->c >= 1 && p->c <= FEW && p->m > 1 && overlap &&
            p->dilation_w == 1 && p->c * p->kh * p->kw <= K_PART;
 }
 
@@ -67,11 +68,6 @@ typedef struct layout {
     int64_t slots;
 } layout;
 
-static bool is_product(const omma_conv *p) {
-    return p->groups == 1 && !p->planes && p->kh == 1 && p->kw == 1 && p->stride_h == 1 &&
-           p->stride_w == 1 && !p->pad_top && !p->pad_left && p->oh == p->h && p->ow == p->w;
-}
-
 /* No tap of any output pixel falls outside the map. */
 static bool is_bare(const omma_conv *p) {
     return !p->pad_top && !p->pad_left &&
@@ -83,7 +79,7 @@ static bool is_bare(const omma_conv *p) {
 static bool collides(int64_t floats) { return floats % 512 == 0; }
 
 static kind kind_of(const omma_kernels *kern, const omma_conv *p) {
-    if (is_product(p)) return PRODUCT;
+    if (omma_conv_is_product(p)) return PRODUCT;
     if (p->planes) return ROWS;
     const int64_t tiles = ceil_div(p->ow, kern->mr);
     const bool narrow = p->oh > 1 && p->ow * 4 < tiles * kern->mr * 3;

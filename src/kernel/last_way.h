@@ -5,6 +5,16 @@
 
 #include "kernel/last.h"
 
+/* One product of the matrix of pixels. */
+static inline bool omma_conv_is_product(const omma_conv *p) {
+    return p->groups == 1 && !p->planes && p->kh == 1 && p->kw == 1 && p->stride_h == 1 &&
+           p->stride_w == 1 && !p->pad_top && !p->pad_left && p->oh == p->h && p->ow == p->w;
+}
+
+static inline bool omma_conv_is_depthwise(const omma_conv *p) {
+    return p->c == 1 && p->m == p->groups && !p->planes;
+}
+
 /* As the functions of last.h; p is not empty and its sizes were checked. The answer of fits, and
  * form, may depend on everything in p and on the table, never on the number of threads: else the
  * bits would. */

@@ -6,8 +6,6 @@
  * The weights are packed as ConvLast's are, and shared with it. */
 #include "kernel/chain.h"
 
-#include <string.h>
-
 #include "op/fused.h"
 #include "op/last_ops.h"
 
@@ -105,11 +103,7 @@ static omma_status chain_run(const omma_exec *x, const omma_node *n) {
 static double chain_flops(const omma_node *n) {
     const chain_param *p = n->param;
     double sum = 0;
-    for (int i = 0; i < p->n; i++) {
-        const omma_conv *c = &p->link[i].conv;
-        sum += 2.0 * (double)c->n * (double)c->m * (double)c->oh * (double)c->ow * (double)c->c *
-               c->kh * c->kw;
-    }
+    for (int i = 0; i < p->n; i++) sum += omma_conv_flops(&p->link[i].conv);
     return sum;
 }
 

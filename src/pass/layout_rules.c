@@ -40,6 +40,8 @@ static omma_status reads_planes(const omma_relayout *l, const omma_node *n, bool
                          .m = w->dims[0],
                          .kh = (int)win.kernel[0],
                          .kw = (int)win.kernel[1],
+                         .stride_h = (int)win.stride[0],
+                         .stride_w = (int)win.stride[1],
                          .dilation_w = (int)win.dilation[1]};
     *planes = omma_last_planes(&c) && !omma_twin(l, n->in[0]);
     return OMMA_OK;
