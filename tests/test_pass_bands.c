@@ -7,9 +7,8 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "model/model.h"
+#include "planned.h"
 #include "randomblocks.h"
-#include "run/plan.h"
 #include "run/session.h"
 
 /* v0: [n, 4, h, w] -> n blocks; *fork: a value that is an output, too, or -1. */
@@ -76,24 +75,11 @@ static void same(const subject *s, const float *want, const char *passes, int th
 
 /* How many ConvChain the plan has. */
 static int chains(const subject *s, const char *watch) {
-    omma_arena arena;
-    omma_error err;
-    omma_graph *base;
-    omma_plan *p;
-    omma_arena_init(&arena, NULL);
-    omma_packs packs = {.arena = &arena};
-    bool by_value[1] = {false};
-    if (omma_base_graph(&base, s->m->graph, watch ? &watch : NULL, watch != NULL, &arena, &err))
-        fail_msg("%s", err.message);
-    omma_plan_options o = {
-        .packs = &packs, .by_value = by_value, .bf16 = {.on = s->bf16, .all = s->bf16}};
-    if (omma_plan_new(&p, base, &s->in, &o, &err)) fail_msg("%s", err.message);
-    if (omma_graph_verify(p->graph, &err)) fail_msg("%s", err.message);
-    int n = 0;
-    for (int i = 0; i < p->graph->n_nodes; i++)
-        n += !strcmp(p->graph->nodes[i]->op->name, "ConvChain");
-    omma_plan_free(p);
-    omma_arena_free(&arena);
+    const omma_bf16_how how = {.on = s->bf16, .all = s->bf16};
+    planned p;
+    plan_open(&p, s->m, &s->in, &how, 1, &watch, watch != NULL);
+    const int n = plan_count(&p, "ConvChain", OMMA_NONE);
+    plan_close(&p);
     return n;
 }
 

@@ -10,56 +10,15 @@
 
 #include <math.h>
 
-#include "model/model.h"
+#include "planned.h"
 #include "randomblocks.h"
-#include "run/plan.h"
 #include "run/session.h"
 
 /* --- a plan ---------------------------------------------------------------------------------- */
 
-typedef struct half_plan {
-    omma_arena arena;
-    omma_packs packs;
-    omma_plan *plan;
-} half_plan;
-
-static void plan_open(half_plan *p, const omma_model *m, const omma_tensor *in,
-                      const omma_bf16_how *how, int threads, const char *const *watch, int n) {
-    omma_error err;
-    omma_graph *base;
-    static bool by_value[16];
-    omma_arena_init(&p->arena, NULL);
-    p->packs = (omma_packs){.arena = &p->arena};
-    if (omma_base_graph(&base, m->graph, watch, n, &p->arena, &err)) fail_msg("%s", err.message);
-    memset(by_value, 0, sizeof by_value);
-    const omma_plan_options o = {.packs = &p->packs,
-                                 .watch = watch,
-                                 .n_watch = n,
-                                 .threads = threads,
-                                 .bf16 = *how,
-                                 .by_value = by_value};
-    if (omma_plan_new(&p->plan, base, in, &o, &err)) fail_msg("%s", err.message);
-    if (omma_graph_verify(p->plan->graph, &err)) fail_msg("%s", err.message);
-}
-
-static void plan_run(half_plan *p, const omma_tensor *in, int threads) {
+static void plan_run(planned *p, const omma_tensor *in, int threads) {
     omma_error err;
     if (omma_plan_run(p->plan, in, threads, &err)) fail_msg("%s", err.message);
-}
-
-static void plan_free(half_plan *p) {
-    omma_plan_free(p->plan);
-    omma_arena_free(&p->arena);
-}
-
-/* Nodes of that operator whose first input is of type t, or of any when t is OMMA_NONE. */
-static int count(const half_plan *p, const char *op, omma_dtype t) {
-    int n = 0;
-    for (int i = 0; i < p->plan->graph->n_nodes; i++) {
-        const omma_node *node = p->plan->graph->nodes[i];
-        n += !strcmp(node->op->name, op) && (!t || node->in[0]->dtype == t);
-    }
-    return n;
 }
 
 /* --- what becomes of a small model --------------------------------------------------------------
@@ -97,9 +56,9 @@ static void patterns(void **state) {
     const omma_tensor in = {OMMA_F32, 4, {1, C, SIDE, SIDE}, pixels};
     const omma_bf16_how off = {0}, on = {.on = true}, all = {.on = true, .all = true};
     const char *name = NULL;
-    half_plan p;
+    planned p;
     plan_open(&p, m, &in, &off, 1, NULL, 0);
-    assert_int_equal(count(&p, "ConvLast", OMMA_F32), 3);
+    assert_int_equal(plan_count(&p, "ConvLast", OMMA_F32), 3);
     for (int i = 0; i < p.plan->graph->n_nodes; i++) /* the middle one, as the plan calls it */
         if (!strcmp(p.plan->graph->nodes[i]->op->name, "ConvLast") &&
             p.plan->graph->nodes[i]->n_in > 3 && p.plan->graph->nodes[i]->in[3])
@@ -107,32 +66,32 @@ static void patterns(void **state) {
     assert_non_null(name);
     char keep[100];
     snprintf(keep, sizeof keep, "nothing\n%s\n", name);
-    plan_free(&p);
+    plan_close(&p);
 
     /* the first stays; the others are, and nothing is cast between them: the sum is in the
      * convolution, and the softmax is given float32 at once */
     plan_open(&p, m, &in, &on, 1, NULL, 0);
-    assert_int_equal(count(&p, "ConvLast", OMMA_F32), 1);
-    assert_int_equal(count(&p, "ConvLast", OMMA_BF16), 2);
-    assert_int_equal(count(&p, "omma.Narrow", OMMA_NONE), 1);
-    assert_int_equal(count(&p, "Cast", OMMA_NONE), 0);
-    assert_int_equal(count(&p, "Softmax", OMMA_F32), 1);
+    assert_int_equal(plan_count(&p, "ConvLast", OMMA_F32), 1);
+    assert_int_equal(plan_count(&p, "ConvLast", OMMA_BF16), 2);
+    assert_int_equal(plan_count(&p, "omma.Narrow", OMMA_NONE), 1);
+    assert_int_equal(plan_count(&p, "Cast", OMMA_NONE), 0);
+    assert_int_equal(plan_count(&p, "Softmax", OMMA_F32), 1);
     assert_int_equal(p.plan->graph->outputs[0]->dtype, OMMA_F32);
-    plan_free(&p);
+    plan_close(&p);
 
     plan_open(&p, m, &in, &all, 1, NULL, 0);
-    assert_int_equal(count(&p, "ConvLast", OMMA_BF16), 3);
-    plan_free(&p);
+    assert_int_equal(plan_count(&p, "ConvLast", OMMA_BF16), 3);
+    plan_close(&p);
 
     const omma_bf16_how kept = {.on = true, .keep = keep};
     plan_open(&p, m, &in, &kept, 1, NULL, 0);
-    assert_int_equal(count(&p, "ConvLast", OMMA_BF16), 1);
-    plan_free(&p);
+    assert_int_equal(plan_count(&p, "ConvLast", OMMA_BF16), 1);
+    plan_close(&p);
 
     setenv("OMMA_PASSES", "-bf16", 1);
     plan_open(&p, m, &in, &on, 1, NULL, 0);
-    assert_int_equal(count(&p, "ConvLast", OMMA_BF16), 0);
-    plan_free(&p);
+    assert_int_equal(plan_count(&p, "ConvLast", OMMA_BF16), 0);
+    plan_close(&p);
     unsetenv("OMMA_PASSES");
     omma_model_free(m);
 }
@@ -195,7 +154,7 @@ static long one_model(uint32_t number_, double *mean) {
     random_graph r;
     omma_model *m;
     omma_error err;
-    half_plan f, d, h, t, w;
+    planned f, d, h, t, w;
     random_seed = number_ * 2654435761u + 3;
     mk bytes = random_blocks(&r);
     if (mk_open(&m, &bytes, NULL, &err)) fail_msg("model %u: %s", number_, err.message);
@@ -223,8 +182,8 @@ static long one_model(uint32_t number_, double *mean) {
     same(h.plan, t.plan, "with 4 threads");
     same(h.plan, w.plan, "when values are watched");
     for (int i = 0; i < 6; i++) assert_int_equal(w.plan->watched[i].dtype, w.plan->watch[i]->dtype);
-    long n = count(&h, "ConvLast", OMMA_BF16) + count(&h, "omma.HalfLinear", OMMA_BF16);
-    plan_free(&f), plan_free(&d), plan_free(&h), plan_free(&t), plan_free(&w);
+    long n = plan_count(&h, "ConvLast", OMMA_BF16) + plan_count(&h, "omma.HalfLinear", OMMA_BF16);
+    plan_close(&f), plan_close(&d), plan_close(&h), plan_close(&t), plan_close(&w);
     free(in.data), free(near.data);
     omma_model_free(m);
     return n;

@@ -3,8 +3,7 @@
  * many transposes as must be, and nothing of what the rules behind the pass take in. */
 #include "naive.h"
 #include "onnxmake.h"
-#include "model/model.h"
-#include "run/plan.h"
+#include "planned.h"
 
 enum { C = 8, H = 6, W = 10 };
 
@@ -256,32 +255,16 @@ static mk make(int i) {
     return mk_model(&g, 17);
 }
 
-static int count(const omma_graph *g, const char *op) {
-    int n = 0;
-    for (int i = 0; i < g->n_nodes; i++) n += !strcmp(g->nodes[i]->op->name, op);
-    return n;
-}
-
 static void check_plan(const omma_model *m, const omma_tensor *in, int i) {
-    omma_arena arena;
-    omma_error err;
-    omma_graph *base;
-    omma_plan *p;
-    omma_arena_init(&arena, NULL);
-    omma_packs packs = {.arena = &arena};
-    bool by_value[1] = {false};
-    if (omma_base_graph(&base, m->graph, NULL, 0, &arena, &err)) fail_msg("%s", err.message);
-    omma_plan_options o = {.packs = &packs, .by_value = by_value};
-    if (omma_plan_new(&p, base, in, &o, &err)) fail_msg("%s: %s", cases[i].name, err.message);
-    if (omma_graph_verify(p->graph, &err)) fail_msg("%s: %s", cases[i].name, err.message);
-    const int transposes = count(p->graph, "Transpose");
+    planned p;
+    plan_open(&p, m, in, NULL, 0, NULL, 0);
+    const int transposes = plan_count(&p, "Transpose", OMMA_NONE);
     if (transposes != cases[i].transposes)
         fail_msg("%s: %d transposes, not %d", cases[i].name, transposes, cases[i].transposes);
-    assert_int_equal(count(p->graph, "Conv"), 0);
-    if (cases[i].gone && count(p->graph, cases[i].gone))
+    assert_int_equal(plan_count(&p, "Conv", OMMA_NONE), 0);
+    if (cases[i].gone && plan_count(&p, cases[i].gone, OMMA_NONE))
         fail_msg("%s: a %s is left", cases[i].name, cases[i].gone);
-    omma_plan_free(p);
-    omma_arena_free(&arena);
+    plan_close(&p);
 }
 
 static void check_numbers(const omma_model *m, const omma_tensor *in, int i, const char *passes) {
