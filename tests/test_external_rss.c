@@ -94,11 +94,32 @@ static size_t peak(void) {
     return (size_t)u.ru_maxrss * 1024;
 }
 
+/* What is in memory of mappings of the files in the folder [bytes], and whether the system was
+ * asked not to use huge pages for each (the flag nh). */
+static size_t mapped(bool *plain) {
+    char line[512];
+    size_t sum = 0, kib;
+    bool ours = false;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    if (!f) abort();
+    *plain = true;
+    while (fgets(line, sizeof line, f)) {
+        unsigned long long begin, end;
+        if (sscanf(line, "%llx-%llx ", &begin, &end) == 2) ours = strstr(line, folder);
+        if (ours && sscanf(line, "Rss: %zu", &kib) == 1) sum += kib * 1024;
+        if (ours && !strncmp(line, "VmFlags:", 8)) *plain &= strstr(line, " nh") != NULL;
+    }
+    fclose(f);
+    return sum;
+}
+
 /* In a process of its own: what it reports to the parent. */
 typedef struct report {
     bool good;
     char message[256];
     size_t before, opened, after; /* peak resident memory [bytes] */
+    size_t mapped;                /* of the files, after the run [bytes] */
+    bool plain;                   /* and never by huge pages */
     float y;
 } report;
 
@@ -137,6 +158,7 @@ static void run_it(report *r) {
     if (!status) status = omma_session_new(&s, m, &opt, &err);
     if (!status) status = omma_session_run(s, &in, 1, &err);
     r->after = peak();
+    r->mapped = mapped(&r->plain);
     r->good = !status;
     if (!status) r->y = *(float *)omma_session_output(s, 0)->data;
     memcpy(r->message, err.message, sizeof r->message - 1);
@@ -198,6 +220,8 @@ static void check_peak(bool inside) {
     const size_t large = inside ? 2 * MIB : 0;
     assert_true(r.opened - r.before < MIB + (size_t)layers * large);
     assert_true(r.after - r.before <= file + plan + SLACK + large);
+    assert_int_equal(r.mapped, 0);
+    assert_true(r.plain);
 }
 
 static void weights_in_a_file_of_their_own(void **state) {

@@ -3,7 +3,6 @@
 #include "base/pages.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,6 +41,9 @@ static bool grow(void) {
 }
 
 void omma_pages_add(const void *map, size_t size) {
+#ifdef MADV_NOHUGEPAGE
+    madvise((void *)(uintptr_t)map, size, MADV_NOHUGEPAGE);
+#endif
     pthread_mutex_lock(&maps.lock);
     if (grow()) maps.all[maps.count++] = (mapping){(uintptr_t)map, (uintptr_t)map + size};
     pthread_mutex_unlock(&maps.lock);
@@ -62,6 +64,21 @@ void omma_pages_drop(const void *map) {
     pthread_mutex_unlock(&maps.lock);
 }
 
+/* The mapping that holds the byte at p, or NULL; under the lock. */
+static const mapping *around(const void *p) {
+    const uintptr_t at = (uintptr_t)p;
+    for (size_t i = 0; i < maps.count; i++)
+        if (at >= maps.all[i].begin && at < maps.all[i].end) return &maps.all[i];
+    return NULL;
+}
+
+bool omma_pages_of_file(const void *p) {
+    pthread_mutex_lock(&maps.lock);
+    const bool found = around(p);
+    pthread_mutex_unlock(&maps.lock);
+    return found;
+}
+
 /* A fault brings in the pages around it too, those before it among them, which may have been
  * given back a moment ago: hence AROUND bytes more at the lower end. */
 void omma_pages_give_back(const void *p, size_t n) {
@@ -69,13 +86,18 @@ void omma_pages_give_back(const void *p, size_t n) {
     const uintptr_t at = (uintptr_t)p, end = (at + n) & ~(page - 1);
     if (n < WORTH) return;
     pthread_mutex_lock(&maps.lock);
-    for (size_t i = 0; i < maps.count; i++) {
-        const mapping *m = &maps.all[i];
-        if (at < m->begin || at + n > m->end) continue;
+    const mapping *m = around(p);
+    if (m && at + n <= m->end) {
         const uintptr_t begin = (at - m->begin > AROUND ? at - AROUND : m->begin) & ~(page - 1);
         if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
-        break;
     }
+    pthread_mutex_unlock(&maps.lock);
+}
+
+void omma_pages_leave(void) {
+    pthread_mutex_lock(&maps.lock);
+    for (size_t i = 0; i < maps.count; i++)
+        madvise((void *)maps.all[i].begin, maps.all[i].end - maps.all[i].begin, MADV_DONTNEED);
     pthread_mutex_unlock(&maps.lock);
 }
 

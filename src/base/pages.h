@@ -8,6 +8,7 @@
 #ifndef OMMA_BASE_PAGES_H
 #define OMMA_BASE_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* [p, p + n), fresh memory, is about to be written from end to end: so many threads have the system
@@ -15,7 +16,10 @@
  * system cannot, or less than 1 MiB is meant, they come as they always do. */
 void omma_pages_expect(void *p, size_t n, int threads);
 
-/* Remember a read-only mapping of a file, and forget it again before it is unmapped. */
+/* Remember a read-only mapping of a file, and forget it again before it is unmapped. The system is
+ * asked not to map it by huge pages: what is given back a piece at a time would split them, and
+ * guests of hypervisors that keep page tables of their own lose those of the whole process
+ * again and again while a run reads a huge page of a file (docs/performance.md). */
 void omma_pages_add(const void *map, size_t size);
 void omma_pages_drop(const void *map);
 
@@ -23,5 +27,11 @@ void omma_pages_drop(const void *map);
  * before them, if they are of a mapping. Does nothing for any other memory, nor for
  * less than 64 KiB. */
 void omma_pages_give_back(const void *p, size_t n);
+
+/* Does the byte at p lie in a mapping? */
+bool omma_pages_of_file(const void *p);
+
+/* Give back every page of every mapping: a plan is made, and its runs look at few of them. */
+void omma_pages_leave(void);
 
 #endif

@@ -11,7 +11,10 @@
 #include "run/debug.h"
 #include "run/stage.h"
 
-enum { DEPTH_MAX = 256 }; /* cuts one behind the other */
+enum {
+    DEPTH_MAX = 256,   /* cuts one behind the other */
+    COPY_MAX = 1 << 20 /* [bytes] constants of a file that runs read from a copy */
+};
 
 /* --- the shape-independent part ------------------------------------------------ */
 
@@ -67,18 +70,21 @@ static omma_status prepare(omma_build *b, omma_graph *g) {
     return OMMA_OK;
 }
 
-/* Constants that nodes read while running, and outputs that are constants, must lie
- * aligned: an aligned copy is made once a session. */
-static omma_status align(omma_build *b, omma_value *v) {
+/* Constants that nodes read while running, and outputs that are constants, must lie aligned. Small
+ * ones are scattered over the file, and a page of each would bring megabytes around it. Such get an
+ * aligned copy, once a session. Large ones stay where they are: a table may be read here and there.
+ */
+static omma_status place_constant(omma_build *b, omma_value *v) {
     size_t size = omma_dtype_size(v->dtype), bytes = omma_value_bytes(v);
     omma_scaled_keep(v);
     v->mem = (void *)(uintptr_t)v->data;
-    if (!size || (uintptr_t)v->data % size == 0) return OMMA_OK;
+    const bool aligned = !size || (uintptr_t)v->data % size == 0;
+    if (!bytes || (aligned && (bytes > COPY_MAX || !omma_pages_of_file(v->data)))) return OMMA_OK;
     bool fresh;
-    v->mem = omma_pack(b, v, "aligned", bytes, &fresh);
+    v->mem = omma_pack(b, v, "copy", bytes, &fresh);
     if (!v->mem)
         return omma_fail_node(b->err, OMMA_E_NOMEM, v->name, NULL, "no memory for an aligned copy");
-    if (fresh && bytes) memcpy(v->mem, v->data, bytes);
+    if (fresh) memcpy(v->mem, v->data, bytes);
     if (fresh) omma_pages_give_back(v->data, bytes);
     return OMMA_OK;
 }
@@ -87,14 +93,14 @@ static omma_status place_constants(omma_build *b, omma_graph *g) {
     for (int i = 0; i < g->n_values; i++) {
         g->values[i]->mem = NULL;
         if (g->values[i]->data && (g->values[i]->is_output || g->values[i]->kept))
-            OMMA_TRY(align(b, g->values[i]));
+            OMMA_TRY(place_constant(b, g->values[i]));
     }
     for (int i = 0; i < g->n_nodes; i++) {
         const omma_node *n = g->nodes[i];
         for (int k = 0; k < n->n_in; k++) {
             omma_value *v = n->in[k];
             bool packed = k < 32 && n->packed_in >> k & 1;
-            if (v && v->data && !v->mem && !packed) OMMA_TRY(align(b, v));
+            if (v && v->data && !v->mem && !packed) OMMA_TRY(place_constant(b, v));
         }
     }
     return OMMA_OK;
@@ -234,6 +240,7 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
     OMMA_TRY(improve(&b, g, &o->bf16));
     OMMA_TRY(prepare(&b, g));
     OMMA_TRY(place_constants(&b, g));
+    omma_pages_leave();
     return place_values(p, err);
 }
 
