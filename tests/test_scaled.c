@@ -1,6 +1,6 @@
 /* test_scaled.c - constants that are made when they are read (graph/scaled.h): the numbers are
- * right whenever they are held, however often they came and went; a model whose norms are folded
- * into large weights computes the same at every size, in whatever form a size wants them. */
+ * right whenever they are read, one constant after the other and kept; a model whose norms are
+ * folded into large weights computes the same at every size, in whatever form a size wants them. */
 #define _DEFAULT_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +16,9 @@ enum { M = 96, C = 128, K = 9, COUNT = M * C * K };
 
 static float weights[COUNT], norm[4][M], pixels[C * 24 * 24];
 
-static void check(const omma_value *v, const double *by, int64_t channels, int64_t inner) {
-    const float *x = v->data;
+static void check(const void *at, const double *by, int64_t channels, int64_t inner) {
+    const float *x = at;
+    assert_non_null(x);
     for (int64_t i = 0; i < COUNT; i++)
         if (x[i] != (float)(weights[i] * by[i / inner % channels]))
             fail_msg("number %lld is %g", (long long)i, (double)x[i]);
@@ -28,6 +29,8 @@ static void they_come_and_go(void **state) {
     (void)state;
     static const int64_t middle[][2] = {{M, C * K}, {C, K}};
     omma_arena arena;
+    omma_budget budget = {.limit = 2 * sizeof weights};
+    omma_staging staging = {.budget = &budget};
     omma_arena_init(&arena, NULL);
     double by[C];
     for (int i = 0; i < C; i++) by[i] = 0.5 + i;
@@ -36,18 +39,39 @@ static void they_come_and_go(void **state) {
         v.scaled = omma_scaled_new(&arena, weights, COUNT, by, middle[i][0], middle[i][1]);
         assert_non_null(v.scaled);
         v.data = v.scaled->data;
-        for (int round = 0; round < 3; round++) {
-            omma_scaled_hold(&v), omma_scaled_hold(&v);
-            check(&v, by, middle[i][0], middle[i][1]);
-            omma_scaled_release(&v), omma_scaled_release(&v);
-        }
+        for (int round = 0; round < 3; round++)
+            check(omma_scaled_read(&staging, &v), by, middle[i][0], middle[i][1]);
+        assert_true(omma_scaled_read(&staging, &v) != v.data);
         omma_scaled_keep(&v);
-        omma_scaled_release(&v);
-        check(&v, by, middle[i][0], middle[i][1]);
+        check(v.data, by, middle[i][0], middle[i][1]);
+        assert_ptr_equal(omma_scaled_read(&staging, &v), v.data);
     }
-    omma_value plain = {.dtype = OMMA_F32, .rank = 1, .dims = {COUNT}, .data = weights};
-    omma_scaled_hold(&plain), omma_scaled_release(&plain); /* nothing to do, and nothing is lost */
-    assert_true(weights[1] != 0);
+    const omma_value plain = {.dtype = OMMA_F32, .rank = 1, .dims = {COUNT}, .data = weights};
+    assert_ptr_equal(omma_scaled_read(&staging, &plain), weights);
+    assert_ptr_equal(omma_scaled_read(NULL, &plain), weights);
+    assert_true(budget.used >= sizeof weights);
+    omma_staging_free(&staging);
+    assert_int_equal(budget.used, 0);
+    omma_arena_free(&arena);
+}
+
+/* Without staging they are kept; where the budget has no room, that is said. */
+static void or_stay_or_do_not_fit(void **state) {
+    (void)state;
+    omma_arena arena;
+    omma_arena_init(&arena, NULL);
+    double by[M];
+    for (int i = 0; i < M; i++) by[i] = 1 - i;
+    omma_value v = {.dtype = OMMA_F32, .rank = 1, .dims = {COUNT}};
+    v.scaled = omma_scaled_new(&arena, weights, COUNT, by, M, C * K);
+    assert_non_null(v.scaled);
+    v.data = v.scaled->data;
+    omma_budget budget = {.limit = sizeof weights - 1};
+    omma_staging staging = {.budget = &budget};
+    assert_null(omma_scaled_read(&staging, &v));
+    assert_int_equal(budget.used, 0);
+    assert_ptr_equal(omma_scaled_read(NULL, &v), v.data);
+    check(v.data, by, M, C * K);
     omma_arena_free(&arena);
 }
 
@@ -102,6 +126,7 @@ int main(void) {
     for (size_t i = 0; i < sizeof pixels / sizeof *pixels; i++)
         pixels[i] = (float)(i * 29 % 61) / 30 - 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(they_come_and_go),
+                                       cmocka_unit_test(or_stay_or_do_not_fit),
                                        cmocka_unit_test(every_size_finds_them)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
 /* scaled.c - see scaled.h. */
-#define _DEFAULT_SOURCE /* madvise */
 #include "graph/scaled.h"
 
 #include <string.h>
@@ -10,11 +9,10 @@
 
 enum {
     WORTH = 256 << 10
-}; /* [bytes] of less the numbers stay: an arena gives what is larger a
-      mapping of its own, whose pages may go */
+}; /* [bytes] an arena gives what is larger a mapping of its own, which can be guarded */
 
 /* The whole pages of the numbers; 0: not worth it. Under AddressSanitizer the memory is the
- * heap's, and stays. */
+ * heap's. */
 static size_t pages_of(const omma_scaled *s, char **begin) {
 #if defined(__SANITIZE_ADDRESS__)
     (void)s, *begin = NULL;
@@ -28,12 +26,12 @@ static size_t pages_of(const omma_scaled *s, char **begin) {
 #endif
 }
 
-static void fill(omma_scaled *s) {
+static void fill(const omma_scaled *s, float *data) {
     const int64_t rows = s->count / s->inner;
     for (int64_t r = 0; r < rows; r++) {
         const double by = s->by[r % s->channels];
         const char *from = (const char *)s->from + (size_t)(r * s->inner) * sizeof(float);
-        float *to = s->data + r * s->inner;
+        float *to = data + r * s->inner;
         for (int64_t i = 0; i < s->inner; i++) {
             float x;
             memcpy(&x, from + (size_t)i * sizeof x, sizeof x);
@@ -49,37 +47,49 @@ omma_scaled *omma_scaled_new(omma_arena *arena, const void *from, int64_t count,
     float *data = s ? omma_arena_array(arena, (size_t)count, sizeof *data) : NULL;
     if (!data) return NULL;
     char *begin;
-    *s = (omma_scaled){from, by, channels, inner, count, data, false, false};
+    *s = (omma_scaled){from, by, channels, inner, count, data, false};
     const size_t bytes = pages_of(s, &begin);
     if (bytes) mprotect(begin, bytes, PROT_NONE);
     return s;
 }
 
-void omma_scaled_hold(const omma_value *v) {
+void omma_scaled_keep(const omma_value *v) {
     omma_scaled *s = v->scaled;
     if (!s || s->held) return;
     char *begin;
     const size_t bytes = pages_of(s, &begin);
     if (bytes) mprotect(begin, bytes, PROT_READ | PROT_WRITE), omma_pages_expect(begin, bytes, 1);
-    fill(s);
+    fill(s, s->data);
     s->held = true;
 }
 
-void omma_scaled_keep(const omma_value *v) {
-    omma_scaled_hold(v);
-    if (v->scaled) v->scaled->stays = true;
+void omma_staging_free(omma_staging *s) {
+    omma_mem_free(s->mem);
+    omma_budget_give(s->budget, s->bytes);
+    *s = (omma_staging){.budget = s->budget};
 }
 
-void omma_scaled_release(const omma_value *v) {
-    omma_scaled *s = v->scaled;
+/* Room for so many bytes, and as many again as there were, so that a few sizes are met. */
+static float *room(omma_staging *s, size_t bytes) {
+    if (bytes <= s->bytes) return s->mem;
+    const size_t more = bytes > 2 * s->bytes ? bytes : 2 * s->bytes;
+    omma_staging_free(s);
+    if (omma_budget_take(s->budget, more, NULL)) return NULL;
+    s->bytes = more;
+    s->mem = omma_mem_alloc_raw(more);
+    if (s->mem) omma_pages_expect(s->mem, more, 1);
+    else omma_staging_free(s);
+    return s->mem;
+}
+
+const void *omma_scaled_read(omma_staging *s, const omma_value *v) {
+    const omma_scaled *k = v->scaled;
+    if (!k || k->held) return v->data;
     if (!s) {
-        omma_pages_give_back(v->data, omma_value_bytes(v));
-        return;
+        omma_scaled_keep(v);
+        return v->data;
     }
-    char *begin;
-    const size_t bytes = s->held && !s->stays ? pages_of(s, &begin) : 0;
-    if (!bytes) return;
-    madvise(begin, bytes, MADV_DONTNEED);
-    mprotect(begin, bytes, PROT_NONE);
-    s->held = false;
+    float *mem = room(s, (size_t)k->count * sizeof *mem);
+    if (mem) fill(k, mem);
+    return mem;
 }

@@ -3,10 +3,9 @@
  * and the scaled ones are wanted only while that is done. Without this they would lie in memory
  * beside the packed ones for as long as the model does.
  *
- * The value's data is an address at once, and what is there may be read between omma_scaled_hold
- * and omma_scaled_release; at other times reading it is a fault. All three are called while a
- * graph is made or a plan is, which for one model is one at a time. On values that are not scaled
- * they do what is right for constants of a file. */
+ * The value's data is an address at once, but to read what is there before omma_scaled_keep is a
+ * fault: whoever packs it finds the numbers in a staging area, one constant after the other. All
+ * this happens while a graph or a plan is made, which for one model is one at a time. */
 #ifndef OMMA_GRAPH_SCALED_H
 #define OMMA_GRAPH_SCALED_H
 
@@ -18,20 +17,28 @@ typedef struct omma_scaled {
     int64_t channels;     /* the middle one of the three dimensions the numbers are seen in */
     int64_t inner, count; /* the last dimension; all numbers */
     float *data;
-    bool held;  /* the numbers are there */
-    bool stays; /* and are read by runs: they stay */
+    bool held; /* the numbers are there */
 } omma_scaled;
+
+/* Memory for the numbers of one constant at a time; starts as {.budget = budget}. */
+typedef struct omma_staging {
+    omma_budget *budget; /* may be NULL */
+    float *mem;
+    size_t bytes;
+} omma_staging;
 
 /* Numbers on arena that are `count` of `from` times by[(i / inner) % channels]; NULL: no memory.
  * Give its data to a value, and it to the value's `scaled`. */
 omma_scaled *omma_scaled_new(omma_arena *arena, const void *from, int64_t count, const double *by,
                              int64_t channels, int64_t inner);
 
-/* The numbers of a constant are about to be read; and, for good. */
-void omma_scaled_hold(const omma_value *v);
+/* Make the numbers of a constant for good, where its data is. Nothing is done to others. */
 void omma_scaled_keep(const omma_value *v);
 
-/* They were, and are not needed soon: memory goes back to the system. */
-void omma_scaled_release(const omma_value *v);
+/* Where the numbers of constant v can be read now: where its data is, or for a scaled one in s
+ * until the next call; without s they are kept. NULL: no memory. */
+const void *omma_scaled_read(omma_staging *s, const omma_value *v);
+
+void omma_staging_free(omma_staging *s);
 
 #endif

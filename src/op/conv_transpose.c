@@ -171,15 +171,15 @@ static omma_status transpose_prepare(omma_build *b, omma_node *n) {
         return omma_bad(b, n, "its working memory overflows");
     n->scratch = total;
     if (!constant) return OMMA_OK;
-    bool fresh;
+    const void *from;
     const char *form = omma_arena_printf(b->arena, "conv_transpose %lld %lld", (long long)p->groups,
                                          (long long)p->c);
     float *packed =
-        form ? omma_pack(b, n->in[1], form, (size_t)w_count * sizeof(float), &fresh) : NULL;
+        form ? omma_pack(b, n->in[1], form, (size_t)w_count * sizeof(float), &from) : NULL;
     if (!packed) return omma_nomem(b, n);
-    if (fresh) {
-        transpose_weights(p, n->in[1]->data, packed);
-        omma_scaled_release(n->in[1]);
+    if (from) {
+        transpose_weights(p, from, packed);
+        omma_pack_done(n->in[1]);
     }
     n->packed = packed;
     n->packed_in |= 1u << 1;

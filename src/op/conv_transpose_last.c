@@ -53,15 +53,15 @@ static omma_status prepare(omma_build *b, omma_node *n) {
     const omma_value *w = n->in[1];
     const char *form = omma_arena_printf(b->arena, "last:back %lld", (long long)p->conv.groups);
     size_t packed;
-    bool fresh;
+    const void *from;
     p->workers = omma_workers(b);
     if (!omma_last_back_sizes(b->kern, &p->conv, p->workers, &packed, &n->scratch))
         return omma_bad(b, n, "its working memory or packed weights overflow");
-    void *weights = form ? omma_pack(b, w, form, packed, &fresh) : NULL;
+    void *weights = form ? omma_pack(b, w, form, packed, &from) : NULL;
     if (!weights) return omma_nomem(b, n);
-    if (fresh) {
-        omma_last_back_pack(b->kern, &p->conv, weights, w->data);
-        omma_scaled_release(w);
+    if (from) {
+        omma_last_back_pack(b->kern, &p->conv, weights, from);
+        omma_pack_done(w);
     }
     n->packed = weights;
     n->packed_in |= 1u << 1;

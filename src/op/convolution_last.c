@@ -95,13 +95,13 @@ static omma_status pack_weights(omma_build *b, const omma_node *n, const omma_va
     const char *form =
         omma_arena_printf(b->arena, "%s %lld %lld", half ? "last:bf16" : omma_last_form(b->kern, c),
                           (long long)c->groups, (long long)c->c);
-    bool fresh;
-    *packed = form ? omma_pack(b, w, form, bytes, &fresh) : NULL;
+    const void *from;
+    *packed = form ? omma_pack(b, w, form, bytes, &from) : NULL;
     if (!*packed) return omma_nomem(b, n);
-    if (fresh) {
-        if (half) omma_bf16_conv_pack(b->kern, c, w_c, *packed, w->data, omma_workers(b));
-        else omma_last_pack(b->kern, c, *packed, w->data, omma_workers(b));
-        omma_scaled_release(w);
+    if (from) {
+        if (half) omma_bf16_conv_pack(b->kern, c, w_c, *packed, from, omma_workers(b));
+        else omma_last_pack(b->kern, c, *packed, from, omma_workers(b));
+        omma_pack_done(w);
     }
     return OMMA_OK;
 }

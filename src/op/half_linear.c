@@ -44,16 +44,16 @@ static omma_status linear_prepare(omma_build *b, omma_node *n) {
         omma_arena_printf(b->arena, "bf16 linear%s %lld %lld", p->trans_b ? " transposed" : "",
                           (long long)p->k, (long long)p->n);
     size_t bytes;
-    bool fresh;
+    const void *from;
     if (!omma_packed_bytes(b->kern, p->k, p->n, &bytes)) /* twice as much would fit */
         return omma_bad(b, n, "its packed weights overflow");
     bytes = omma_bf16_packed_bytes(b->kern, p->k, p->n);
-    void *packed = form ? omma_pack(b, w, form, bytes, &fresh) : NULL;
+    void *packed = form ? omma_pack(b, w, form, bytes, &from) : NULL;
     if (!packed) return omma_nomem(b, n);
-    if (fresh) {
-        omma_bf16_pack(b->kern, packed, w->data, p->trans_b ? 1 : p->n, p->trans_b ? p->k : 1, p->k,
+    if (from) {
+        omma_bf16_pack(b->kern, packed, from, p->trans_b ? 1 : p->n, p->trans_b ? p->k : 1, p->k,
                        p->n, omma_workers(b));
-        omma_scaled_release(w);
+        omma_pack_done(w);
     }
     n->packed = packed;
     n->packed_in |= 1u << 1;

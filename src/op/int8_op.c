@@ -173,13 +173,13 @@ static omma_status pack(omma_build *b, omma_node *n, const int8_param *p, const 
     const char *form =
         omma_arena_printf(b->arena, "int8 %s %d %lld %lld", b->kern->isa, c->dilation_w == 1,
                           (long long)c->kw, (long long)p->c_step);
-    bool fresh;
-    int8_t *packed = form ? omma_pack(b, w, form, all, &fresh) : NULL;
+    const void *from;
+    int8_t *packed = form ? omma_pack(b, w, form, all, &from) : NULL;
     if (!packed) return omma_nomem(b, n);
     int32_t *own = (int32_t *)(void *)(packed + bytes);
-    if (fresh) {
-        omma_int8_pack(b->kern, c, packed, own, w->data, p->m_step, p->c_step);
-        omma_scaled_release(w);
+    if (from) {
+        omma_int8_pack(b->kern, c, packed, own, from, p->m_step, p->c_step);
+        omma_pack_done(w);
     }
     *sums = own;
     n->packed = packed;

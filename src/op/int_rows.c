@@ -99,14 +99,14 @@ omma_status omma_int_zero_type(omma_build *b, const omma_node *n, int z, int v) 
 }
 
 int16_t *omma_int_pack(omma_build *b, const omma_node *n, int i, int z, const char *form,
-                       size_t bytes, bool *fresh) {
+                       size_t bytes, const void **from) {
     const omma_value *zero = omma_in(n, z);
     const int64_t count = zero ? omma_value_count(zero) : 0;
-    *fresh = true;
+    *from = n->in[i]->data;
     for (int64_t k = 1; k < count; k++)
         if (memcmp((const char *)zero->data + k, zero->data, 1))
             return omma_arena_alloc(b->arena, bytes);
     const int least = count ? (int)omma_get_int(zero->dtype, zero->data, 0) : 0;
     const char *name = omma_arena_printf(b->arena, "%s zero %d", form, least);
-    return name ? omma_pack(b, n->in[i], name, bytes, fresh) : NULL;
+    return name ? omma_pack(b, n->in[i], name, bytes, from) : NULL;
 }

@@ -37,9 +37,9 @@ void omma_int_requantize(omma_dtype t, void *y, int64_t at, const uint32_t *sum,
 omma_status omma_int_zero_type(omma_build *b, const omma_node *n, int z, int v);
 
 /* Memory for constant input i's rows, made ready with the constant zero points of input z;
- * *fresh: to be filled. NULL when out of memory. The rows are shared by plans when they have
- * one zero point. */
+ * *from: as omma_pack gives it. NULL when out of memory. The rows are shared by plans when they
+ * have one zero point. */
 int16_t *omma_int_pack(omma_build *b, const omma_node *n, int i, int z, const char *form,
-                       size_t bytes, bool *fresh);
+                       size_t bytes, const void **from);
 
 #endif

@@ -244,15 +244,15 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) 
         omma_arena_printf(b->arena, "matmul%s %lld %lld", p->trans_b ? " transposed" : "",
                           (long long)p->k, (long long)p->n);
     size_t bytes;
-    bool fresh;
+    const void *from;
     if (!omma_mul(p->panel, (size_t)p->b_batches, &bytes))
         return omma_bad(b, n, "its packed weights overflow");
-    char *packed = form ? omma_pack(b, n->in[1], form, bytes, &fresh) : NULL;
+    char *packed = form ? omma_pack(b, n->in[1], form, bytes, &from) : NULL;
     if (!packed) return omma_nomem(b, n);
-    for (int64_t i = 0; fresh && i < p->b_batches; i++)
+    for (int64_t i = 0; from && i < p->b_batches; i++)
         pack_slices(b, p, (float *)(void *)(packed + (size_t)i * p->panel),
-                    (const char *)n->in[1]->data + (size_t)(i * p->k * p->n) * sizeof(float));
-    if (fresh) omma_scaled_release(n->in[1]);
+                    (const char *)from + (size_t)(i * p->k * p->n) * sizeof(float));
+    if (from) omma_pack_done(n->in[1]);
     n->packed = packed;
     n->packed_in |= 1u << 1;
     return OMMA_OK;

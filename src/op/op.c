@@ -176,19 +176,20 @@ typedef struct omma_packed {
     void *mem;
 } packed;
 
-static void *find_or_make(omma_build *b, const omma_value *v, const char *form, size_t bytes,
-                          bool *fresh) {
-    *fresh = true;
-    if (!b->packs || !v->lasting) return omma_arena_alloc(b->arena, bytes);
-    omma_packs *in = v->shared && b->packs->shared ? b->packs->shared : b->packs;
+static packed **find(omma_packs *in, const omma_build *b, const omma_value *v, const char *form,
+                     size_t bytes, void **mem) {
     const size_t heads = sizeof in->head / sizeof *in->head;
     packed **head = &in->head[((uintptr_t)v->data * 0x9e3779b97f4a7c15u >> 32) % heads];
-    for (packed *p = *head; p; p = p->next)
-        if (p->data == v->data && p->bytes == bytes && p->kern == b->kern &&
-            !strcmp(p->form, form)) {
-            *fresh = false;
-            return p->mem;
-        }
+    *mem = NULL;
+    for (packed *p = *head; p && !*mem; p = p->next)
+        if (p->data == v->data && p->bytes == bytes && p->kern == b->kern && !strcmp(p->form, form))
+            *mem = p->mem;
+    return head;
+}
+
+/* Room for another, which all find from now on. */
+static void *make(omma_packs *in, packed **head, const omma_build *b, const omma_value *v,
+                  const char *form, size_t bytes) {
     packed *p = omma_arena_alloc(in->arena, sizeof *p);
     if (!p) return NULL;
     *p = (packed){.next = *head, .data = v->data, .kern = b->kern, .bytes = bytes};
@@ -199,13 +200,25 @@ static void *find_or_make(omma_build *b, const omma_value *v, const char *form, 
     return p->mem;
 }
 
-void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes, bool *fresh) {
-    void *mem = find_or_make(b, v, form, bytes, fresh);
-    if (!mem || !*fresh) return mem;
+void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes,
+                const void **from) {
+    omma_packs *in = b->packs && v->lasting ? b->packs : NULL;
+    packed **head = NULL;
+    void *mem = NULL;
+    *from = NULL;
+    if (in && v->shared && in->shared) in = in->shared;
+    if (in) head = find(in, b, v, form, bytes, &mem);
+    if (mem) return mem;
+    const void *numbers = omma_scaled_read(b->staging, v);
+    if (!numbers) return NULL;
+    mem = in ? make(in, head, b, v, form, bytes) : omma_arena_alloc(b->arena, bytes);
+    if (!mem) return NULL;
     omma_pages_expect(mem, bytes, omma_workers(b));
-    omma_scaled_hold(v);
+    *from = numbers;
     return mem;
 }
+
+void omma_pack_done(const omma_value *v) { omma_pages_give_back(v->data, omma_value_bytes(v)); }
 
 /* --- numbers ------------------------------------------------------------------- */
 

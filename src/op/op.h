@@ -36,6 +36,7 @@ struct omma_build {
     int threads;              /* the most a run will use; 0 counts as 1 */
     const omma_value *wanted; /* set when infer fails for want of this value's numbers */
     struct omma_packs *packs; /* weights in the form kernels read, shared by plans; NULL: none */
+    struct omma_staging *staging; /* for weights made while they are packed; NULL: they are kept */
 };
 
 /* What run may use. */
@@ -128,10 +129,14 @@ typedef struct omma_packs {
 } omma_packs;
 
 /* Memory of bytes for value v (a constant) in another form named by form. It is made
- * once and shared by all plans, and for constants of the model by all sessions: *fresh says that
- * the caller shall fill it, and nothing may fail before it has; then it releases v's numbers
- * (graph/scaled.h). NULL when out of memory. */
-void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes, bool *fresh);
+ * once and shared by all plans, and for constants of the model by all sessions. *from is NULL then;
+ * else the caller shall fill it from v's numbers, which lie at *from until the next call, nothing
+ * may fail before it has, and it calls omma_pack_done. NULL when out of memory. */
+void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t bytes,
+                const void **from);
+
+/* v was packed, and is hardly needed again: its file's pages go back to the system. */
+void omma_pack_done(const omma_value *v);
 
 /* --- for run ------------------------------------------------------------------- */
 

@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/pages.h"
 #include "base/pool.h"
 #include "op/field.h"
 #include "op/int_rows.h"
@@ -181,11 +180,11 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const conv *p, siz
     const char *form =
         omma_arena_printf(b->arena, "channels of %s %lld %lld %lld", omma_dtype_name(v->dtype),
                           (long long)p->m, (long long)p->c, (long long)p->win.kernel_count);
-    bool fresh;
-    int16_t *rows = form ? omma_int_pack(b, n, p->in.w, p->in.w_zero, form, bytes, &fresh) : NULL;
+    const void *from;
+    int16_t *rows = form ? omma_int_pack(b, n, p->in.w, p->in.w_zero, form, bytes, &from) : NULL;
     if (!rows) return omma_nomem(b, n);
-    if (fresh) weights_to_rows(n, v->data, z ? z->data : NULL, rows, 0, p->m);
-    if (fresh) omma_pages_give_back(v->data, omma_value_bytes(v));
+    if (from) weights_to_rows(n, from, z ? z->data : NULL, rows, 0, p->m);
+    if (from) omma_pack_done(v);
     n->packed = rows;
     n->packed_in |= 1u << p->in.w;
     return OMMA_OK;

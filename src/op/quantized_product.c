@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/pages.h"
 #include "base/pool.h"
 #include "op/field.h"
 #include "op/int_rows.h"
@@ -178,11 +177,11 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const product *p, 
     const char *form =
         omma_arena_printf(b->arena, "rows of %s %lld %lld", omma_dtype_name(v->dtype),
                           (long long)p->k, (long long)p->n);
-    bool fresh;
-    int16_t *rows = form ? omma_int_pack(b, n, p->in.b, p->in.b_zero, form, bytes, &fresh) : NULL;
+    const void *from;
+    int16_t *rows = form ? omma_int_pack(b, n, p->in.b, p->in.b_zero, form, bytes, &from) : NULL;
     if (!rows) return omma_nomem(b, n);
-    if (fresh) columns_to_rows(n, v->data, z ? z->data : NULL, rows, 0, p->b_count * p->n);
-    if (fresh) omma_pages_give_back(v->data, omma_value_bytes(v));
+    if (from) columns_to_rows(n, from, z ? z->data : NULL, rows, 0, p->b_count * p->n);
+    if (from) omma_pack_done(v);
     n->packed = rows;
     n->packed_in |= 1u << p->in.b;
     return OMMA_OK;

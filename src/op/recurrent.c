@@ -17,7 +17,6 @@
  * the activations that take one, in order, or to each if there are as many as activations. */
 #include <string.h>
 
-#include "base/pages.h"
 #include "base/pool.h"
 #include "op/fused.h"
 #include "op/recurrent.h"
@@ -199,7 +198,7 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const omma_recurre
     const char *form = omma_arena_printf(b->arena, "recurrent %d %lld %lld", which,
                                          (long long)p->parts[0], (long long)p->parts[1]);
     size_t bytes;
-    bool fresh;
+    const void *from;
     if (!omma_mul(which == OMMA_REC_W ? p->w_panel : p->r_panel[0] + p->r_panel[1], (size_t)p->dirs,
                   &bytes))
         return omma_bad(b, n, "its packed weights overflow");
@@ -209,19 +208,18 @@ static omma_status pack_constant(omma_build *b, omma_node *n, const omma_recurre
     float *wide = NULL;
     void *aligned = omma_arena_alloc(b->arena, size ? size : 1);
     if (aligned) wide = omma_arena_alloc(b->arena, count * sizeof *wide + 1);
-    char *dst = form && wide ? omma_pack(b, v, form, bytes ? bytes : 1, &fresh) : NULL;
+    char *dst = form && wide ? omma_pack(b, v, form, bytes ? bytes : 1, &from) : NULL;
     if (!dst) return omma_nomem(b, n);
     *packed = dst;
     n->packed_in |= 1u << which;
-    if (!fresh) return OMMA_OK;
-    const void *src = v->data;
+    if (!from) return OMMA_OK;
     if (narrow) {
-        if (size) memcpy(aligned, v->data, size);
+        if (size) memcpy(aligned, from, size);
         to_f32(v, aligned, 0, omma_value_count(v), wide);
-        src = wide;
+        from = wide;
     }
-    pack_all(b->kern, p, which, src, dst, 1);
-    omma_pages_give_back(v->data, omma_value_bytes(v));
+    pack_all(b->kern, p, which, from, dst, 1);
+    omma_pack_done(v);
     return OMMA_OK;
 }
 

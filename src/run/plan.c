@@ -80,12 +80,11 @@ static omma_status place_constant(omma_build *b, omma_value *v) {
     v->mem = (void *)(uintptr_t)v->data;
     const bool aligned = !size || (uintptr_t)v->data % size == 0;
     if (!bytes || (aligned && (bytes > COPY_MAX || !omma_pages_of_file(v->data)))) return OMMA_OK;
-    bool fresh;
-    v->mem = omma_pack(b, v, "copy", bytes, &fresh);
+    const void *from;
+    v->mem = omma_pack(b, v, "copy", bytes, &from);
     if (!v->mem)
         return omma_fail_node(b->err, OMMA_E_NOMEM, v->name, NULL, "no memory for an aligned copy");
-    if (fresh) memcpy(v->mem, v->data, bytes);
-    if (fresh) omma_pages_give_back(v->data, bytes);
+    if (from) memcpy(v->mem, from, bytes), omma_pack_done(v);
     return OMMA_OK;
 }
 
@@ -212,6 +211,18 @@ static omma_status improve(omma_build *b, omma_graph *g, const omma_bf16_how *bf
     return omma_debug_pass(g, "bands", b->err);
 }
 
+/* Constants into the form that nodes read. */
+static omma_status ready(omma_build *b, omma_graph *g) {
+    omma_staging staging = {.budget = b->arena->budget};
+    b->staging = &staging;
+    omma_status s = prepare(b, g);
+    if (!s) s = place_constants(b, g);
+    omma_staging_free(&staging);
+    b->staging = NULL;
+    omma_pages_leave();
+    return s;
+}
+
 /* *again: more inputs were taken by value, and the plan must be made anew. */
 static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor *inputs,
                          const omma_plan_options *o, bool *again, omma_error *err) {
@@ -238,9 +249,7 @@ static omma_status build(omma_plan *p, const omma_graph *base, const omma_tensor
     p->n_outputs = g->n_outputs;
     if (at > 0) OMMA_TRY(cut(p, at, o, err));
     OMMA_TRY(improve(&b, g, &o->bf16));
-    OMMA_TRY(prepare(&b, g));
-    OMMA_TRY(place_constants(&b, g));
-    omma_pages_leave();
+    OMMA_TRY(ready(&b, g));
     return place_values(p, err);
 }
 
