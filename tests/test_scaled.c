@@ -5,8 +5,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
+#include "base/pages.h"
+#include "file/bytes.h"
 #include "graph/scaled.h"
 #include "model/model.h"
 #include "naive.h"
@@ -40,15 +44,15 @@ static void they_come_and_go(void **state) {
         assert_non_null(v.scaled);
         v.data = v.scaled->data;
         for (int round = 0; round < 3; round++)
-            check(omma_scaled_read(&staging, &v), by, middle[i][0], middle[i][1]);
-        assert_true(omma_scaled_read(&staging, &v) != v.data);
+            check(omma_staging_read(&staging, &v), by, middle[i][0], middle[i][1]);
+        assert_true(omma_staging_read(&staging, &v) != v.data);
         omma_scaled_keep(&v);
         check(v.data, by, middle[i][0], middle[i][1]);
-        assert_ptr_equal(omma_scaled_read(&staging, &v), v.data);
+        assert_ptr_equal(omma_staging_read(&staging, &v), v.data);
     }
     const omma_value plain = {.dtype = OMMA_F32, .rank = 1, .dims = {COUNT}, .data = weights};
-    assert_ptr_equal(omma_scaled_read(&staging, &plain), weights);
-    assert_ptr_equal(omma_scaled_read(NULL, &plain), weights);
+    assert_ptr_equal(omma_staging_read(&staging, &plain), weights);
+    assert_ptr_equal(omma_staging_read(NULL, &plain), weights);
     assert_true(budget.used >= sizeof weights);
     omma_staging_free(&staging);
     assert_int_equal(budget.used, 0);
@@ -68,11 +72,56 @@ static void or_stay_or_do_not_fit(void **state) {
     v.data = v.scaled->data;
     omma_budget budget = {.limit = sizeof weights - 1};
     omma_staging staging = {.budget = &budget};
-    assert_null(omma_scaled_read(&staging, &v));
+    assert_null(omma_staging_read(&staging, &v));
     assert_int_equal(budget.used, 0);
-    assert_ptr_equal(omma_scaled_read(NULL, &v), v.data);
+    assert_ptr_equal(omma_staging_read(NULL, &v), v.data);
     check(v.data, by, M, C * K);
     omma_arena_free(&arena);
+}
+
+/* A file of some megabytes, its numbers at an odd place: they are the same read from the file and
+ * where it is mapped, and scaled. */
+static void of_a_file(void **state) {
+    (void)state;
+    enum { ODD = 3, TIMES = 4 };
+    char path[] = "/tmp/omma-test-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    FILE *f = fdopen(fd, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite("odd", ODD, 1, f), 1);
+    for (int i = 0; i < TIMES; i++) assert_int_equal(fwrite(weights, sizeof weights, 1, f), 1);
+    assert_int_equal(fclose(f), 0);
+    omma_bytes b;
+    assert_int_equal(omma_bytes_map(&b, path, NULL), 0);
+    unlink(path);
+    assert_true(b.mapped && b.size == ODD + TIMES * sizeof weights);
+    assert_true(omma_pages_of_file(b.data) && omma_pages_of_file(b.data + b.size - 1));
+    assert_false(omma_pages_of_file(weights));
+    static char copy[sizeof weights + 64];
+    for (size_t at = 0; at + sizeof copy < b.size; at += 100001) {
+        omma_pages_copy(copy, b.data + at, sizeof copy);
+        assert_memory_equal(copy, b.data + at, sizeof copy);
+    }
+    omma_pages_copy(copy, b.data + b.size - 7, 7);
+    assert_memory_equal(copy, (const char *)weights + sizeof weights - 7, 7);
+    omma_pages_copy(copy, weights, sizeof weights); /* of no file */
+    assert_memory_equal(copy, weights, sizeof weights);
+    omma_arena arena;
+    omma_arena_init(&arena, NULL);
+    double by[M];
+    for (int i = 0; i < M; i++) by[i] = 3 - i;
+    omma_staging staging = {.most = 2 * sizeof weights};
+    omma_value v = {.dtype = OMMA_F32, .rank = 1, .dims = {COUNT}};
+    v.scaled = omma_scaled_new(&arena, b.data + ODD + sizeof weights, COUNT, by, M, C * K);
+    assert_non_null(v.scaled);
+    v.data = v.scaled->data;
+    check(omma_staging_read(&staging, &v), by, M, C * K);
+    assert_int_equal(staging.bytes, staging.most);
+    omma_staging_free(&staging);
+    omma_arena_free(&arena);
+    omma_bytes_free(&b);
+    assert_false(omma_pages_of_file(b.data));
 }
 
 /* Conv, BatchNormalization, Relu, and a frozen norm behind another Conv. */
@@ -125,8 +174,8 @@ int main(void) {
     for (int i = 0; i < 4 * M; i++) norm[i / M][i % M] = 0.5f + (float)(i % 13) / 8;
     for (size_t i = 0; i < sizeof pixels / sizeof *pixels; i++)
         pixels[i] = (float)(i * 29 % 61) / 30 - 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(they_come_and_go),
-                                       cmocka_unit_test(or_stay_or_do_not_fit),
-                                       cmocka_unit_test(every_size_finds_them)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(they_come_and_go), cmocka_unit_test(or_stay_or_do_not_fit),
+        cmocka_unit_test(of_a_file), cmocka_unit_test(every_size_finds_them)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

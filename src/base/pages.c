@@ -2,6 +2,7 @@
 #define _DEFAULT_SOURCE /* madvise */
 #include "base/pages.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
@@ -12,13 +13,15 @@
 #include "base/pool.h"
 
 enum {
-    MANY = 1 << 20,   /* [bytes] worth asking for at once; threads take a few such pieces */
+    MANY = 1 << 20,   /* [bytes] worth asking for at once; threads take a few such pieces. A file
+                         of less is read where it is mapped */
     WORTH = 64 << 10, /* [bytes] less is not worth the system call */
     AROUND = 64 << 10 /* [bytes] what Linux maps around a page that is read */
 };
 
 typedef struct mapping {
     uintptr_t begin, end;
+    int fd; /* of the file; -1: closed */
 } mapping;
 
 static struct {
@@ -40,12 +43,13 @@ static bool grow(void) {
     return true;
 }
 
-void omma_pages_add(const void *map, size_t size) {
+void omma_pages_add(const void *map, size_t size, int fd) {
 #ifdef MADV_NOHUGEPAGE
     madvise((void *)(uintptr_t)map, size, MADV_NOHUGEPAGE);
 #endif
     pthread_mutex_lock(&maps.lock);
-    if (grow()) maps.all[maps.count++] = (mapping){(uintptr_t)map, (uintptr_t)map + size};
+    if (size < MANY || !grow()) close(fd), fd = -1;
+    if (grow()) maps.all[maps.count++] = (mapping){(uintptr_t)map, (uintptr_t)map + size, fd};
     pthread_mutex_unlock(&maps.lock);
 }
 
@@ -53,6 +57,7 @@ void omma_pages_drop(const void *map) {
     pthread_mutex_lock(&maps.lock);
     for (size_t i = 0; i < maps.count; i++)
         if (maps.all[i].begin == (uintptr_t)map) {
+            if (maps.all[i].fd >= 0) close(maps.all[i].fd);
             maps.all[i] = maps.all[--maps.count];
             break;
         }
@@ -92,6 +97,23 @@ void omma_pages_give_back(const void *p, size_t n) {
         if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
     }
     pthread_mutex_unlock(&maps.lock);
+}
+
+/* The descriptor stays open: who reads a mapping has it. */
+void omma_pages_copy(void *to, const void *p, size_t n) {
+    pthread_mutex_lock(&maps.lock);
+    const mapping *m = around(p);
+    const int fd = m ? m->fd : -1;
+    const off_t at = m ? (off_t)((uintptr_t)p - m->begin) : 0;
+    pthread_mutex_unlock(&maps.lock);
+    size_t got = 0;
+    while (fd >= 0 && got < n) {
+        const ssize_t k = pread(fd, (char *)to + got, n - got, at + (off_t)got);
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) break;
+        got += (size_t)k;
+    }
+    if (got < n) memcpy((char *)to + got, (const char *)p + got, n - got);
 }
 
 void omma_pages_leave(void) {

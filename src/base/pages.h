@@ -16,17 +16,23 @@
  * system cannot, or less than 1 MiB is meant, they come as they always do. */
 void omma_pages_expect(void *p, size_t n, int threads);
 
-/* Remember a read-only mapping of a file, and forget it again before it is unmapped. The system is
- * asked not to map it by huge pages: what is given back a piece at a time would split them, and
- * guests of hypervisors that keep page tables of their own lose those of the whole process
- * again and again while a run reads a huge page of a file (docs/performance.md). */
-void omma_pages_add(const void *map, size_t size);
+/* Remember a read-only mapping of a whole file, and forget it again before it is unmapped. The
+ * file's descriptor is taken over, and closed at the latest then. The system is asked not to map it
+ * by huge pages: what is given back a piece at a time would split them, and guests of hypervisors
+ * that keep page tables of their own lose those of the whole process again and again while a run
+ * reads a huge page of a file (docs/performance.md). */
+void omma_pages_add(const void *map, size_t size, int fd);
 void omma_pages_drop(const void *map);
 
 /* Give back the pages that hold [p, p + n), but for the last when it is not whole, and a few
  * before them, if they are of a mapping. Does nothing for any other memory, nor for
  * less than 64 KiB. */
 void omma_pages_give_back(const void *p, size_t n);
+
+/* Copy [p, p + n) to `to`. Where that is of a mapping it is read from the file, which takes a
+ * fraction of what touching its pages for the first time does, and leaves none of them in memory.
+ */
+void omma_pages_copy(void *to, const void *p, size_t n);
 
 /* Does the byte at p lie in a mapping? */
 bool omma_pages_of_file(const void *p);

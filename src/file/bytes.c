@@ -29,18 +29,21 @@ static omma_status open_file(int *fd, const char *path, omma_error *err) {
                     : omma_fail_at(err, OMMA_E_IO, path, -1, "cannot open: %s", strerror(errno));
 }
 
-/* Map the whole file and close it. */
+/* Map the whole file; the descriptor is no longer the caller's. */
 static omma_status map_all(omma_bytes *out, int fd, size_t size, const char *path,
                            omma_error *err) {
     void *p = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-    int e = errno;
-    close(fd);
-    if (p == MAP_FAILED)
+    if (p == MAP_FAILED) {
+        int e = errno;
+        close(fd);
         return omma_fail_at(err, OMMA_E_IO, path, -1, "cannot map: %s", strerror(e));
-    if (size) {
-        *out = (omma_bytes){p, size, true};
-        omma_pages_add(p, size);
     }
+    if (!size) {
+        close(fd);
+        return OMMA_OK;
+    }
+    *out = (omma_bytes){p, size, true};
+    omma_pages_add(p, size, fd);
     return OMMA_OK;
 }
 

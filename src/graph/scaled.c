@@ -1,15 +1,17 @@
 /* scaled.c - see scaled.h. */
 #include "graph/scaled.h"
 
-#include <string.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/pages.h"
 
 enum {
-    WORTH = 256 << 10
-}; /* [bytes] an arena gives what is larger a mapping of its own, which can be guarded */
+    WORTH = 256 << 10, /* [bytes] an arena gives what is larger a mapping of its own, which can be
+                          guarded */
+    BLOCK = 16 << 10   /* numbers read at a time */
+};
 
 /* The whole pages of the numbers; 0: not worth it. Under AddressSanitizer the memory is the
  * heap's. */
@@ -27,15 +29,17 @@ static size_t pages_of(const omma_scaled *s, char **begin) {
 }
 
 static void fill(const omma_scaled *s, float *data) {
-    const int64_t rows = s->count / s->inner;
-    for (int64_t r = 0; r < rows; r++) {
-        const double by = s->by[r % s->channels];
-        const char *from = (const char *)s->from + (size_t)(r * s->inner) * sizeof(float);
-        float *to = data + r * s->inner;
-        for (int64_t i = 0; i < s->inner; i++) {
-            float x;
-            memcpy(&x, from + (size_t)i * sizeof x, sizeof x);
-            to[i] = (float)((double)x * by);
+    float block[BLOCK];
+    const char *from = s->from;
+    for (int64_t i = 0; i < s->count;) {
+        const int64_t n = s->count - i < BLOCK ? s->count - i : BLOCK;
+        omma_pages_copy(block, from + (size_t)i * sizeof(float), (size_t)n * sizeof(float));
+        for (int64_t end = i + n; i < end;) {
+            const int64_t r = i / s->inner,
+                          stop = (r + 1) * s->inner < end ? (r + 1) * s->inner : end;
+            const double by = s->by[r % s->channels];
+            for (const float *x = block + (i + n - end); i < stop; i++)
+                data[i] = (float)((double)*x++ * by);
         }
     }
     omma_pages_give_back(s->from, (size_t)s->count * sizeof(float));
@@ -66,30 +70,27 @@ void omma_scaled_keep(const omma_value *v) {
 void omma_staging_free(omma_staging *s) {
     omma_mem_free(s->mem);
     omma_budget_give(s->budget, s->bytes);
-    *s = (omma_staging){.budget = s->budget};
+    s->mem = NULL;
+    s->bytes = 0;
 }
 
-/* Room for so many bytes, and as many again as there were, so that a few sizes are met. */
-static float *room(omma_staging *s, size_t bytes) {
+void *omma_staging_room(omma_staging *s, size_t bytes) {
     if (bytes <= s->bytes) return s->mem;
-    const size_t more = bytes > 2 * s->bytes ? bytes : 2 * s->bytes;
+    const size_t all = bytes > s->most ? bytes : s->most;
     omma_staging_free(s);
-    if (omma_budget_take(s->budget, more, NULL)) return NULL;
-    s->bytes = more;
-    s->mem = omma_mem_alloc_raw(more);
-    if (s->mem) omma_pages_expect(s->mem, more, 1);
+    if (omma_budget_take(s->budget, all, NULL)) return NULL;
+    s->bytes = all;
+    s->mem = omma_mem_alloc_raw(all);
+    if (s->mem) omma_pages_expect(s->mem, all, 1);
     else omma_staging_free(s);
     return s->mem;
 }
 
-const void *omma_scaled_read(omma_staging *s, const omma_value *v) {
+const void *omma_staging_read(omma_staging *s, const omma_value *v) {
     const omma_scaled *k = v->scaled;
+    if (!s) omma_scaled_keep(v);
     if (!k || k->held) return v->data;
-    if (!s) {
-        omma_scaled_keep(v);
-        return v->data;
-    }
-    float *mem = room(s, (size_t)k->count * sizeof *mem);
+    float *mem = omma_staging_room(s, (size_t)k->count * sizeof *mem);
     if (mem) fill(k, mem);
     return mem;
 }

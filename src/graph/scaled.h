@@ -20,10 +20,12 @@ typedef struct omma_scaled {
     bool held; /* the numbers are there */
 } omma_scaled;
 
-/* Memory for the numbers of one constant at a time; starts as {.budget = budget}. */
+/* Memory for the numbers of one constant at a time; starts as {.budget = budget}. Taking it once
+ * is cheaper than a little more again and again: whoever knows says how much it will be. */
 typedef struct omma_staging {
     omma_budget *budget; /* may be NULL */
-    float *mem;
+    size_t most;         /* [bytes] taken at once; 0: not known */
+    void *mem;
     size_t bytes;
 } omma_staging;
 
@@ -36,8 +38,11 @@ omma_scaled *omma_scaled_new(omma_arena *arena, const void *from, int64_t count,
 void omma_scaled_keep(const omma_value *v);
 
 /* Where the numbers of constant v can be read now: where its data is, or for a scaled one in s
- * until the next call; without s they are kept. NULL: no memory. */
-const void *omma_scaled_read(omma_staging *s, const omma_value *v);
+ * until the next call with s; without s it is kept. NULL: no memory. */
+const void *omma_staging_read(omma_staging *s, const omma_value *v);
+
+/* Memory in s until the next call with it; NULL: there is none. */
+void *omma_staging_room(omma_staging *s, size_t bytes);
 
 void omma_staging_free(omma_staging *s);
 

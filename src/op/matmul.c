@@ -200,9 +200,9 @@ static void pack_b(const omma_kernels *kern, const product *p, float *dst, const
     omma_gemm_pack(kern, dst, b, row, col, p->k, p->n, threads);
 }
 
-/* As pack_b for a constant, in slices whose pages are given back when they were read: the
- * packed weights take the place of the file's in memory and never stand beside them. Slices
- * are whole panels where a panel is one run of the file, else rows. The bits are pack_b's. */
+/* As pack_b for a constant, in slices that are read from the file: the packed weights take the
+ * place of the file's in memory and never stand beside them. Slices are whole panels where a
+ * panel is one run of the file, else rows. The bits are pack_b's. */
 typedef struct slices {
     const omma_kernels *kern;
     const product *p;
@@ -210,32 +210,44 @@ typedef struct slices {
     const char *b;
     int64_t line, end; /* a line of the file, and how many there are */
     int64_t step;      /* lines of a slice */
+    char *room;        /* for a slice of each worker; NULL: they are read where they are */
 } slices;
 
-static void pack_slice(const slices *s, int64_t begin, int64_t end) {
+static size_t slice_bytes(const slices *s) { return (size_t)(s->step * s->line) * sizeof *s->dst; }
+
+static void pack_slice(const slices *s, int64_t begin, int64_t end, int worker) {
     const product *p = s->p;
     const int64_t nr = s->kern->nr, lines = end - begin;
-    const char *at = s->b + (size_t)(begin * s->line) * sizeof *s->dst;
+    const size_t bytes = (size_t)(lines * s->line) * sizeof *s->dst;
+    const char *from = s->b + (size_t)(begin * s->line) * sizeof *s->dst, *at = from;
+    if (s->room) {
+        char *room = s->room + (size_t)worker * slice_bytes(s);
+        omma_pages_copy(room, from, bytes);
+        at = room;
+    }
     if (p->trans_b) omma_gemm_pack(s->kern, s->dst + begin * p->k, at, 1, p->k, p->k, lines, 1);
     for (int64_t j = 0; j < p->n && !p->trans_b; j += nr)
         omma_gemm_pack(s->kern, s->dst + j * p->k + begin * nr, at + (size_t)j * sizeof *s->dst,
                        p->n, 1, lines, p->n - j < nr ? p->n - j : nr, 1);
-    omma_pages_give_back(at, (size_t)(lines * s->line) * sizeof *s->dst);
+    if (!s->room) omma_pages_give_back(from, bytes);
 }
 
 /* Items are slices. */
 static void pack_some(void *arg, int64_t begin, int64_t end, int worker) {
     const slices *s = arg;
-    (void)worker;
     for (int64_t i = begin; i < end; i++)
-        pack_slice(s, i * s->step, s->end - i * s->step < s->step ? s->end : (i + 1) * s->step);
+        pack_slice(s, i * s->step, s->end - i * s->step < s->step ? s->end : (i + 1) * s->step,
+                   worker);
 }
 
 static void pack_slices(const omma_build *b, const product *p, float *dst, const char *from) {
-    slices s = {b->kern, p, dst, from, p->trans_b ? p->k : p->n, p->trans_b ? p->n : p->k, 0};
+    slices s = {b->kern, p, dst, from, p->trans_b ? p->k : p->n, p->trans_b ? p->n : p->k, 0, NULL};
     const int64_t nr = b->kern->nr;
     s.step = SLICE / (int64_t)sizeof *dst / s.line + 1;
     if (p->trans_b) s.step = (s.step + nr - 1) / nr * nr;
+    if (s.step > s.end) s.step = s.end;
+    if (b->staging && omma_pages_of_file(from))
+        s.room = omma_staging_room(b->staging, (size_t)omma_workers(b) * slice_bytes(&s));
     omma_parallel(omma_workers(b), (s.end - 1) / s.step + 1, 1, pack_some, &s);
 }
 

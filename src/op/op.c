@@ -209,7 +209,7 @@ void *omma_pack(omma_build *b, const omma_value *v, const char *form, size_t byt
     if (in && v->shared && in->shared) in = in->shared;
     if (in) head = find(in, b, v, form, bytes, &mem);
     if (mem) return mem;
-    const void *numbers = omma_scaled_read(b->staging, v);
+    const void *numbers = omma_staging_read(b->staging, v);
     if (!numbers) return NULL;
     mem = in ? make(in, head, b, v, form, bytes) : omma_arena_alloc(b->arena, bytes);
     if (!mem) return NULL;

@@ -214,6 +214,11 @@ static omma_status improve(omma_build *b, omma_graph *g, const omma_bf16_how *bf
 /* Constants into the form that nodes read. */
 static omma_status ready(omma_build *b, omma_graph *g) {
     omma_staging staging = {.budget = b->arena->budget};
+    for (int i = 0; i < g->n_values; i++) {
+        const omma_value *v = g->values[i];
+        const size_t bytes = v->scaled && !v->scaled->held ? omma_value_bytes(v) : 0;
+        if (bytes > staging.most) staging.most = bytes;
+    }
     b->staging = &staging;
     omma_status s = prepare(b, g);
     if (!s) s = place_constants(b, g);
