@@ -240,31 +240,38 @@ static void pack_some(void *arg, int64_t begin, int64_t end, int worker) {
                    worker);
 }
 
-static void pack_slices(const omma_build *b, const product *p, float *dst, const char *from) {
-    slices s = {b->kern, p, dst, from, p->trans_b ? p->k : p->n, p->trans_b ? p->n : p->k, 0, NULL};
+static slices cut_slices(const omma_build *b, const product *p) {
+    slices s = {.kern = b->kern, .p = p};
     const int64_t nr = b->kern->nr;
-    s.step = SLICE / (int64_t)sizeof *dst / s.line + 1;
+    s.line = p->trans_b ? p->k : p->n, s.end = p->trans_b ? p->n : p->k;
+    s.step = SLICE / (int64_t)sizeof *s.dst / s.line + 1;
     if (p->trans_b) s.step = (s.step + nr - 1) / nr * nr;
     if (s.step > s.end) s.step = s.end;
-    if (b->staging && omma_pages_of_file(from))
-        s.room = omma_staging_room(b->staging, (size_t)omma_workers(b) * slice_bytes(&s));
-    omma_parallel(omma_workers(b), (s.end - 1) / s.step + 1, 1, pack_some, &s);
+    return s;
 }
 
 static omma_status pack_constant(omma_build *b, omma_node *n, const product *p) {
+    const omma_value *w = n->in[1];
     const char *form =
         omma_arena_printf(b->arena, "matmul%s %lld %lld", p->trans_b ? " transposed" : "",
                           (long long)p->k, (long long)p->n);
     size_t bytes;
     const void *from;
+    slices s = cut_slices(b, p);
     if (!omma_mul(p->panel, (size_t)p->b_batches, &bytes))
         return omma_bad(b, n, "its packed weights overflow");
-    char *packed = form ? omma_pack(b, n->in[1], form, bytes, &from) : NULL;
+    if (b->staging && omma_pages_of_file(w->data)) {
+        s.room = omma_staging_room(b->staging, (size_t)omma_workers(b) * slice_bytes(&s));
+        if (!s.room) return omma_nomem(b, n);
+    }
+    char *packed = form ? omma_pack(b, w, form, bytes, &from) : NULL;
     if (!packed) return omma_nomem(b, n);
-    for (int64_t i = 0; from && i < p->b_batches; i++)
-        pack_slices(b, p, (float *)(void *)(packed + (size_t)i * p->panel),
-                    (const char *)from + (size_t)(i * p->k * p->n) * sizeof(float));
-    if (from) omma_pack_done(n->in[1]);
+    for (int64_t i = 0; from && i < p->b_batches; i++) {
+        s.dst = (float *)(void *)(packed + (size_t)i * p->panel);
+        s.b = (const char *)from + (size_t)(i * p->k * p->n) * sizeof(float);
+        omma_parallel(omma_workers(b), (s.end - 1) / s.step + 1, 1, pack_some, &s);
+    }
+    if (from) omma_pack_done(w);
     n->packed = packed;
     n->packed_in |= 1u << 1;
     return OMMA_OK;
