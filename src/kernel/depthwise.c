@@ -76,14 +76,14 @@ static int64_t block_of(const omma_conv *p) {
     return ceil_div(lines, ceil_div(lines, most)) * LINE;
 }
 
-/* Items are bands of blocks of images. */
+/* Items are blocks of bands of images: threads share out rows, as products do. */
 static void run_parts(void *arg, int64_t begin, int64_t end, int worker) {
     const dw_job *j = arg;
     const omma_conv *p = j->p;
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t band = i % j->bands, at = i / j->bands, c0 = at % j->blocks * j->block;
-        const int64_t image = at / j->blocks, out = image * p->oh * p->ow;
+        const int64_t at = i / j->blocks, c0 = i % j->blocks * j->block;
+        const int64_t image = at / j->bands, band = at % j->bands, out = image * p->oh * p->ow;
         const omma_part part = {c0,
                                 min64(c0 + j->block, p->m),
                                 p->oh * band / j->bands,

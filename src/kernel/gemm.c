@@ -261,7 +261,11 @@ static void cut(gemm_job *job) {
     }
     job->m_chunks = ceil_div(tiles, rows);
     job->n_chunks = ceil_div(job->panels, panels);
-    job->rows_inside = job->n + job->m * job->n_chunks < job->m + job->n * job->m_chunks;
+    /* threads take rows where they can, as elsewhere: what a thread reads it wrote a moment ago */
+    const bool by_rows =
+        job->threads > 1 && job->b_fits && job->n_chunks > 1 && job->m_chunks >= 2 * job->threads;
+    job->rows_inside =
+        !by_rows && job->n + job->m * job->n_chunks < job->m + job->n * job->m_chunks;
 }
 
 /* The product with its chunks; room: NULL for one that copies nothing. */

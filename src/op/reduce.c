@@ -151,6 +151,7 @@ typedef struct job {
     omma_dtype type;
     const void *x;
     void *y;
+    float *parts; /* room for their sums */
 } job;
 
 /* --- numbers ------------------------------------------------------------------ */
@@ -320,6 +321,53 @@ static void columns_f32(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
+/* Sums over one dimension in parts of RUN rows, which threads share out, so that each finds those
+ * it wrote before in its own cache: the parts' sums lie in working memory, [outer][part][inner],
+ * and are added as columns adds them. */
+static bool has_parts(const reduction *r) {
+    return !r->rows && r->n_kept && r->n_red == 1 && r->reds > RUN && r->rule.map == MAP_NONE &&
+           r->rule.combine == SUM;
+}
+
+static int64_t parts_of(const reduction *r) { return (r->reds + RUN - 1) / RUN; }
+
+static omma_status prepare(omma_build *b, omma_node *n) {
+    const reduction *r = n->param;
+    const int64_t dims[] = {r->outs, parts_of(r)};
+    if (n->in[0]->dtype != OMMA_F32 || !has_parts(r) || omma_workers(b) < 2) return OMMA_OK;
+    if (!omma_dims_bytes(dims, 2, sizeof(float), &n->scratch))
+        return omma_bad(b, n, "its working memory overflows");
+    return OMMA_OK;
+}
+
+/* Items are parts. */
+static void sum_parts(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = arg;
+    const reduction *r = j->r;
+    const int outer = r->n_kept - 1;
+    const int64_t inner = r->kept[outer], parts = parts_of(r), step = r->red_stride[0];
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t row = i % parts * RUN, rows = r->reds - row < RUN ? r->reds - row : RUN;
+        const float *x = (const float *)j->x + locate(outer, r->kept, r->kept_stride, i / parts);
+        j->kern->sum_rows(rows, inner, x + row * step, step, j->parts + i * inner);
+    }
+}
+
+static void add_parts(const job *j) {
+    const reduction *r = j->r;
+    const int64_t inner = r->kept[r->n_kept - 1], parts = parts_of(r);
+    double acc[COLS];
+    for (int64_t o = 0, n; o < r->outs; o += n) {
+        const float *part = j->parts + o / inner * parts * inner + o % inner;
+        n = inner - o % inner < COLS ? inner - o % inner : COLS;
+        for (int64_t i = 0; i < n; i++) acc[i] = 0;
+        for (int64_t k = 0; k < parts; k++, part += inner)
+            for (int64_t i = 0; i < n; i++) acc[i] += (double)part[i];
+        for (int64_t i = 0; i < n; i++) ((float *)j->y)[o + i] = (float)finish(r, acc[i], 0);
+    }
+}
+
 /* --- other types -------------------------------------------------------------- */
 
 static double number(const job *j, const rule *how, int64_t off, double shift) {
@@ -385,9 +433,16 @@ static void any_integers(void *arg, int64_t begin, int64_t end, int worker) {
 static omma_status run(const omma_exec *x, const omma_node *n) {
     if (!omma_wanted(n, 0)) return OMMA_OK;
     const reduction *r = n->param;
-    job j = {x->kern, r, n->in[0]->dtype, n->in[0]->mem, n->out[0]->mem};
+    job j = {x->kern, r, n->in[0]->dtype, n->in[0]->mem, n->out[0]->mem, n->work};
     const bool whole = omma_type_in(j.type, OMMA_IN_INT | OMMA_IN_BOOL) && r->rule.map != MAP_EXP &&
                        r->rule.finish <= FIN_MEAN;
+    if (n->scratch && x->threads > 1 && r->outs * r->reds >= 2 * OMMA_GRAIN) {
+        const int64_t each = RUN * r->kept[r->n_kept - 1];
+        omma_parallel(x->threads, r->outs / r->kept[r->n_kept - 1] * parts_of(r),
+                      each < OMMA_GRAIN ? OMMA_GRAIN / each : 1, sum_parts, &j);
+        add_parts(&j);
+        return OMMA_OK;
+    }
     int64_t items = r->outs, work = r->reds;
     omma_chunk fn = whole ? any_integers : any_numbers;
     if (j.type == OMMA_F32 && r->reds) {
@@ -515,6 +570,7 @@ static double flops(const omma_node *n) { return (double)omma_value_count(n->in[
                                     .min_out = 1,                                              \
                                     .max_out = 1,                                              \
                                     .infer = Name##_infer,                                     \
+                                    .prepare = prepare,                                        \
                                     .run = run,                                                \
                                     .flops = flops,                                            \
                                     .grad = grad,                                              \
