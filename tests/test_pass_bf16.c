@@ -96,6 +96,38 @@ static void patterns(void **state) {
     omma_model_free(m);
 }
 
+/* What reads a picture's planes is a product like others, before which none comes: it stays in
+ * float32, asked for or not, and those behind it are in bfloat16. */
+static void pictures(void **state) {
+    (void)state;
+    enum { TALL = 18 };
+    static float picture[3 * TALL * TALL];
+    mk g = {0}, a = {0};
+    omma_model *m;
+    omma_error err;
+    planned p;
+    random_seed = 6;
+    for (size_t i = 0; i < sizeof picture / 4; i++) picture[i] = real();
+    mk_port(&g, MK_INPUT, "x", OMMA_F32, MK_DIMS(1, 3, TALL, TALL));
+    mk_floats(&g, "s", weights, MK_DIMS(C, 3, 3, 3));
+    mk_floats(&g, "w", weights, MK_DIMS(C, C, 1, 1));
+    mk_attr_ints(&a, "pads", (int64_t[]){1, 1, 1, 1}, 4), mk_op(&g, "Conv", "x,s", "c0", &a);
+    mk_op(&g, "Relu", "c0", "r0", NULL), mk_op(&g, "Conv", "r0,w", "y", NULL);
+    mk_port(&g, MK_OUTPUT, "y", OMMA_F32, -1, NULL);
+    mk bytes = mk_model(&g, 17);
+    if (mk_open(&m, &bytes, NULL, &err)) fail_msg("%s", err.message);
+    mk_free(&bytes);
+    const omma_tensor in = {OMMA_F32, 4, {1, 3, TALL, TALL}, picture};
+    for (int all = 0; all < 2; all++) {
+        plan_open(&p, m, &in, &(omma_bf16_how){.on = true, .all = all}, 1, NULL, 0);
+        assert_int_equal(plan_count(&p, "Transpose", OMMA_F32), 1); /* of the answer alone */
+        assert_int_equal(plan_count(&p, "ConvLast", OMMA_F32), 1);
+        assert_int_equal(plan_count(&p, "ConvLast", OMMA_BF16), 1);
+        plan_close(&p);
+    }
+    omma_model_free(m);
+}
+
 /* Through the public options; a watched value is of float32 and is what the float model has. */
 static void session_options(void **state) {
     (void)state;
@@ -204,7 +236,7 @@ static void random_models(void **state) {
 int main(void) {
     unsetenv("OMMA_THREADS");
     unsetenv("OMMA_PASSES");
-    const struct CMUnitTest tests[] = {cmocka_unit_test(patterns),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(patterns), cmocka_unit_test(pictures),
                                        cmocka_unit_test(session_options),
                                        cmocka_unit_test(random_models)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,7 +91,6 @@ static bool is_nearest(const omma_node *n) {
 
 static bool is_conv(const omma_node *n) {
     return !is_depthwise(n) && n->op == &omma_op_ConvLast && is_weights(n->in[1], 4) &&
-           !omma_node_int(n, OMMA_CONV_PLANES, 0) &&
            (omma_node_int(n, "group", 1) == 1 || n->in[1]->dims[1] % 2 == 0);
 }
 
@@ -147,6 +146,7 @@ static bool is_small(const halves *h, const omma_node *n) {
 
 static kind kind_of(const halves *h, const omma_node *n) {
     if (!all_f32(n) || kept(h->how->keep, n->name)) return FLOAT;
+    if (omma_node_int(n, OMMA_CONV_PLANES, 0)) return FLOAT; /* they are float32's */
     if (is_product(n))
         return h->how->all || (h->behind[n->in[0]->index] && !is_small(h, n)) ? PRODUCT : FLOAT;
     if (listed(n->op->name, moves, sizeof moves / sizeof *moves) || is_depthwise(n) ||
