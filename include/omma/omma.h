@@ -161,8 +161,8 @@ typedef struct omma_port {
 } omma_port;
 
 /* Load a model from an ONNX file. The file is mapped and its weights are not copied,
- * so it must stay unchanged while the model lives. (A file that anybody may write, mode
- * o+w, is copied, within max_memory.)
+ * so it must stay unchanged while the model lives, which holds one of 1 MiB or more open.
+ * (A file that anybody may write, mode o+w, is copied, within max_memory.)
  *   out   receives the model; free it with omma_model_free, after its sessions.
  *   path  the file.
  *   opt   may be NULL.
