@@ -8,6 +8,7 @@ already is not made again. Models that others provide (DEIMv2 in $OMMA_SHARED, P
 `omma pull`) stay where they are; where one is missing, a line says why it is left out.
 """
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -20,14 +21,18 @@ TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OPSET = 17
 
 
-def zoo():
-    """The zoo's encoder-decoder detector."""
+def zoo(name):
+    """A model of the zoo's own: detr or mobilevit."""
     sys.path.insert(0, os.path.join(TREE, "zoo"))
     try:
-        import detr
+        return importlib.import_module(name).build(1)
     except ImportError as e:
-        raise LookupError(f"zoo/detr.py: {e}")
-    return detr.build(1)
+        raise LookupError(f"zoo/{name}.py: {e}")
+
+
+def detr():
+    """The zoo's encoder-decoder detector, which is settled already."""
+    return zoo("detr")
 
 
 def classifier(name):
@@ -84,15 +89,16 @@ MODELS = {
     "deimv2_atto 320": (shared_model, [picture(320, 320), np.array([[320, 320]], np.int64)]),
     "ppocrv4_rec 48x320": (lambda: pulled_model("rec"), [picture(48, 320)]),
     "ppocrv4_det 640": (lambda: pulled_model("det"), [picture(640, 640)]),
+    "mobilevit_s 256": (lambda: zoo("mobilevit"), [picture(256, 256)]),
     "resnet50 224": (lambda: classifier("resnet50"), [picture(224, 224)]),
     "swin_t 224": (lambda: classifier("swin_t"), [picture(224, 224)]),
     "convnext_tiny 224": (lambda: classifier("convnext_tiny"), [picture(224, 224)]),
     "vit_b_16 224": (lambda: classifier("vit_b_16"), [picture(224, 224)]),
-    "detr_r50 512": (zoo, [picture(512, 512)]),
+    "detr_r50 512": (detr, [picture(512, 512)]),
     "fcos_resnet50_fpn 512": (lambda: detector("fcos_resnet50_fpn"), [picture(512, 512)]),
     "retinanet_resnet50_fpn 512": (lambda: detector("retinanet_resnet50_fpn"), [picture(512, 512)]),
     "resnet50 800x1066": (lambda: classifier("resnet50"), [picture(800, 1066)]),
-    "detr_r50 800x1066": (zoo, [picture(800, 1066)]),
+    "detr_r50 800x1066": (detr, [picture(800, 1066)]),
 }
 
 
@@ -161,7 +167,7 @@ def make(name, out):
         np.save(os.path.join(folder, f"in{i}.npy"), a)
     made = source()
     about = {"model": made, "torch": None} if isinstance(made, str) else \
-        export(made, inputs, folder, source is not zoo)
+        export(made, inputs, folder, source is not detr)
     about.update(name=name, inputs=folder)
     with open(about_path, "w") as f:
         json.dump(about, f, indent=1)

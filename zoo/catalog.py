@@ -1,8 +1,9 @@
 """Which models there are, what they look at, and how they become functions of tensors.
 
-The names are torchvision's own (`torchvision.models.list_models()`), and `detr_r50` from
-detr.py. A `Specimen` says all the exporter needs: how to build the model, its inputs for one
-or two cases (the second is for exports with open dimensions) and the names of its outputs.
+The names are torchvision's own (`torchvision.models.list_models()`), `detr_r50` from detr.py and
+`mobilevit_s` from mobilevit.py. A `Specimen` says all the exporter needs: how to build the model,
+its inputs for one or two cases (the second is for exports with open dimensions) and the names of
+its outputs.
 """
 from collections import namedtuple
 
@@ -13,15 +14,17 @@ from torch import nn
 
 import detectors
 import detr
+import mobilevit
 import pictures
 import settle
 
-# name: the model's; kind: classify, segment, detect, flow, video, quantized, detr;
+# name: the model's; kind: classify, segment, detect, flow, video, quantized, detr, mobilevit;
 # params: how many, for the order; open: the dimensions that stay open in the export.
 Specimen = namedtuple("Specimen", "name kind params open")
 
 # Sides of pictures where 224 will not do [px].
-SIDES = {"inception_v3": 299, "swin_v2_t": 256, "swin_v2_s": 256, "swin_v2_b": 256}
+SIDES = {"inception_v3": 299, "swin_v2_t": 256, "swin_v2_s": 256, "swin_v2_b": 256,
+         "mobilevit_s": 256}
 
 # Exported once with open dimensions and run at two sizes: n the batch, h and w the picture.
 OPEN = {
@@ -58,6 +61,7 @@ def specimens(video=False):
     found = [Specimen(n, kind_of(n), params_of(n), OPEN.get(n, ""))
              for n in torchvision.models.list_models()]
     found.append(Specimen("detr_r50", "detr", 41524768, "hw"))
+    found.append(Specimen("mobilevit_s", "mobilevit", 5578632, "n"))
     found = [s for s in found if video or s.kind != "video"]
     return sorted(found, key=lambda s: (s.params, s.name))
 
@@ -105,7 +109,8 @@ def build_plain(s):
         options["weights_backbone"] = None
     if s.name in ("googlenet", "inception_v3"):
         options["init_weights"] = False
-    model = torchvision.models.get_model(s.name, **options)
+    own = s.kind == "mobilevit"
+    model = mobilevit.build(1) if own else torchvision.models.get_model(s.name, **options)
     if s.kind == "segment" or s.name in DEEP:
         settle.calm(model)
     h = w = SIDES.get(s.name, 224)

@@ -40,7 +40,8 @@ def digest(paths):
 
 def sources(kind):
     """What an export depends on."""
-    own = {"detect": ["detectors"], "detr": ["detr"], "quantized": ["qdq"]}.get(kind, [])
+    own = {"detect": ["detectors"], "detr": ["detr"], "mobilevit": ["mobilevit"],
+           "quantized": ["qdq"]}.get(kind, [])
     return [os.path.join(HERE, n + ".py") for n in ["attention", "catalog", "export", "pictures", "settle"] + own]
 
 
