@@ -4,7 +4,8 @@
 # Prints the failures, what was skipped and why, and at the end: N passed, N failed, N skipped
 # Exit status 1 when anything failed. OMMA_TEST_ONLY=PART runs those whose name contains PART;
 # OMMA_TEST_SCRIPTS, set to nothing, leaves the scripts out; OMMA_TEST_RUNNER is put before every
-# program, for instance qemu-aarch64.
+# program, for instance qemu-aarch64. As many programs run at a time as there are processors, or
+# OMMA_TEST_JOBS; of the scripts, one.
 set -u
 build=$(cd "${1:?usage: run.sh BUILD_DIR}" && pwd)
 tree=$(cd "$(dirname "$0")/.." && pwd)
@@ -14,17 +15,50 @@ export OMMA_SHARED="${OMMA_SHARED:-$tree/../shared}"
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export OMMA_MODELS="${OMMA_MODELS:-$build/models}"
 log="$build/tests/log"
+
+wanted() { # TEST: is it to be run?
+    case $(basename "$1" .sh) in *"${OMMA_TEST_ONLY:-}"*) [ -x "$1" ] && [ -f "$1" ] ;; *) false ;; esac
+}
+
+run() { # TEST: what it says, and its status, go to the log
+    name=$(basename "$1" .sh)
+    case "$1" in *.sh) runner= ;; *) runner=${OMMA_TEST_RUNNER-} ;; esac
+    $runner "$1" >"$log/$name.txt" 2>&1
+    echo $? >"$log/$name.new" && mv "$log/$name.new" "$log/$name.status"
+}
+
+case "${2-}" in # what is started below
+scripts)
+    for test in ${OMMA_TEST_SCRIPTS-tests/test_*.sh}; do
+        ! wanted "$test" || run "$test"
+    done
+    exit ;;
+?*)
+    run "$2"
+    exit ;;
+esac
+
 mkdir -p "$log"
+rm -f "$log"/*.status
 [ -d "$OMMA_SHARED" ] || echo "no shared data at $OMMA_SHARED: tests that need it are skipped"
+{
+    echo scripts
+    for test in "$build"/tests/test_*; do
+        ! wanted "$test" || echo "$test"
+    done
+} | xargs -d '\n' -n 1 -P "${OMMA_TEST_JOBS:-$(nproc)}" sh "$0" "$build" &
+all=$!
 
 passed=0 failed=0 skipped=0 faults=
 for test in "$build"/tests/test_* ${OMMA_TEST_SCRIPTS-tests/test_*.sh}; do
     name=$(basename "$test" .sh)
-    case "$name" in *"${OMMA_TEST_ONLY:-}"*) ;; *) continue ;; esac
-    [ -x "$test" ] && [ -f "$test" ] || continue
-    case "$test" in *.sh) runner= ;; *) runner=${OMMA_TEST_RUNNER-} ;; esac
-    $runner "$test" >"$log/$name.txt" 2>&1
-    status=$?
+    wanted "$test" || continue
+    until [ -f "$log/$name.status" ]; do
+        kill -0 $all 2>/dev/null || [ -f "$log/$name.status" ] || break
+        sleep 0.1
+    done
+    [ -f "$log/$name.status" ] || : >"$log/$name.txt"
+    status=$(cat "$log/$name.status" 2>/dev/null || echo unknown)
     # cmocka 1.1.5 marks a skipped test "not ok ... # SKIP"
     s=$(grep -cE '^(not )?ok.*# SKIP' "$log/$name.txt")
     f=$(grep -E '^not ok' "$log/$name.txt" | grep -vc '# SKIP')
@@ -41,6 +75,7 @@ for test in "$build"/tests/test_* ${OMMA_TEST_SCRIPTS-tests/test_*.sh}; do
         faults="$faults$(printf '\n%s, status %s:' "$name" "$status"; grep -E '^not ok' "$log/$name.txt" | grep -v '# SKIP' | head -5)"
     }
 done
+wait
 # once more at the end, where whoever sees only the last lines finds it
 [ -z "$faults" ] || echo "FAILED:$faults"
 echo "$passed passed, $failed failed, $skipped skipped"
