@@ -5,7 +5,7 @@
 # Exit status 1 when anything failed. OMMA_TEST_ONLY=PART runs those whose name contains PART;
 # OMMA_TEST_SCRIPTS, set to nothing, leaves the scripts out; OMMA_TEST_RUNNER is put before every
 # program, for instance qemu-aarch64. As many programs run at a time as there are processors, or
-# OMMA_TEST_JOBS; of the scripts, one.
+# OMMA_TEST_JOBS; then the scripts, one after the other, since some hold what they see to a time.
 set -u
 build=$(cd "${1:?usage: run.sh BUILD_DIR}" && pwd)
 tree=$(cd "$(dirname "$0")/.." && pwd)
@@ -27,32 +27,24 @@ run() { # TEST: what it says, and its status, go to the log
     echo $? >"$log/$name.new" && mv "$log/$name.new" "$log/$name.status"
 }
 
-case "${2-}" in # what is started below
-scripts)
-    for test in ${OMMA_TEST_SCRIPTS-tests/test_*.sh}; do
-        ! wanted "$test" || run "$test"
-    done
-    exit ;;
-?*)
+[ -z "${2-}" ] || { # started below
     run "$2"
-    exit ;;
-esac
+    exit
+}
 
 mkdir -p "$log"
 rm -f "$log"/*.status
 [ -d "$OMMA_SHARED" ] || echo "no shared data at $OMMA_SHARED: tests that need it are skipped"
-{
-    echo scripts
-    for test in "$build"/tests/test_*; do
-        ! wanted "$test" || echo "$test"
-    done
-} | xargs -d '\n' -n 1 -P "${OMMA_TEST_JOBS:-$(nproc)}" sh "$0" "$build" &
+for test in "$build"/tests/test_*; do
+    ! wanted "$test" || echo "$test"
+done | xargs -r -d '\n' -n 1 -P "${OMMA_TEST_JOBS:-$(nproc)}" sh "$0" "$build" &
 all=$!
 
 passed=0 failed=0 skipped=0 faults=
 for test in "$build"/tests/test_* ${OMMA_TEST_SCRIPTS-tests/test_*.sh}; do
     name=$(basename "$test" .sh)
     wanted "$test" || continue
+    case "$test" in *.sh) run "$test" ;; esac
     until [ -f "$log/$name.status" ]; do
         kill -0 $all 2>/dev/null || [ -f "$log/$name.status" ] || break
         sleep 0.1

@@ -48,8 +48,9 @@ void omma_pages_add(const void *map, size_t size, int fd) {
     madvise((void *)(uintptr_t)map, size, MADV_NOHUGEPAGE);
 #endif
     pthread_mutex_lock(&maps.lock);
-    if (size < MANY || !grow()) close(fd), fd = -1;
-    if (grow()) maps.all[maps.count++] = (mapping){(uintptr_t)map, (uintptr_t)map + size, fd};
+    const bool room = grow();
+    if (!room || size < MANY) close(fd), fd = -1;
+    if (room) maps.all[maps.count++] = (mapping){(uintptr_t)map, (uintptr_t)map + size, fd};
     pthread_mutex_unlock(&maps.lock);
 }
 

@@ -71,18 +71,22 @@ void omma_staging_free(omma_staging *s) {
     omma_mem_free(s->mem);
     omma_budget_give(s->budget, s->bytes);
     s->mem = NULL;
-    s->bytes = 0;
+    s->bytes = s->used = 0;
 }
 
 void *omma_staging_room(omma_staging *s, size_t bytes) {
-    if (bytes <= s->bytes) return s->mem;
-    const size_t all = bytes > s->most ? bytes : s->most;
-    omma_staging_free(s);
-    if (omma_budget_take(s->budget, all, NULL)) return NULL;
-    s->bytes = all;
-    s->mem = omma_mem_alloc_raw(all);
-    if (s->mem) omma_pages_expect(s->mem, all, 1);
-    else omma_staging_free(s);
+    if (bytes > s->bytes) {
+        const size_t all = bytes > s->most ? bytes : s->most;
+        omma_staging_free(s);
+        if (omma_budget_take(s->budget, all, NULL)) return NULL;
+        s->bytes = all;
+        s->mem = omma_mem_alloc_raw(all);
+        if (!s->mem) omma_staging_free(s);
+    }
+    if (s->mem && bytes > s->used) {
+        omma_pages_expect((char *)s->mem + s->used, bytes - s->used, 1);
+        s->used = bytes;
+    }
     return s->mem;
 }
 

@@ -26,7 +26,7 @@ typedef struct omma_staging {
     omma_budget *budget; /* may be NULL */
     size_t most;         /* [bytes] taken at once; 0: not known */
     void *mem;
-    size_t bytes;
+    size_t bytes, used; /* of mem; and how many were asked for at most */
 } omma_staging;
 
 /* Numbers on arena that are `count` of `from` times by[(i / inner) % channels]; NULL: no memory.

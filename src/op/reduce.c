@@ -11,7 +11,8 @@
  * one of two ways:
  *
  *     rows      the innermost dimension is reduced: blocks of it are summed by a kernel
- *     columns   it is kept: COLS outputs side by side, row after row added to them
+ *     columns   it is kept: COLS outputs side by side, row after row added to them; long sums
+ *               in parts of RUN rows, for threads
  *
  * and blocks or short runs of rows are added up in double, in an order that depends only on
  * the shape. Integers are summed exactly (wrapping around); other floats in double.
@@ -326,7 +327,7 @@ static void columns_f32(void *arg, int64_t begin, int64_t end, int worker) {
  * and are added as columns adds them. */
 static bool has_parts(const reduction *r) {
     return !r->rows && r->n_kept && r->n_red == 1 && r->reds > RUN && r->rule.map == MAP_NONE &&
-           r->rule.combine == SUM;
+           r->rule.combine == SUM && r->outs * r->reds >= 2 * OMMA_GRAIN;
 }
 
 static int64_t parts_of(const reduction *r) { return (r->reds + RUN - 1) / RUN; }
@@ -436,7 +437,7 @@ static omma_status run(const omma_exec *x, const omma_node *n) {
     job j = {x->kern, r, n->in[0]->dtype, n->in[0]->mem, n->out[0]->mem, n->work};
     const bool whole = omma_type_in(j.type, OMMA_IN_INT | OMMA_IN_BOOL) && r->rule.map != MAP_EXP &&
                        r->rule.finish <= FIN_MEAN;
-    if (n->scratch && x->threads > 1 && r->outs * r->reds >= 2 * OMMA_GRAIN) {
+    if (n->scratch && x->threads > 1) {
         const int64_t each = RUN * r->kept[r->n_kept - 1];
         omma_parallel(x->threads, r->outs / r->kept[r->n_kept - 1] * parts_of(r),
                       each < OMMA_GRAIN ? OMMA_GRAIN / each : 1, sum_parts, &j);

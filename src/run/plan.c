@@ -82,8 +82,7 @@ static omma_status place_constant(omma_build *b, omma_value *v) {
     if (!bytes || (aligned && (bytes > COPY_MAX || !omma_pages_of_file(v->data)))) return OMMA_OK;
     const void *from;
     v->mem = omma_pack(b, v, "copy", bytes, &from);
-    if (!v->mem)
-        return omma_fail_node(b->err, OMMA_E_NOMEM, v->name, NULL, "no memory for an aligned copy");
+    if (!v->mem) return omma_fail_node(b->err, OMMA_E_NOMEM, v->name, NULL, "no memory for a copy");
     if (from) memcpy(v->mem, from, bytes), omma_pack_done(v);
     return OMMA_OK;
 }
